@@ -1,0 +1,1 @@
+"""devicepipe: from a commit of medical-device firmware to a release that anyone can check offline."""

@@ -1,0 +1,1 @@
+"""What can be said of code and images without running them: static analysis, ELF checks, SBOM."""

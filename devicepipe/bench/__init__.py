@@ -1,0 +1,1 @@
+"""Devices over serial: emulated devices, the pytest plugin, sessions and their verdicts."""

@@ -1,0 +1,1 @@
+"""PlatformIO projects to artifacts: builds, toolchain identity, fetched libraries, reproducibility."""

@@ -1,0 +1,1 @@
+"""Attestations, the bundle and its verification."""

@@ -1,0 +1,465 @@
+"""The model of the evidence: what each attestation says, as typed values.
+
+An attestation is an in-toto Statement v1 in a DSSE envelope. The *predicate types* here are the standard ones where one
+exists (SLSA provenance v1, in-toto test-result v0.1, CycloneDX BOM, SLSA verification summary v1) and our own URN only where
+none does. Fields of ours inside a standard predicate stand under the one key `devicepipe`, which the in-toto
+parsing rules let other tools ignore.
+
+What always holds: every model is frozen, refuses unknown keys and serialises to camelCase JSON with `to_json()`;
+digests are lower-case hexadecimal SHA-256; times are UTC in RFC 3339 with a trailing "Z"; paths are relative to the bundle
+and use "/".
+
+Sources: in-toto attestation framework v1 (spec/v1/statement.md, spec/predicates/test-result.md), SLSA v1.0 provenance and VSA.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+
+PROVENANCE = "https://slsa.dev/provenance/v1"
+TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
+SBOM = "https://cyclonedx.org/bom"
+VERIFICATION_SUMMARY = "https://slsa.dev/verification_summary/v1"
+SOURCE = "urn:devicepipe:predicate:source:v1"
+REPRODUCIBILITY = "urn:devicepipe:predicate:reproducibility:v1"
+STATIC_ANALYSIS = "urn:devicepipe:predicate:static-analysis:v1"
+IMAGE_SIGNING = "urn:devicepipe:predicate:image-signing:v1"
+TRACEABILITY = "urn:devicepipe:predicate:traceability:v1"
+RELEASE = "urn:devicepipe:predicate:release:v1"
+
+BUILD_TYPE = "urn:devicepipe:build-type:platformio:v1"
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+Time = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")]
+
+
+class Model(BaseModel):
+    """Base of every evidence value: frozen, strict about keys, camelCase in JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """The value as JSON-ready data; fields that are None are left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @classmethod
+    def from_json(cls, data: object) -> Self:
+        """Read the value from JSON data; pydantic.ValidationError names what is wrong."""
+        return cls.model_validate(data)
+
+
+class Verdict(StrEnum):
+    """The closed set of test verdicts. Nothing else may be mapped to `passed`.
+
+    `failed` accuses the product, `error` the bench or the harness; `not_run` always has a reason.
+    """
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    NOT_RUN = "not_run"
+
+
+class Digest(Model):
+    """A digest set with the one algorithm that devicepipe uses."""
+
+    sha256: Sha256
+
+
+class Subject(Model):
+    """An artifact that a statement is about: bundle-relative path and SHA-256 of its bytes."""
+
+    name: str
+    digest: Digest
+
+
+class Tool(Model):
+    """A tool that took part, free of paths: name, version and, where it is one file, the SHA-256 of it."""
+
+    name: str
+    version: str
+    sha256: Sha256 | None = None
+
+
+class KeyInfo(Model):
+    """A public key: its id (SHA-256 of the DER SubjectPublicKeyInfo), and whether it is a development key."""
+
+    keyid: Sha256
+    scheme: str
+    development: bool
+
+
+# --- source ---------------------------------------------------------------------------------------------------------
+
+
+class SourceInfo(Model):
+    """Predicate SOURCE: what is being released, from which commit, on which host, with which keys.
+
+    `dirty` is true when the tree differed from the commit (`--allow-dirty`): such a bundle is never releasable.
+    """
+
+    product: str
+    title: str
+    manufacturer: str
+    safety_class: Literal["A", "B", "C"]
+    version: str
+    commit: Commit
+    commit_time: Time
+    dirty: bool
+    boards: list[str]
+    started_on: Time
+    tester: str
+    tools: list[Tool]
+    image_key: KeyInfo
+    release_key: KeyInfo
+
+
+# --- build ----------------------------------------------------------------------------------------------------------
+
+
+class MemoryUse(Model):
+    """Bytes used of a memory and its limit."""
+
+    used: int
+    limit: int
+
+
+class Artifact(Model):
+    """One output file of a build."""
+
+    role: str  # elf, bin, hex, map, compile-commands
+    path: str
+    sha256: Sha256
+    size: int
+
+
+class FirmwareBuild(Model):
+    """One firmware of a board (the application or the bootloader): PlatformIO environment, outputs and sizes."""
+
+    role: Literal["application", "bootloader"]
+    environment: str
+    artifacts: list[Artifact]
+    flash: MemoryUse
+    ram: MemoryUse
+
+    def artifact(self, role: str) -> Artifact:
+        """The output of that role; KeyError if the build has none."""
+        for artifact in self.artifacts:
+            if artifact.role == role:
+                return artifact
+        raise KeyError(role)
+
+
+class BuildResult(Model):
+    """All firmwares of one board with the compilers that made them; goes under `devicepipe` of the SLSA provenance."""
+
+    board: str
+    firmwares: list[FirmwareBuild]
+    compilers: list[Tool]
+
+    def firmware(self, role: str) -> FirmwareBuild:
+        """The application or the bootloader; KeyError if the board has none."""
+        for firmware in self.firmwares:
+            if firmware.role == role:
+                return firmware
+        raise KeyError(role)
+
+
+class Difference(Model):
+    """Where two builds of one artifact first differ: byte offset, and the ELF section and symbol that hold it, if known."""
+
+    artifact: str
+    offset: int
+    section: str | None = None
+    symbol: str | None = None
+
+
+class Reproducibility(Model):
+    """Predicate REPRODUCIBILITY: two clean builds in different folders, compared bit for bit."""
+
+    board: str
+    builds: int
+    compared: list[str]
+    identical: bool
+    differences: list[Difference]
+
+
+# --- analysis -------------------------------------------------------------------------------------------------------
+
+
+class Finding(Model):
+    """One finding of an analysis tool. `level` is SARIF's."""
+
+    tool: str
+    rule: str
+    level: Literal["error", "warning", "note"]
+    message: str
+    file: str
+    line: int
+
+
+class Check(Model):
+    """A check that either holds or not, e.g. of the ELF file; `message` says what was seen."""
+
+    name: str
+    passed: bool
+    message: str
+
+
+class StaticAnalysis(Model):
+    """Predicate STATIC_ANALYSIS: one board's static analysis and ELF checks.
+
+    `proven_on` names, per tool, the must-fail sample whose defect the tool reported in this very run.
+    """
+
+    board: str
+    tools: list[Tool]
+    proven_on: dict[str, str]
+    findings: list[Finding]
+    checks: list[Check]
+
+
+# --- sign -----------------------------------------------------------------------------------------------------------
+
+
+class ImageSigning(Model):
+    """Predicate IMAGE_SIGNING: a MCUboot image made from the built application, and the factory image around it.
+
+    `payload_digest` is the SHA-256 of the application binary that was signed; `image_digest` is MCUboot's own SHA-256 over
+    header, payload and protected TLVs: what the device reports of what it runs.
+    """
+
+    board: str
+    image: str
+    factory_image: str | None = None
+    payload_digest: Sha256
+    image_digest: Sha256
+    image_version: str
+    security_counter: int
+    key: KeyInfo
+    tool: Tool
+
+
+# --- test -----------------------------------------------------------------------------------------------------------
+
+
+class Identity(Model):
+    """What a device says of itself: board, version, commit and the digest of the image it is running."""
+
+    board: str
+    version: str
+    commit: str
+    digest: str
+    serial: str = ""
+    key: str = ""
+
+
+class Device(Model):
+    """The device under test: serial number, how it was driven, and whether it was emulated (by what)."""
+
+    id: str
+    board: str
+    serial: str
+    driver: str
+    emulated: bool
+    emulator: Tool | None = None
+
+
+class TestCase(Model):
+    """One collected case and its verdict.
+
+    `procedure` is file, line and SHA-256 of the test's source; `expected` is its docstring: IEC 62304 5.7.5's procedure and
+    expected result. `log` is the part of the raw serial log, by byte offsets, that the case produced.
+    """
+
+    id: str
+    verdict: Verdict
+    reason: str = ""
+    verifies: list[str]
+    procedure_file: str
+    procedure_line: int
+    procedure_sha256: Sha256
+    expected: str
+    started_on: Time | None = None
+    duration_seconds: float
+    log_start: int
+    log_end: int
+
+
+class TestRun(Model):
+    """One board's test session; goes under `devicepipe` of the in-toto test-result predicate.
+
+    Holds IEC 62304 5.7.5: procedure and expected result (per case), result, software version, hardware and software
+    configuration, tools, date, tester. `identity_before` and `identity_after` are the device's own words, taken before the
+    first assertion and after the last; `identity_errors` is empty only where both equal the image under test.
+    """
+
+    board: str
+    device: Device
+    image_digest: Sha256
+    payload_digest: Sha256
+    identity_before: Identity | None = None
+    identity_after: Identity | None = None
+    identity_errors: list[str]
+    tools: list[Tool]
+    tester: str
+    started_on: Time
+    finished_on: Time
+    serial_log: str
+    serial_log_sha256: Sha256
+    cases: list[TestCase]
+
+
+class TestResult(Model):
+    """Predicate TEST_RESULT (in-toto test-result v0.1) with our record under `devicepipe`."""
+
+    result: Literal["PASSED", "WARNED", "FAILED"]
+    configuration: list[Subject]
+    passed_tests: list[str]
+    warned_tests: list[str]
+    failed_tests: list[str]
+    devicepipe: TestRun
+
+
+# --- trace ----------------------------------------------------------------------------------------------------------
+
+
+class Item(Model):
+    """A traceability item as it stood in the released commit. `fields` holds the further `- key: value` lines."""
+
+    id: str
+    type: str
+    title: str
+    text: str
+    fields: dict[str, str]
+    links: dict[str, list[str]]
+    boards: list[str]
+    file: str
+    line: int
+    fingerprint: Sha256
+
+
+class MatrixRow(Model):
+    """One line of the matrix: hazard → risk control → requirement → test → verdict on each board ("" = does not apply)."""
+
+    hazard: str = ""
+    risk_control: str = ""
+    requirement: str = ""
+    test: str = ""
+    verdicts: dict[str, str]
+
+
+class TraceFinding(Model):
+    """Something that does not hold in the trace: `kind` is a stable word, e.g. untested-requirement, unknown-item."""
+
+    kind: str
+    item: str
+    board: str = ""
+    message: str
+    file: str = ""
+    line: int = 0
+
+
+class Traceability(Model):
+    """Predicate TRACEABILITY: items, matrix and findings."""
+
+    items: list[Item]
+    matrix: list[MatrixRow]
+    findings: list[TraceFinding]
+
+
+# --- gate -----------------------------------------------------------------------------------------------------------
+
+
+class Decision(Model):
+    """One rule's outcome: what was asked, by which clause, what was seen, and what to do about it."""
+
+    rule: str
+    title: str
+    clause: str
+    severity: Literal["error", "warning"]
+    passed: bool
+    message: str
+    remedy: str
+    board: str = ""
+
+
+class Decisions(Model):
+    """All decisions of a gate; goes under `devicepipe` of the SLSA verification summary. `releasable` is their sum."""
+
+    rule_set: str
+    releasable: bool
+    reasons: list[str]
+    decisions: list[Decision]
+
+
+class VerificationSummary(Model):
+    """Predicate VERIFICATION_SUMMARY (SLSA VSA v1) with our decisions under `devicepipe`."""
+
+    verifier: dict[str, Any]
+    time_verified: Time
+    resource_uri: str
+    policy: dict[str, Any]
+    input_attestations: list[dict[str, Any]]
+    verification_result: Literal["PASSED", "FAILED"]
+    verified_levels: list[str]
+    slsa_version: str = "1.0"
+    devicepipe: Decisions
+
+
+# --- release --------------------------------------------------------------------------------------------------------
+
+
+class Release(Model):
+    """Predicate RELEASE: the release statement. Its subjects are all files of the bundle but release.json and its signature."""
+
+    product: str
+    version: str
+    commit: Commit
+    releasable: bool
+    reasons: list[str]
+    development_keys: bool
+    sealed_on: Time
+    generator: Tool
+
+
+# --- provenance -----------------------------------------------------------------------------------------------------
+
+
+class ResourceDescriptor(Model):
+    """in-toto ResourceDescriptor: a material or input, by name or URI and digest."""
+
+    name: str | None = None
+    uri: str | None = None
+    digest: dict[str, str] = Field(default_factory=dict)
+
+
+class BuildDefinition(Model):
+    """SLSA v1 buildDefinition."""
+
+    build_type: str
+    external_parameters: dict[str, Any]
+    internal_parameters: dict[str, Any]
+    resolved_dependencies: list[ResourceDescriptor]
+
+
+class RunDetails(Model):
+    """SLSA v1 runDetails."""
+
+    builder: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+class Provenance(Model):
+    """Predicate PROVENANCE (SLSA v1) with the board's build under `devicepipe`."""
+
+    build_definition: BuildDefinition
+    run_details: RunDetails
+    devicepipe: BuildResult

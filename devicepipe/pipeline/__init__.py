@@ -1,0 +1,1 @@
+"""The stage graph: what needs what, run in parallel, with progress; one release."""

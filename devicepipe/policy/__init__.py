@@ -1,0 +1,1 @@
+"""Rules (CEL) and rule sets as data, and the decisions they lead to."""

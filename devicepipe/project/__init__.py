@@ -1,0 +1,1 @@
+"""devicepipe.toml and board manifests as typed values."""

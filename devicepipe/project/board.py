@@ -1,0 +1,159 @@
+"""Board manifests: a PlatformIO board JSON with a `devicepipe` section (memory map, image layout, emulator, flash method).
+
+What always holds of a `Board`: regions lie inside the flash, begin and end on page boundaries and do not overlap.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from devicepipe.errors import UsageError
+
+
+def _integer(value: object) -> object:
+    """Accept "0x1000" beside 4096: JSON has no hexadecimal numbers and memory maps are written in them."""
+    if isinstance(value, str):
+        try:
+            return int(value, 0)
+        except ValueError:
+            raise ValueError("expected an integer or a string such as '0x8000'") from None
+    return value
+
+
+Number = Annotated[int, BeforeValidator(_integer), Field(ge=0)]
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_kebab, populate_by_name=True)
+
+
+class Flash(_Model):
+    """Flash memory: base address and sizes in bytes; `erased` is the byte value after an erase."""
+
+    base: Number
+    size: Number
+    page: Number = Field(gt=0)
+    write: Number = Field(gt=0)
+    erased: Number = 0xFF
+
+
+class Ram(_Model):
+    """RAM: base address and size in bytes."""
+
+    base: Number
+    size: Number
+
+
+class Region(_Model):
+    """A part of the flash: offset from the flash base and size, in bytes."""
+
+    offset: Number
+    size: Number = Field(gt=0)
+
+
+class ImageLayout(_Model):
+    """MCUboot image layout: header size and write alignment in bytes (imgtool's --header-size and --align)."""
+
+    header_size: Number = 512
+    align: Literal[1, 2, 4, 8, 16, 32] = 4
+
+
+class Console(_Model):
+    """The serial console: UART index on the board and its speed in baud."""
+
+    uart: int = 0
+    baud: int = 115200
+
+
+class Emulator(_Model):
+    """An emulated device: QEMU program, machine and further arguments."""
+
+    driver: Literal["qemu"]
+    program: str
+    machine: str
+    arguments: tuple[str, ...] = ()
+
+
+class Board(_Model):
+    """The `devicepipe` section of a board manifest, with the board's name and title."""
+
+    name: str
+    title: str
+    core: str
+    flash: Flash
+    ram: Ram
+    regions: dict[str, Region]
+    image: ImageLayout = ImageLayout()
+    console: Console = Console()
+    emulator: Emulator | None = None
+    flash_method: Literal["gdbstub"] = "gdbstub"
+
+    @model_validator(mode="after")
+    def _regions_are_sound(self) -> Board:
+        if "slot0" not in self.regions:
+            raise ValueError("regions: expected a region 'slot0', the slot of the running image")
+        previous_end, previous = 0, ""
+        for name, region in sorted(self.regions.items(), key=lambda item: item[1].offset):
+            end = region.offset + region.size
+            if region.offset % self.flash.page or region.size % self.flash.page:
+                raise ValueError(
+                    f"regions.{name}: offset and size must be multiples of the page of {self.flash.page} bytes"
+                )
+            if end > self.flash.size:
+                raise ValueError(f"regions.{name}: ends at {end:#x}, beyond the flash of {self.flash.size:#x} bytes")
+            if previous and region.offset < previous_end:
+                raise ValueError(f"regions.{name}: overlaps region '{previous}', which ends at {previous_end:#x}")
+            previous_end, previous = end, name
+        return self
+
+    @property
+    def slot0(self) -> Region:
+        """The slot that the running image is executed from."""
+        return self.regions["slot0"]
+
+    def address(self, region: str) -> int:
+        """The absolute address of a region's first byte."""
+        return self.flash.base + self.regions[region].offset
+
+
+def load_board(path: Path, name: str) -> Board:
+    """Read a board manifest.
+
+    Args:
+        path: The manifest's JSON file.
+        name: The board's name in devicepipe.toml.
+
+    Raises:
+        UsageError: The file is missing, is not JSON, or has a wrong or missing key; names file, key and what was expected.
+    """
+    try:
+        manifest: Any = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"cannot be read: {error.strerror}", file=path, remedy="name an existing board manifest"
+        ) from error
+    except ValueError as error:
+        line = getattr(error, "lineno", None)
+        raise UsageError(f"is not valid JSON: {error}", file=path, line=line) from error
+    section = manifest.get("devicepipe") if isinstance(manifest, dict) else None
+    if not isinstance(section, dict):
+        raise UsageError(
+            "expected a table with the board's memory map",
+            file=path,
+            key="devicepipe",
+            remedy="add the section; docs/reference/board-manifest.md shows one",
+        )
+    try:
+        return Board.model_validate({**section, "name": name, "title": manifest.get("name", name)})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(["devicepipe", *(str(part) for part in first["loc"])])
+        raise UsageError(first["msg"].removeprefix("Value error, "), file=path, key=key) from error

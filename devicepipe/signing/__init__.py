@@ -1,0 +1,1 @@
+"""Signers by URI, development keys and MCUboot images."""

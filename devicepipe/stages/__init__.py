@@ -1,0 +1,1 @@
+"""The stages of a release, one thin file each: evidence in, evidence out."""

@@ -1,0 +1,1 @@
+"""Items, links and the matrix."""
