@@ -154,6 +154,6 @@ def load_board(path: Path, name: str) -> Board:
     try:
         return Board.model_validate({**section, "name": name, "title": manifest.get("name", name)})
     except ValidationError as error:
-        first = error.errors()[0]
+        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         key = ".".join(["devicepipe", *(str(part) for part in first["loc"])])
         raise UsageError(first["msg"].removeprefix("Value error, "), file=path, key=key) from error

@@ -97,7 +97,7 @@ class DocumentSettings(_Table):
 class _File(_Table):
     product: Product
     firmware: Firmware
-    board: tuple[BoardEntry, ...] = Field(min_length=1)
+    board: tuple[BoardEntry, ...] = Field(min_length=1, strict=False)
     image: ImageSettings = ImageSettings()
     keys: Keys = Keys()
     traceability: TraceSettings = TraceSettings()
@@ -229,8 +229,9 @@ _EXPECTED = {
 
 
 def _usage_error(path: Path, text: str, error: ValidationError) -> UsageError:
-    first: Any = error.errors()[0]
-    where = tuple(part for part in first["loc"])
+    # A misspelt key is both unknown and missing: the unknown one is where the user has to look.
+    first: Any = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    where: tuple[str | int, ...] = first["loc"]
     key = ".".join(str(part) for part in where)
     message = _EXPECTED.get(first["type"], first["msg"].replace("Input should be", "expected"))
     if first["type"] not in _EXPECTED:

@@ -1,0 +1,35 @@
+# Two commands: `make release` (a release bundle of the reference product) and `make test` (everything that must pass).
+# Both do all set-up themselves, first use included.
+
+VERSION ?= 0.1.0
+PRODUCT := infusion-pump
+BIN := .venv/bin
+
+.PHONY: release test bench setup lock clean help
+
+release: setup  ## Build, test, document and seal dist/$(PRODUCT)-$(VERSION), then verify it
+	@$(BIN)/devicepipe release $(VERSION)
+	@$(BIN)/devicepipe verify dist/$(PRODUCT)-$(VERSION) --key .devicepipe/keys/release.pub.pem
+
+test: setup  ## Linters, types, import contracts, unit tests and the device suites on emulated devices
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+bench: setup  ## The measured comparisons; each ends with one JSON line
+	@set -e; for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench; done
+
+setup:  ## System packages, .venv, C libraries (the other targets call it)
+	@tools/setup.sh
+
+lock:  ## Resolve requirements.lock anew from pyproject.toml (needs uv)
+	@uv pip compile pyproject.toml --group dev --generate-hashes --universal --python-version 3.11 --no-header --no-annotate \
+	    --quiet --upgrade --output-file requirements.lock
+
+clean:  ## Remove what the targets made, but neither keys nor releases
+	@rm -rf .venv firmware/.pio firmware/lib .devicepipe/work .devicepipe/dev .devicepipe/cache .devicepipe/soup-done
+
+help:
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

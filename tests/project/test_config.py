@@ -1,0 +1,157 @@
+"""devicepipe.toml: what is right is read, what is wrong is named with file, line and key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from devicepipe.errors import UsageError
+from devicepipe.project.config import find_project, load_project
+
+GOOD = """\
+[product]
+name = "pump"
+title = "A pump"
+manufacturer = "Us"
+safety-class = "C"
+
+[firmware]
+project = "firmware"
+
+[[board]]
+name = "one"
+manifest = "boards/one.json"
+application = "one"
+
+[[board]]
+name = "two"
+manifest = "boards/one.json"
+application = "two"
+bootloader = "two_boot"
+"""
+
+MANIFEST = {
+    "name": "Board one",
+    "devicepipe": {
+        "core": "cortex-m0",
+        "flash": {"base": "0x0", "size": "0x40000", "page": 1024, "write": 4},
+        "ram": {"base": "0x20000000", "size": "0x4000"},
+        "regions": {"slot0": {"offset": "0x8000", "size": "0x8000"}},
+    },
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for folder in ("firmware", "boards", "requirements", "hil"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "boards/one.json").write_text(json.dumps(MANIFEST))
+    (tmp_path / "devicepipe.toml").write_text(GOOD)
+    return tmp_path
+
+
+def test_a_good_file_is_read(root: Path) -> None:
+    project = load_project(root / "devicepipe.toml")
+    assert [board.name for board in project.boards] == ["one", "two"]
+    assert project.board("two").entry.bootloader == "two_boot"
+    assert project.board("one").board.slot0.offset == 0x8000
+    assert project.firmware_path == root / "firmware"
+
+
+def test_it_is_found_from_a_folder_below(root: Path) -> None:
+    assert find_project(root / "firmware") == root / "devicepipe.toml"
+
+
+def test_no_project_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no devicepipe\.toml") as raised:
+        find_project(tmp_path)
+    assert raised.value.exit_code == 2
+
+
+def test_unknown_board_lists_the_known_ones(root: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        load_project(root / "devicepipe.toml").board("three")
+    assert raised.value.remedy == "known boards: one, two"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "says"),
+    [
+        pytest.param(
+            'safety-class = "C"', 'safty-class = "C"', 5, "product.safty-class", "unknown key", id="misspelt-key"
+        ),
+        pytest.param(
+            'safety-class = "C"', 'safety-class = "D"', 5, "product.safety-class", "'A', 'B' or 'C'", id="no-such-class"
+        ),
+        pytest.param('title = "A pump"', "title = 7", 3, "product.title", "valid string, found 7", id="wrong-type"),
+        pytest.param('manufacturer = "Us"\n', "", 1, "product.manufacturer", "missing key", id="missing-key"),
+        pytest.param('name = "pump"', 'name = "../pump"', 2, "product.name", "pattern", id="name-with-a-path"),
+        pytest.param(
+            'project = "firmware"',
+            'project = "nowhere"',
+            8,
+            "firmware.project",
+            "expected a folder",
+            id="missing-folder",
+        ),
+        pytest.param('project = "firmware"', 'project = ".."', 8, "firmware.project", "outside", id="path-outside"),
+        pytest.param(
+            'application = "two"', 'app = "two"', 18, "board.1.app", "unknown key", id="misspelt-key-in-second-board"
+        ),
+        pytest.param('name = "two"', 'name = "one"', 16, "board.1.name", "stands twice", id="board-twice"),
+        pytest.param("[firmware]", "[firmware", 7, None, "not valid TOML", id="broken-toml"),
+        pytest.param("[firmware]", "[hardware]\n[firmware]", 7, "hardware", "unknown key", id="unknown-table"),
+    ],
+)
+def test_a_mistake_is_named_by_line_and_key(
+    root: Path, old: str, new: str, line: int, key: str | None, says: str
+) -> None:
+    file = root / "devicepipe.toml"
+    file.write_text(GOOD.replace(old, new, 1))
+    with pytest.raises(UsageError) as raised:
+        load_project(file)
+    assert (raised.value.file, raised.value.line, raised.value.key) == (file, line, key)
+    assert says in str(raised.value)
+
+
+def test_missing_key_in_a_missing_table(root: Path) -> None:
+    file = root / "devicepipe.toml"
+    file.write_text("")
+    with pytest.raises(UsageError, match="missing key") as raised:
+        load_project(file)
+    assert raised.value.key == "product"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param({"regions": {}}, "slot0", id="no-slot"),
+        pytest.param(
+            {"regions": {"slot0": {"offset": "0x8001", "size": 1024}}}, "multiples of the page", id="unaligned"
+        ),
+        pytest.param({"regions": {"slot0": {"offset": 0, "size": "0x80000"}}}, "beyond the flash", id="beyond-flash"),
+        pytest.param(
+            {"regions": {"slot0": {"offset": 0, "size": 2048}, "b": {"offset": 1024, "size": 1024}}},
+            "overlaps",
+            id="overlap",
+        ),
+        pytest.param({"regions": {"slot0": {"offset": "x", "size": 2048}}}, "expected an integer", id="not-a-number"),
+        pytest.param({"corr": "cortex-m0"}, "Extra inputs", id="misspelt"),
+    ],
+)
+def test_a_wrong_board_manifest_is_refused(root: Path, change: dict[str, object], says: str) -> None:
+    manifest = MANIFEST | {"devicepipe": MANIFEST["devicepipe"] | change}  # type: ignore[operator]
+    (root / "boards/one.json").write_text(json.dumps(manifest))
+    with pytest.raises(UsageError) as raised:
+        load_project(root / "devicepipe.toml")
+    assert says in str(raised.value)
+    assert raised.value.file == root / "boards/one.json"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"name": "x"}'], ids=["not-json", "not-an-object", "no-section"])
+def test_a_manifest_of_another_shape_is_refused(root: Path, text: str) -> None:
+    (root / "boards/one.json").write_text(text)
+    with pytest.raises(UsageError):
+        load_project(root / "devicepipe.toml")
