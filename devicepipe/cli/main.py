@@ -1,0 +1,124 @@
+"""The `devicepipe` command: finds the subcommand, runs it, and turns errors into messages and exit codes.
+
+Exit codes: 0 fine, 1 the product failed, 2 usage, 3 bench, 4 integrity, 130 interrupted; 70 is a defect of devicepipe itself.
+Subcommands are imported when they are called, so that `devicepipe --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from devicepipe.errors import EXIT_USAGE, DevicepipeError
+
+EXIT_INTERRUPTED = 130
+EXIT_DEFECT = 70
+
+_COMMANDS = {
+    "release": (
+        "devicepipe.cli.release",
+        "Make a release bundle: build, analyse, sign, test, trace, gate, document, seal.",
+    ),
+    "verify": ("devicepipe.cli.verify", "Check a release bundle offline, with nothing but a public key."),
+    "report": ("devicepipe.cli.report", "Make a bundle's documents anew, from the bundle alone."),
+    "build": ("devicepipe.cli.develop", "Build the working tree's firmware for each board."),
+    "sign": ("devicepipe.cli.develop", "Build, and sign the images with the configured keys."),
+    "test": ("devicepipe.cli.develop", "Build, sign, and run the device tests on each board's device."),
+    "keys": ("devicepipe.cli.keys", "Show the keys that sign; the first use makes development keys."),
+    "soup": ("devicepipe.cli.soup", "Fetch the firmware's C libraries, each checked against its locked hash."),
+    "completion": ("devicepipe.cli.completion", "Print the completion script of a shell."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that knows its commands' names and one-line helps without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(_COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        click.echo(f"devicepipe {version('devicepipe')}")
+        ctx.exit()
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version.",
+)
+def cli() -> None:
+    """From a commit of medical-device firmware to a release that anyone can check offline.
+
+    Exit codes: 0 fine, 1 the product failed, 2 usage, 3 bench, 4 integrity.
+    """
+
+
+def main() -> NoReturn:
+    """Entry point of the `devicepipe` command."""
+    # A plain `kill` ends a run as Ctrl-C does: nothing half-done stays, no emulator is left.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    as_json = "--json" in arguments
+    try:
+        result: Any = cli.main(arguments, prog_name="devicepipe", standalone_mode=False)
+    except click.ClickException as error:
+        if as_json:
+            _print_json({"error": "UsageError", "message": error.format_message(), "exitCode": EXIT_USAGE})
+        else:
+            error.show()
+        return EXIT_USAGE
+    except DevicepipeError as error:
+        if as_json:
+            _print_json(error.to_json())
+        else:
+            click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+            click.echo(str(error), err=True)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted: nothing was left running, and no bundle was made", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_INTERRUPTED
+    except Exception as error:  # the last resort: a defect of ours, told in one line
+        if os.environ.get("DEVICEPIPE_DEBUG"):
+            raise
+        message = f"a defect of devicepipe: {type(error).__name__}: {error}"
+        if as_json:
+            _print_json({"error": "Defect", "message": message, "exitCode": EXIT_DEFECT})
+        click.echo(f"error: {message}\n  remedy: run again with DEVICEPIPE_DEBUG=1 and report the traceback", err=True)
+        return EXIT_DEFECT
+    return result if isinstance(result, int) else 0
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, indent=2))
