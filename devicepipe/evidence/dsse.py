@@ -1,0 +1,80 @@
+"""DSSE envelopes: one payload, one signature, one spelling.
+
+What always holds: an envelope's file is RFC 8785 canonical JSON with exactly `payload`, `payloadType` and one signature by the
+expected key; any other bytes (another base64 spelling, white space, further keys, a second signature, an ECDSA twin) are
+refused. So the bytes of an envelope file cannot be altered without the signer.
+
+Source: https://github.com/secure-systems-lab/dsse, protocol.md and envelope.md v1.0.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import Signature, Signer  # type: ignore[attr-defined]
+
+from devicepipe.errors import IntegrityError
+from devicepipe.evidence.statement import canonical, strict_json
+from devicepipe.signing.keys import PublicKey, sign
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+
+
+def sign_envelope(payload: bytes, signer: Signer, public_key: PublicKey) -> bytes:
+    """The bytes of an envelope file over `payload`, signed.
+
+    Raises:
+        UsageError, BenchError: As `keys.sign`.
+    """
+    envelope = Envelope(payload, PAYLOAD_TYPE, {})
+    signature = sign(signer, public_key, envelope.pae())
+    envelope.signatures[public_key.keyid] = Signature(public_key.keyid, signature.hex())
+    return canonical(envelope.to_dict())
+
+
+def open_envelope(data: bytes, public_key: PublicKey, link: str) -> bytes:
+    """The payload of an envelope file, its signature verified.
+
+    Args:
+        data: The bytes of the file.
+        public_key: The only key whose signature is accepted.
+        link: What the envelope is called in errors.
+
+    Raises:
+        IntegrityError: The bytes are not exactly one valid envelope signed by the key.
+    """
+    envelope, keyid, signature = _parse(data, link)
+    if keyid != public_key.keyid:
+        raise IntegrityError(f"is signed by the key {keyid[:64]}, expected {public_key.keyid}", link=link)
+    if not public_key.verifies(signature, envelope.pae()):
+        raise IntegrityError(f"its signature does not verify under the key {public_key.keyid}", link=link)
+    return bytes(envelope.payload)
+
+
+def payload_unverified(data: bytes, link: str) -> bytes:
+    """The payload of an envelope file *without checking the signature*: for reading a bundle that is still being made.
+
+    Raises:
+        IntegrityError: The bytes are not exactly one envelope.
+    """
+    return bytes(_parse(data, link)[0].payload)
+
+
+def _parse(data: bytes, link: str) -> tuple[Envelope, str, bytes]:
+    parsed = strict_json(data, link)
+    try:
+        (entry,) = parsed["signatures"]
+        keyid = str(entry["keyid"])
+        signature = base64.b64decode(entry["sig"], validate=True)
+        payload = base64.b64decode(parsed["payload"], validate=True)
+    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+        raise IntegrityError("is not a DSSE envelope with one signature", link=link) from error
+    envelope = Envelope(payload, PAYLOAD_TYPE, {keyid: Signature(keyid, signature.hex())})
+    if canonical(envelope.to_dict()) != data:
+        raise IntegrityError(
+            f"is not a canonical DSSE envelope of type {PAYLOAD_TYPE}: its bytes are not what its content is written as",
+            link=link,
+        )
+    return envelope, keyid, signature
