@@ -149,7 +149,7 @@ def load_board(path: Path, name: str) -> Board:
             "expected a table with the board's memory map",
             file=path,
             key="devicepipe",
-            remedy="add the section; docs/reference/board-manifest.md shows one",
+            remedy="add the section; docs/reference/configuration.md shows one",
         )
     try:
         return Board.model_validate({**section, "name": name, "title": manifest.get("name", name)})
