@@ -1,0 +1,69 @@
+"""Where things lie in a bundle, and which attestation is which.
+
+The table below is closed: a bundle holds exactly these attestations, one of each product kind and one of each board kind for every
+board. An attestation of a known type under another name is refused, so that there is never a second one to choose from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from devicepipe.evidence import predicates
+from devicepipe.evidence.predicates import Model
+
+RELEASE_STATEMENT = "release.json"
+RELEASE_ENVELOPE = "release.json.dsse"
+IMAGE_KEY = "keys/image.pub.pem"
+RELEASE_KEY = "keys/release.pub.pem"
+ATTESTATIONS = "attestations/"
+SUFFIX = ".dsse.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of attestation: name, predicate type and model (None: JSON of a foreign schema), and whether each board has one."""
+
+    name: str
+    predicate_type: str
+    model: type[Model] | None
+    per_board: bool
+
+    def name_for(self, board: str = "") -> str:
+        """The attestation's name, e.g. `microbit/build` or `gate`."""
+        return f"{board}/{self.name}" if self.per_board else self.name
+
+    def path_for(self, board: str = "") -> str:
+        """The attestation's file in the bundle."""
+        return f"{ATTESTATIONS}{self.name_for(board)}{SUFFIX}"
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("source", predicates.SOURCE, predicates.SourceInfo, per_board=False),
+    Kind("build", predicates.PROVENANCE, predicates.Provenance, per_board=True),
+    Kind("reproducibility", predicates.REPRODUCIBILITY, predicates.Reproducibility, per_board=True),
+    Kind("analysis", predicates.STATIC_ANALYSIS, predicates.StaticAnalysis, per_board=True),
+    Kind("sbom", predicates.SBOM, None, per_board=True),
+    Kind("signing", predicates.IMAGE_SIGNING, predicates.ImageSigning, per_board=True),
+    Kind("test", predicates.TEST_RESULT, predicates.TestResult, per_board=True),
+    Kind("traceability", predicates.TRACEABILITY, predicates.Traceability, per_board=False),
+    Kind("gate", predicates.VERIFICATION_SUMMARY, predicates.VerificationSummary, per_board=False),
+)
+
+_BY_NAME = {kind.name: kind for kind in KINDS}
+_BY_MODEL = {kind.model: kind for kind in KINDS if kind.model is not None}
+
+
+def kind_of_model(model: type[Model]) -> Kind:
+    """The kind whose predicate is that model; KeyError if there is none."""
+    return _BY_MODEL[model]
+
+
+def kind_of_path(path: str) -> tuple[Kind, str] | None:
+    """Kind and board ("" for a product kind) of an attestation's file; None where no attestation belongs there."""
+    if not path.startswith(ATTESTATIONS) or not path.endswith(SUFFIX):
+        return None
+    *folders, name = path.removeprefix(ATTESTATIONS).removesuffix(SUFFIX).split("/")
+    kind = _BY_NAME.get(name)
+    if kind is None or len(folders) != int(kind.per_board):
+        return None
+    return kind, "".join(folders)
