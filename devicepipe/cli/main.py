@@ -7,7 +7,6 @@ Subcommands are imported when they are called, so that `devicepipe --help` answe
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
+from devicepipe.cli.common import print_json
 from devicepipe.errors import EXIT_USAGE, DevicepipeError
 
 EXIT_INTERRUPTED = 130
@@ -91,13 +91,13 @@ def _run(arguments: list[str]) -> int:
         result: Any = cli.main(arguments, prog_name="devicepipe", standalone_mode=False)
     except click.ClickException as error:
         if as_json:
-            _print_json({"error": "UsageError", "message": error.format_message(), "exitCode": EXIT_USAGE})
+            print_json({"error": "UsageError", "message": error.format_message(), "exitCode": EXIT_USAGE})
         else:
             error.show()
         return EXIT_USAGE
     except DevicepipeError as error:
         if as_json:
-            _print_json(error.to_json())
+            print_json(error.to_json())
         else:
             click.secho("error: ", fg="red", bold=True, err=True, nl=False)
             click.echo(str(error), err=True)
@@ -114,11 +114,7 @@ def _run(arguments: list[str]) -> int:
             raise
         message = f"a defect of devicepipe: {type(error).__name__}: {error}"
         if as_json:
-            _print_json({"error": "Defect", "message": message, "exitCode": EXIT_DEFECT})
+            print_json({"error": "Defect", "message": message, "exitCode": EXIT_DEFECT})
         click.echo(f"error: {message}\n  remedy: run again with DEVICEPIPE_DEBUG=1 and report the traceback", err=True)
         return EXIT_DEFECT
     return result if isinstance(result, int) else 0
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    click.echo(json.dumps(document, indent=2))

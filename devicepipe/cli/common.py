@@ -1,0 +1,73 @@
+"""What several commands share: options, finding the project, printing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from devicepipe.project.config import Project
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(function: F) -> F:
+    """`--json`: one document on standard output, nothing else there."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")(function)
+
+
+def project_option(function: F) -> F:
+    """`--project`: where the product's repository is."""
+    return click.option(
+        "--project",
+        "folder",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        default=Path(),
+        help="A folder of the product's repository (default: this one).",
+    )(function)
+
+
+def boards_option(function: F) -> F:
+    """`--board`: only these boards; may be given several times."""
+    return click.option(
+        "--board",
+        "boards",
+        multiple=True,
+        shell_complete=_complete_board,
+        help="Only this board (repeatable; default: all).",
+    )(function)
+
+
+def _complete_board(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    from devicepipe.errors import DevicepipeError
+
+    try:
+        return [board.name for board in open_project(Path()).boards if board.name.startswith(incomplete)]
+    except DevicepipeError:
+        return []
+
+
+def open_project(folder: Path) -> Project:
+    """The project that `folder` lies in. Raises UsageError."""
+    from devicepipe.project.config import find_project, load_project
+
+    return load_project(find_project(folder.resolve()))
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def tell(text: str = "", **style: Any) -> None:
+    """A line on standard output; colours only on a terminal."""
+    click.secho(text, **style)
+
+
+def note(text: str) -> None:
+    """A line on standard error: what happens, not what was asked for."""
+    click.echo(text, err=True)
