@@ -1,0 +1,91 @@
+"""The command line: exit codes, messages without tracebacks, one JSON document."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from devicepipe.cli import main as main_module
+from devicepipe.cli.main import _COMMANDS, cli
+from devicepipe.errors import BenchError, IntegrityError, UsageError
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "devicepipe", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_help_names_every_command_and_imports_none_of_them(tmp_path: Path) -> None:
+    code = "import sys; sys.argv = ['devicepipe', '--help']\nimport devicepipe.__main__"
+    heavy = "pydantic", "reportlab", "rich", "securesystemslib", "pytest"
+    probe = f"import sys, atexit\natexit.register(lambda: print([m for m in {heavy} if m in sys.modules]))\n{code}"
+    done = subprocess.run([sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert all(name in done.stdout for name in _COMMANDS)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", list(_COMMANDS))
+def test_every_command_has_help(name: str) -> None:
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+def test_no_project_is_a_usage_error(tmp_path: Path) -> None:
+    done = run("keys", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no devicepipe.toml" in done.stderr
+    assert "remedy" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_json_errors_are_one_document_on_standard_output(tmp_path: Path) -> None:
+    (tmp_path / "devicepipe.toml").write_text("[product]\nnam = 1\n")
+    done = run("keys", "--json", cwd=tmp_path)
+    document = json.loads(done.stdout)
+    assert done.returncode == document["exitCode"] == 2
+    assert document["line"] == 2
+    assert document["key"] == "product.nam"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["keys", "--nonsense"], ["verify"]], ids=["command", "option", "argument"])
+def test_wrong_usage_is_exit_code_2(tmp_path: Path, arguments: list[str]) -> None:
+    assert run(*arguments, cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("u", remedy="r"), 2),
+        (BenchError("b"), 3),
+        (IntegrityError("i", link="file"), 4),
+        (KeyboardInterrupt(), 130),
+        (RuntimeError("defect"), 70),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_each_error_has_its_exit_code_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(main_module.cli, "main", fail)
+    assert main_module._run([]) == code
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    assert captured.err
+
+
+def test_completion_script_of_each_shell() -> None:
+    for shell in ("bash", "zsh", "fish"):
+        result = CliRunner().invoke(cli, ["completion", shell])
+        assert result.exit_code == 0
+        assert "_DEVICEPIPE_COMPLETE" in result.output
