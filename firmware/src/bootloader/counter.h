@@ -1,0 +1,59 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ * The stored security counter: the highest counter of any image ever started. It only rises.
+ *
+ * RECORD FORMAT (the state region of the board manifest: STATE_ADDRESS, STATE_SIZE)
+ *
+ * The region holds two copies of a log: copy A in its first half, copy B in its second half. Each half is a whole number
+ * of flash pages. A log is a row of records of 16 bytes, four little-endian words:
+ *
+ *   offset 0   0x43535044   start mark, the bytes "DPSC"
+ *   offset 4   counter
+ *   offset 8   ~counter
+ *   offset 12  0xbcacafbb   end mark, ~start mark; written last
+ *
+ * An erased record is 16 bytes of 0xff; a valid record has all four words right; any other record is damaged. Record i of
+ * copy A and record i of copy B form a pair; the writer appends a pair by writing A first, then B.
+ *
+ *   stored counter   the highest counter of all valid records of both copies; 0 if there is none
+ *   sound pair       at least one record valid, or both erased, or A damaged and B erased: a write that was cut off,
+ *                    passed over since an earlier pair still holds the counter
+ *   unusable state   any other pair: both copies of a record are lost, so nothing may be started
+ *
+ * So one copy may be torn or decay anywhere without lowering the counter. When no free pair is left, the copy that does
+ * not hold the counter (B if both do) is erased and takes it as record 0, then the other copy likewise: at every moment
+ * one copy holds it.
+ *
+ * A programmer presets counter n by writing one record at STATE_ADDRESS of an erased region; copy B may stay erased.
+ */
+#ifndef BOOTLOADER_COUNTER_H
+#define BOOTLOADER_COUNTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define COUNTER_RECORD_WORDS 4u
+#define COUNTER_START_MARK 0x43535044u
+#define COUNTER_END_MARK 0xbcacafbbu
+
+/*
+ * Where the log lies and how flash is changed there. Flash is memory-mapped and read directly. erase sets size bytes to
+ * 0xff; program writes words in ascending order over erased ones. Both return false if the flash does not hold the result.
+ */
+struct counter_store {
+    const uint32_t *region;
+    uint32_t region_size; /* bytes, both halves */
+    bool (*erase)(const uint32_t *start, uint32_t size);
+    bool (*program)(const uint32_t *start, const uint32_t *words, uint32_t count);
+};
+
+/* Reads the stored counter. False if the state is unusable. */
+bool counter_read(const struct counter_store *store, uint32_t *counter);
+
+/*
+ * Makes both copies hold counter, which is not below the stored one; writes only if one of them does not hold it yet.
+ * False if it could not be stored. The state is usable (counter_read() said so).
+ */
+bool counter_hold(const struct counter_store *store, uint32_t counter);
+
+#endif

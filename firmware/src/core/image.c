@@ -1,0 +1,175 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ * Reading an MCUboot-format image. See image.h; constants from MCUboot's bootutil/image.h.
+ */
+#include "core/image.h"
+
+#include "core/bytes.h"
+
+#define HEADER_LENGTH 32u
+#define HEADER_MAGIC 0x96f3b83du
+#define TLV_INFO_MAGIC 0x6907u
+#define TLV_PROTECTED_INFO_MAGIC 0x6908u
+#define TLV_INFO_LENGTH 4u
+#define TLV_ENTRY_LENGTH 4u
+#define ERASED_16 0xffffu
+#define ERASED_32 0xffffffffu
+
+#define TLV_KEYHASH 0x01u
+#define TLV_SHA256 0x10u
+#define TLV_ED25519 0x24u
+#define TLV_SECURITY_COUNTER 0x50u
+
+/* Takes the value of one TLV that may occur once and has one length; NULL in *slot means not seen yet. */
+static enum image_result take(const uint8_t **slot, const uint8_t *value, uint32_t length, uint32_t expected)
+{
+    if ((*slot != NULL) || (length != expected)) {
+        return IMAGE_BAD_TLV;
+    }
+    *slot = value;
+    return IMAGE_OK;
+}
+
+static enum image_result take_entry(struct image *image, bool is_protected, uint32_t type, const uint8_t *value,
+                                    uint32_t length)
+{
+    enum image_result result = IMAGE_OK;
+    if (is_protected) {
+        if (type == TLV_SECURITY_COUNTER) {
+            if (image->has_counter || (length != 4u)) {
+                return IMAGE_BAD_TLV;
+            }
+            image->has_counter = true;
+            image->counter = bytes_le32(value);
+        }
+    } else if (type == TLV_SHA256) {
+        result = take(&image->digest, value, length, SHA256_SIZE);
+    } else if (type == TLV_KEYHASH) {
+        result = take(&image->key_hash, value, length, SHA256_SIZE);
+    } else if (type == TLV_ED25519) {
+        result = take(&image->signature, value, length, IMAGE_SIGNATURE_SIZE);
+    } else {
+        /* Any other unprotected TLV is not trusted for anything. */
+    }
+    return result;
+}
+
+/* Reads one TLV area at offset, which is within the slot; *area_size receives its total length. */
+static enum image_result take_area(struct image *image, uint32_t slot_size, uint32_t offset, bool is_protected,
+                                   uint32_t *area_size)
+{
+    const uint8_t *const area = &image->base[offset];
+    const uint32_t room = slot_size - offset;
+    if (room < TLV_INFO_LENGTH) {
+        return IMAGE_BAD_SIZE;
+    }
+    if (bytes_le32(area) == ERASED_32) {
+        return IMAGE_BAD_SIZE;
+    }
+    const uint32_t total = bytes_le16(&area[2]);
+    if ((bytes_le16(area) != (is_protected ? TLV_PROTECTED_INFO_MAGIC : TLV_INFO_MAGIC)) ||
+        (total < TLV_INFO_LENGTH)) {
+        return IMAGE_BAD_TLV;
+    }
+    if (total > room) {
+        return IMAGE_BAD_SIZE;
+    }
+    uint32_t at = TLV_INFO_LENGTH;
+    while (at < total) {
+        if ((total - at) < TLV_ENTRY_LENGTH) {
+            return IMAGE_BAD_TLV;
+        }
+        const uint32_t type = bytes_le16(&area[at]);
+        const uint32_t length = bytes_le16(&area[at + 2u]);
+        if ((type == ERASED_16) && (length == ERASED_16)) {
+            return IMAGE_BAD_SIZE;
+        }
+        at += TLV_ENTRY_LENGTH;
+        if (length > (total - at)) {
+            return IMAGE_BAD_TLV;
+        }
+        const enum image_result result = take_entry(image, is_protected, type, &area[at], length);
+        if (result != IMAGE_OK) {
+            return result;
+        }
+        at += length;
+    }
+    *area_size = total;
+    return IMAGE_OK;
+}
+
+enum image_result image_parse(const uint8_t *slot, uint32_t slot_size, uint32_t header_size, struct image *image)
+{
+    if ((slot_size < header_size) || (header_size < HEADER_LENGTH)) {
+        return IMAGE_BAD_SIZE;
+    }
+    if (bytes_all(slot, HEADER_LENGTH, 0xffu)) {
+        return IMAGE_NO_IMAGE;
+    }
+    /* Offsets: magic 0, load address 4, header size 8, protected TLV size 10, payload size 12, flags 16, version 20. */
+    const uint32_t flags = bytes_le32(&slot[16]);
+    if ((bytes_le32(&slot[0]) != HEADER_MAGIC) || (bytes_le16(&slot[8]) != header_size) || (flags != 0u)) {
+        return IMAGE_BAD_HEADER;
+    }
+    const uint32_t protected_size = bytes_le16(&slot[10]);
+    image->base = slot;
+    image->payload_offset = header_size;
+    image->payload_size = bytes_le32(&slot[12]);
+    image->version.major = slot[20];
+    image->version.minor = slot[21];
+    image->version.revision = bytes_le16(&slot[22]);
+    image->version.build = bytes_le32(&slot[24]);
+    image->has_counter = false;
+    image->counter = 0u;
+    image->digest = NULL;
+    image->key_hash = NULL;
+    image->signature = NULL;
+
+    /* Subtractions from the known room instead of sums of untrusted sizes: nothing can wrap round. */
+    if ((image->payload_size < IMAGE_VECTORS_SIZE) || (image->payload_size > (slot_size - header_size))) {
+        return IMAGE_BAD_SIZE;
+    }
+    uint32_t offset = header_size + image->payload_size;
+    if (protected_size > (slot_size - offset)) {
+        return IMAGE_BAD_SIZE;
+    }
+    uint32_t area_size = 0u;
+    enum image_result result = IMAGE_OK;
+    if (protected_size != 0u) {
+        result = take_area(image, slot_size, offset, true, &area_size);
+        if ((result == IMAGE_OK) && (area_size != protected_size)) {
+            result = IMAGE_BAD_TLV;
+        }
+        offset += protected_size;
+    }
+    image->hashed_size = offset;
+    if (result == IMAGE_OK) {
+        result = take_area(image, slot_size, offset, false, &area_size);
+    }
+    return result;
+}
+
+void image_digest(const struct image *image, uint8_t digest[SHA256_SIZE])
+{
+    sha256_digest(image->base, image->hashed_size, digest);
+}
+
+const char *image_reason(enum image_result result)
+{
+    static const char *const reasons[] = {
+        [IMAGE_OK] = "ok",
+        [IMAGE_NO_IMAGE] = "no-image",
+        [IMAGE_BAD_HEADER] = "bad-header",
+        [IMAGE_BAD_SIZE] = "bad-size",
+        [IMAGE_BAD_TLV] = "bad-tlv",
+        [IMAGE_NO_DIGEST] = "no-digest",
+        [IMAGE_BAD_DIGEST] = "bad-digest",
+        [IMAGE_NO_SIGNATURE] = "no-signature",
+        [IMAGE_UNKNOWN_KEY] = "unknown-key",
+        [IMAGE_BAD_SIGNATURE] = "bad-signature",
+        [IMAGE_NO_SECURITY_COUNTER] = "no-security-counter",
+        [IMAGE_DOWNGRADE] = "downgrade",
+        [IMAGE_BAD_STATE] = "bad-state",
+    };
+    return reasons[result];
+}

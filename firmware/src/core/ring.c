@@ -1,0 +1,36 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ * Characters from an interrupt to the main loop. See ring.h.
+ */
+#include "core/ring.h"
+
+void ring_put(struct ring *ring, uint8_t character)
+{
+    const uint32_t written = ring->written;
+    if ((written - ring->read) < RING_SIZE) {
+        ring->data[written % RING_SIZE] = character;
+        ring->written = written + 1u;
+    } else {
+        ring->lost = true;
+    }
+}
+
+bool ring_get(struct ring *ring, uint8_t *character)
+{
+    const uint32_t read = ring->read;
+    const bool available = (ring->written != read);
+    if (available) {
+        *character = ring->data[read % RING_SIZE];
+        ring->read = read + 1u;
+    }
+    return available;
+}
+
+bool ring_take_lost(struct ring *ring)
+{
+    const bool lost = ring->lost;
+    if (lost) {
+        ring->lost = false;
+    }
+    return lost;
+}

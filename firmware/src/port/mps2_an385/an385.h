@@ -1,0 +1,26 @@
+/*
+ * SPDX-License-Identifier: Apache-2.0
+ * The registers of the MPS2 AN385 that are used (Arm DAI 0385, CMSDK TRM DDI 0479: APB UART).
+ */
+#ifndef PORT_MPS2_AN385_AN385_H
+#define PORT_MPS2_AN385_AN385_H
+
+#include "port/cortexm/scs.h"
+
+#define UART0_DATA REGISTER(0x40004000u)
+#define UART0_STATE REGISTER(0x40004004u)
+#define UART0_CTRL REGISTER(0x40004008u)
+#define UART0_INTCLEAR REGISTER(0x4000400cu)
+#define UART0_BAUDDIV REGISTER(0x40004010u)
+#define UART0_STATE_TX_FULL 1u
+#define UART0_STATE_RX_FULL 2u
+#define UART0_CTRL_TX 1u
+#define UART0_CTRL_RX 2u
+#define UART0_CTRL_RX_INTERRUPT 8u
+#define UART0_INT_RX 2u
+#define UART0_RX_IRQ 0u
+
+#define FPGAIO_LED REGISTER(0x40028000u)
+#define LED_MOTOR 1u
+
+#endif
