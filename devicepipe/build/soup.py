@@ -1,0 +1,328 @@
+"""SOUP: the lock file of the C libraries that are fetched, never committed, and laid down beside the firmware's own sources.
+
+What always holds: a file that `lay_down` wrote is, byte for byte, the named member of an archive whose SHA-256 stands in the
+lock file. The cache is content-addressed (`<cache>/sha256/<hex>`), is checked whenever it is read, and is written
+atomically, so any number of processes may share it.
+
+The lock file is TOML::
+
+    [[component]]
+    name = "monocypher"
+    version = "4.0.3"
+    supplier = "Loup Vaillant"
+    licence = "BSD-2-Clause OR CC0-1.0"                # SPDX licence expression
+    purl = "pkg:github/LoupVaillant/Monocypher@4.0.3"  # package URL
+    cpe = "cpe:2.3:a:..."                              # CPE 2.3 formatted string
+    upstream-commit = "<40 hex>"                       # optional
+    support = "..."                                    # optional: who maintains it, until when
+    archive = { registry = "pypi", package = "...", version = "...", filename = "....tar.gz", sha256 = "<64 hex>" }
+
+    [component.files]                                  # place in the PlatformIO project = member of the archive
+    "lib/monocypher/monocypher.c" = "pymonocypher-4.0.3.4/monocypher.c"
+
+Sources: IEC 62304 8.1.2 (SOUP identification: title, manufacturer, unique designator); PURL specification;
+NISTIR 7695 (CPE 2.3 naming).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from packageurl import PackageURL
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from devicepipe.build.archives import ArchiveError, read_members
+from devicepipe.build.pip_download import DownloadError, download
+from devicepipe.errors import BenchError, UsageError
+from devicepipe.evidence.predicates import ResourceDescriptor, Sha256
+from devicepipe.project.toml_lines import line_of
+
+_CPE = re.compile(r"cpe:2\.3:[aho](?::(?:[^:\\\s]|\\.)+){10}")
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _relative(path: str) -> str:
+    if "\\" in path or "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError("expected a relative path with '/' and without '..'")
+    return path
+
+
+def _purl(value: str) -> str:
+    try:
+        PackageURL.from_string(value)
+    except ValueError as error:
+        raise ValueError(f"expected a package URL such as 'pkg:github/owner/name@1.2.3': {error}") from None
+    return value
+
+
+def _cpe(value: str) -> str:
+    if not _CPE.fullmatch(value):
+        raise ValueError("expected a CPE 2.3 name of 13 parts, 'cpe:2.3:a:vendor:product:version:*:*:*:*:*:*:*'")
+    return value
+
+
+def _licence(value: str) -> str:
+    from cyclonedx.spdx import is_expression, is_supported_id
+
+    if not (is_supported_id(value) or is_expression(value)):
+        raise ValueError("expected an SPDX licence expression such as 'MIT' or 'BSD-2-Clause OR CC0-1.0'")
+    return value
+
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+RelativePath = Annotated[str, AfterValidator(_relative)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_kebab, populate_by_name=True, strict=True)
+
+
+class Archive(_Table):
+    """The published archive that carries a component's sources: registry, package, version, file name and SHA-256."""
+
+    registry: Literal["pypi"]
+    package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]*$")]
+    filename: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]*\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz|zip)$")
+    ]
+    sha256: Sha256
+
+    @property
+    def purl(self) -> str:
+        """The archive's own package URL; the component's names the library inside it."""
+        return PackageURL(type=self.registry, name=self.package, version=self.version).to_string()
+
+
+class Component(_Table):
+    """One SOUP item: who supplies what under which licence, where it comes from, and where its files go."""
+
+    name: Text
+    version: Text
+    supplier: Text
+    licence: Annotated[str, AfterValidator(_licence)]
+    purl: Annotated[str, AfterValidator(_purl)]
+    cpe: Annotated[str, AfterValidator(_cpe)]
+    upstream_commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
+    support: Text | None = None
+    archive: Archive
+    files: dict[RelativePath, RelativePath] = Field(min_length=1)
+
+
+class _File(_Table):
+    component: list[Component] = Field(min_length=1)
+
+
+class SoupLock(BaseModel):
+    """The lock file: its path, its text (for line numbers) and its components."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    text: str
+    components: tuple[Component, ...]
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """Every place that SOUP is laid down at, relative to the PlatformIO project."""
+        return tuple(sorted(place for component in self.components for place in component.files))
+
+    def materials(self) -> list[ResourceDescriptor]:
+        """The archives as SLSA resolved dependencies: package URL and SHA-256, each once."""
+        archives = {component.archive.sha256: component.archive for component in self.components}
+        return [
+            ResourceDescriptor(name=archive.filename, uri=archive.purl, digest={"sha256": digest})
+            for digest, archive in sorted(archives.items())
+        ]
+
+    def error(self, message: str, *where: str | int, remedy: str = "") -> UsageError:
+        """A UsageError at a key of the lock file."""
+        return UsageError(
+            message,
+            file=self.path,
+            line=line_of(self.text, where),
+            key=".".join(str(part) for part in where),
+            remedy=remedy,
+        )
+
+
+def load_lock(path: Path) -> SoupLock:
+    """Read a SOUP lock file.
+
+    Raises:
+        UsageError: It cannot be read, is not TOML, or has a wrong, unknown or missing key; names file, line and key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot be read: {error}", file=path, remedy="name an existing SOUP lock file") from error
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"at line (\d+)", str(error))
+        raise UsageError(f"is not valid TOML: {error}", file=path, line=int(found[1]) if found else None) from error
+    try:
+        components = _File.model_validate(data).component
+    except ValidationError as error:
+        raise _usage_error(path, text, error) from error
+    lock = SoupLock(path=path, text=text, components=tuple(components))
+    owners: dict[str, str] = {}
+    for index, component in enumerate(components):
+        for place in component.files:
+            if place in owners:
+                raise lock.error(
+                    f"'{place}' is already laid down by component '{owners[place]}'", "component", index, "files"
+                )
+            owners[place] = component.name
+    return lock
+
+
+def _usage_error(path: Path, text: str, error: ValidationError) -> UsageError:
+    first: Any = error.errors()[0]
+    where = tuple(part for part in first["loc"] if part != "[key]")
+    message = {"extra_forbidden": "unknown key", "missing": "missing key"}.get(first["type"])
+    if message is None:
+        message = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+        message = f"{message}, found {first['input']!r}"
+    tables: dict[int, type[BaseModel]] = {1: _File, 3: Component, 4: Archive}
+    table = tables.get(len(where), Component)
+    known = ", ".join(sorted(field.alias or name for name, field in table.model_fields.items()))
+    remedy = f"known keys: {known}" if first["type"] == "extra_forbidden" else ""
+    key = ".".join(str(part) for part in where)
+    return UsageError(message, file=path, line=line_of(text, where), key=key, remedy=remedy)
+
+
+# --- fetching -------------------------------------------------------------------------------------------------------
+
+
+def fetch(lock: SoupLock, cache: Path) -> int:
+    """Get the archives that the cache does not hold yet, each by its package name; returns how many were downloaded.
+
+    Needs no network when the cache holds them all. A cache entry whose content does not match its name is replaced.
+
+    Raises:
+        UsageError: The registry's archive differs from the locked one, or there is no such version.
+        BenchError: The registry cannot be reached; the remedy names exactly what to get and where to put it.
+    """
+    downloaded = 0
+    for index, component in enumerate(lock.components):
+        if _cached(component.archive, cache) is None:
+            _download(lock, index, component.archive, cache)
+            downloaded += 1
+    return downloaded
+
+
+def _entry(archive: Archive, cache: Path) -> Path:
+    return cache / "sha256" / archive.sha256
+
+
+def _cached(archive: Archive, cache: Path) -> Path | None:
+    """The archive's file in the cache, if it is there and is what its name says."""
+    entry = _entry(archive, cache)
+    try:
+        with entry.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+    return entry if digest == archive.sha256 else None
+
+
+def _download(lock: SoupLock, index: int, archive: Archive, cache: Path) -> None:
+    entry = _entry(archive, cache)
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    key = ("component", index, "archive")
+    # Inside the cache, so that the final rename stays on one file system and is atomic.
+    scratch = Path(tempfile.mkdtemp(prefix=".fetch-", dir=cache))
+    try:
+        files = download(archive.package, archive.version, archive.sha256, scratch)
+        if [file.name for file in files] != [archive.filename]:
+            found = ", ".join(file.name for file in files) or "nothing"
+            raise lock.error(f"expected '{archive.filename}', the registry has '{found}'", *key, "filename")
+        files[0].replace(entry)
+    except DownloadError as error:
+        raise _download_error(lock, key, archive, entry, error) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _download_error(
+    lock: SoupLock, key: tuple[str | int, ...], archive: Archive, entry: Path, error: DownloadError
+) -> UsageError | BenchError:
+    name = f"{archive.package} {archive.version}"
+    if error.kind == "hash":
+        return lock.error(
+            f"the registry's archive of {name} has sha256 {error.details or '(unknown)'}, not {archive.sha256}",
+            *key,
+            "sha256",
+            remedy="correct the lock file if its hash is mistyped; otherwise the archive was changed: do not use it",
+        )
+    if error.kind == "version":
+        return lock.error(
+            f"{archive.package} has no source archive of version {archive.version}",
+            *key,
+            "version",
+            remedy=f"versions there are: {error.details}",
+        )
+    return BenchError(
+        f"cannot fetch {archive.filename} ({name}, for {lock.path}): {error.details}",
+        remedy=(
+            f"connect to a package registry and run it again; or, on a machine that has one, run `pip download --no-deps "
+            f"--no-binary {archive.package} {archive.package}=={archive.version}` and copy {archive.filename} "
+            f"(sha256 {archive.sha256}) to {entry}"
+        ),
+    )
+
+
+# --- laying down ----------------------------------------------------------------------------------------------------
+
+
+def lay_down(lock: SoupLock, cache: Path, project: Path) -> list[Path]:
+    """Write exactly the listed files into a PlatformIO project, from the cache; files that are already right are left alone.
+
+    Returns:
+        The files, in the order of the lock file.
+
+    Raises:
+        UsageError: A member is missing, doubled or a link; or a place leads out of the project through a link.
+        BenchError: An archive is not in the cache (see `fetch`).
+    """
+    written = []
+    for index, component in enumerate(lock.components):
+        archive = _cached(component.archive, cache)
+        if archive is None:
+            raise BenchError(
+                f"{component.archive.filename} (sha256 {component.archive.sha256}) is not in the cache {cache}",
+                remedy="fetch it first: `devicepipe build` does",
+            )
+        try:
+            contents = read_members(archive, component.archive.filename, component.files.values())
+        except ArchiveError as error:
+            nearest = f"; the archive has {', '.join(error.nearest)}" if error.nearest else ""
+            raise lock.error(f"{error}{nearest}", "component", index, "files") from error
+        for place, member in component.files.items():
+            written.append(_place(lock, index, project, place, contents[member]))
+    return written
+
+
+def _place(lock: SoupLock, index: int, project: Path, place: str, content: bytes) -> Path:
+    target = project / place
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.parent.resolve().is_relative_to(project.resolve()):
+        raise lock.error(f"'{place}' leads out of the project through a link", "component", index, "files", place)
+    if target.is_file() and not target.is_symlink() and target.read_bytes() == content:
+        return target
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".soup-")
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(target)
+    return target

@@ -1,0 +1,172 @@
+"""The commit that is built, and clean copies of it.
+
+What always holds: an exported tree holds the commit's files and nothing else (or, dirty, the files that git would see: tracked,
+and untracked but not ignored), so that a build can never use a file that the commit does not name.
+
+Limits: submodules are refused, and so are files that `.gitattributes` leaves out of archives (export-ignore): the copy
+would silently differ from the commit.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from devicepipe.errors import BenchError, UsageError
+
+_SUBMODULE = "160000"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit and how the working tree differs from it.
+
+    Attributes:
+        id: 40 hexadecimal digits.
+        epoch: Commit time in seconds since 1970-01-01 UTC: the build's SOURCE_DATE_EPOCH.
+        dirty: Changed, deleted and untracked (not ignored) paths below the root, sorted.
+    """
+
+    id: str
+    epoch: int
+    dirty: tuple[str, ...]
+
+    @property
+    def time(self) -> str:
+        """Commit time in RFC 3339, UTC."""
+        return datetime.fromtimestamp(self.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_commit(root: Path) -> Commit:
+    """The commit that is checked out at a product's root (a repository, or a folder in one).
+
+    Raises:
+        UsageError: Not a git repository, or one without a commit.
+        BenchError: git is not installed.
+    """
+    identity = _git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}", refused="has no commit yet")
+    epoch = int(_git(root, "show", "--no-patch", "--format=%ct", "HEAD"))
+    prefix = _git(root, "rev-parse", "--show-prefix").strip()
+    return Commit(id=identity.strip(), epoch=epoch, dirty=_changed(root, prefix))
+
+
+def _changed(root: Path, prefix: str) -> tuple[str, ...]:
+    status = _git(root, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--", ".")
+    return tuple(sorted(entry[3:].removeprefix(prefix) for entry in status.split("\0") if entry))
+
+
+def export_tree(root: Path, destination: Path, *, dirty: bool) -> None:
+    """Write a clean copy of the product's tree.
+
+    Args:
+        root: The product's root.
+        destination: A folder that does not exist yet or is empty.
+        dirty: False copies the commit (by `git archive`), true the working tree as git sees it.
+
+    Raises:
+        UsageError: Not a repository, a submodule, or files that export-ignore leaves out.
+    """
+    destination.mkdir(parents=True, exist_ok=True)
+    if dirty:
+        _export_working_tree(root, destination)
+    else:
+        _export_commit(root, destination)
+
+
+def _export_commit(root: Path, destination: Path) -> None:
+    entries = [entry.split("\t", 1) for entry in _git(root, "ls-tree", "-r", "-z", "HEAD").split("\0") if entry]
+    _refuse_submodules(root, [path for mode, path in entries if mode.startswith(_SUBMODULE)])
+    archive = _git_bytes(root, "archive", "--format=tar", "HEAD")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        exported = {member.name for member in tar.getmembers() if not member.isdir()}
+        try:
+            tar.extractall(destination, filter="data")
+        except tarfile.FilterError as error:
+            raise UsageError(
+                f"the commit holds a link that leads out of the tree: {error}",
+                file=root,
+                remedy="replace the link by a file, or point it at a path inside the product",
+            ) from error
+    left_out = sorted({path for _, path in entries} - exported)
+    if left_out:
+        raise UsageError(
+            f"{len(left_out)} files of the commit are left out of archives, first '{left_out[0]}'",
+            file=root / ".gitattributes",
+            key="export-ignore",
+            remedy="remove export-ignore: what is built must be what the commit holds",
+        )
+
+
+def _export_working_tree(root: Path, destination: Path) -> None:
+    staged = [entry.split("\t", 1) for entry in _git(root, "ls-files", "-z", "--stage").split("\0") if entry]
+    _refuse_submodules(root, [path for mode, path in staged if mode.startswith(_SUBMODULE)])
+    listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
+    for path in sorted(entry for entry in listed.split("\0") if entry):
+        source = root / path
+        if not source.is_symlink() and not source.is_file():
+            continue  # deleted in the working tree, or an embedded repository, which git lists as a folder
+        target = destination / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_symlink() and not _stays_inside(path, str(source.readlink())):
+            raise UsageError("is a link that leads out of the tree", file=source, remedy="replace the link by a file")
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _stays_inside(path: str, link: str) -> bool:
+    if link.startswith("/"):
+        return False
+    depth = len(PurePosixPath(path).parts) - 1
+    for part in PurePosixPath(link).parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return False
+    return True
+
+
+def _refuse_submodules(root: Path, paths: list[str]) -> None:
+    if paths:
+        raise UsageError(
+            f"submodules are not supported, first '{paths[0]}'",
+            file=root / ".gitmodules",
+            remedy="fetch the library through the SOUP lock file, or commit its sources",
+        )
+
+
+def _git(root: Path, *arguments: str, refused: str = "") -> str:
+    return os.fsdecode(_git_bytes(root, *arguments, refused=refused))
+
+
+def _git_bytes(root: Path, *arguments: str, refused: str = "") -> bytes:
+    # Inside a git hook, GIT_DIR and its kin name another repository than the one that `root` stands in.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, env=environment, capture_output=True, check=False)  # noqa: S607
+    except FileNotFoundError as error:
+        if not root.is_dir():
+            raise UsageError("no such folder", file=root) from error
+        raise BenchError("git is not installed", remedy="install git, e.g. `apt-get install git`") from error
+    if done.returncode == 0:
+        return done.stdout
+    said = os.fsdecode(done.stderr).strip()
+    if "not a git repository" in said:
+        raise UsageError(
+            "is not in a git repository", file=root, remedy="a release is made from a commit: `git init`, then commit"
+        ) from None
+    if "dubious ownership" in said:
+        raise UsageError(
+            "git refuses the repository: it belongs to another user",
+            file=root,
+            remedy=f"if it is yours: `git config --global --add safe.directory {root}`",
+        )
+    if refused:
+        raise UsageError(
+            f"{refused}", file=root, remedy="commit the product's files first: a release is made from a commit"
+        )
+    raise BenchError(f"git {arguments[0]} failed in {root}: {said}", remedy="see what git says; then run it again")
