@@ -98,8 +98,9 @@ class Board(_Model):
 
     @model_validator(mode="after")
     def _regions_are_sound(self) -> Board:
-        if "slot0" not in self.regions:
-            raise ValueError("regions: expected a region 'slot0', the slot of the running image")
+        for needed in ("bootloader", "slot0"):
+            if needed not in self.regions:
+                raise ValueError(f"regions: expected a region '{needed}'")
         previous_end, previous = 0, ""
         for name, region in sorted(self.regions.items(), key=lambda item: item[1].offset):
             end = region.offset + region.size

@@ -48,12 +48,12 @@ class Firmware(_Table):
 
 
 class BoardEntry(_Table):
-    """[[board]]: a target type: manifest and PlatformIO environments of its application and (if ours to build) bootloader."""
+    """[[board]]: a target type: its manifest, and the PlatformIO environments of its application and its boot loader."""
 
     name: Name
     manifest: str
     application: str
-    bootloader: str | None = None
+    bootloader: str
 
 
 class ImageSettings(_Table):

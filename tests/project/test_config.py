@@ -24,6 +24,7 @@ project = "firmware"
 name = "one"
 manifest = "boards/one.json"
 application = "one"
+bootloader = "one_boot"
 
 [[board]]
 name = "two"
@@ -32,13 +33,15 @@ application = "two"
 bootloader = "two_boot"
 """
 
+REGIONS = {"bootloader": {"offset": 0, "size": "0x8000"}, "slot0": {"offset": "0x8000", "size": "0x8000"}}
+
 MANIFEST = {
     "name": "Board one",
     "devicepipe": {
         "core": "cortex-m0",
         "flash": {"base": "0x0", "size": "0x40000", "page": 1024, "write": 4},
         "ram": {"base": "0x20000000", "size": "0x4000"},
-        "regions": {"slot0": {"offset": "0x8000", "size": "0x8000"}},
+        "regions": REGIONS,
     },
 }
 
@@ -98,9 +101,9 @@ def test_unknown_board_lists_the_known_ones(root: Path) -> None:
         ),
         pytest.param('project = "firmware"', 'project = ".."', 8, "firmware.project", "outside", id="path-outside"),
         pytest.param(
-            'application = "two"', 'app = "two"', 18, "board.1.app", "unknown key", id="misspelt-key-in-second-board"
+            'application = "two"', 'app = "two"', 19, "board.1.app", "unknown key", id="misspelt-key-in-second-board"
         ),
-        pytest.param('name = "two"', 'name = "one"', 16, "board.1.name", "stands twice", id="board-twice"),
+        pytest.param('name = "two"', 'name = "one"', 17, "board.1.name", "stands twice", id="board-twice"),
         pytest.param("[firmware]", "[firmware", 7, None, "not valid TOML", id="broken-toml"),
         pytest.param("[firmware]", "[hardware]\n[firmware]", 7, "hardware", "unknown key", id="unknown-table"),
     ],
@@ -125,23 +128,30 @@ def test_missing_key_in_a_missing_table(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("regions", "says"),
+    [
+        pytest.param({"bootloader": {"offset": 0, "size": 1024}}, "'slot0'", id="no-slot"),
+        pytest.param(REGIONS | {"slot0": {"offset": "0x8001", "size": 1024}}, "multiples of the page", id="unaligned"),
+        pytest.param(REGIONS | {"slot0": {"offset": "0x8000", "size": "0x80000"}}, "beyond the flash", id="beyond"),
+        pytest.param(REGIONS | {"slot0": {"offset": 1024, "size": 2048}}, "overlaps", id="overlap"),
+        pytest.param(REGIONS | {"slot0": {"offset": "x", "size": 2048}}, "expected an integer", id="not-a-number"),
+    ],
+)
+def test_wrong_regions_are_refused(root: Path, regions: dict[str, object], says: str) -> None:
+    assert_refused(root, {"regions": regions}, says)
+
+
+@pytest.mark.parametrize(
     ("change", "says"),
     [
-        pytest.param({"regions": {}}, "slot0", id="no-slot"),
-        pytest.param(
-            {"regions": {"slot0": {"offset": "0x8001", "size": 1024}}}, "multiples of the page", id="unaligned"
-        ),
-        pytest.param({"regions": {"slot0": {"offset": 0, "size": "0x80000"}}}, "beyond the flash", id="beyond-flash"),
-        pytest.param(
-            {"regions": {"slot0": {"offset": 0, "size": 2048}, "b": {"offset": 1024, "size": 1024}}},
-            "overlaps",
-            id="overlap",
-        ),
-        pytest.param({"regions": {"slot0": {"offset": "x", "size": 2048}}}, "expected an integer", id="not-a-number"),
         pytest.param({"corr": "cortex-m0"}, "Extra inputs", id="misspelt"),
     ],
 )
 def test_a_wrong_board_manifest_is_refused(root: Path, change: dict[str, object], says: str) -> None:
+    assert_refused(root, change, says)
+
+
+def assert_refused(root: Path, change: dict[str, object], says: str) -> None:
     manifest = MANIFEST | {"devicepipe": MANIFEST["devicepipe"] | change}  # type: ignore[operator]
     (root / "boards/one.json").write_text(json.dumps(manifest))
     with pytest.raises(UsageError) as raised:

@@ -1,0 +1,73 @@
+"""Source: the commit that is released, as clean copies to build from and as evidence of what was in them."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+
+from devicepipe.build.soup import fetch, lay_down, load_lock
+from devicepipe.build.source import Commit
+from devicepipe.evidence.layout import IMAGE_KEY, RELEASE_KEY
+from devicepipe.evidence.predicates import SOURCE, SourceInfo, Tool
+from devicepipe.project.config import CONFIG_NAME, Project
+from devicepipe.stages.context import Context, utc_now
+
+MANIFEST = "evidence/source/files.sha256"
+CONFIG = f"evidence/source/{CONFIG_NAME}"
+
+_PACKAGES = ("platformio", "scons", "imgtool", "pytest", "pytest-embedded", "cppcheck", "cel-expr-python", "reportlab")
+
+
+def lay_down_libraries(project: Project, cache: Path) -> None:
+    """Put the locked C libraries into a copy of the PlatformIO project, fetching what the cache lacks.
+
+    Raises:
+        UsageError: The lock file is wrong.
+        BenchError: An archive cannot be had.
+        IntegrityError: An archive is not the locked one.
+    """
+    if project.firmware.soup is None:
+        return
+    lock = load_lock(project.root / project.firmware.soup)
+    fetch(lock, cache)
+    lay_down(lock, cache, project.firmware_path)
+
+
+def attest_source(context: Context, commit: Commit, files: list[str], dirty: bool) -> None:
+    """Write the source attestation: product, commit, keys and tools, with the digest of every source file.
+
+    Args:
+        context: The run.
+        commit: The commit.
+        files: The files of the copy that is built, relative to the project's root.
+        dirty: Whether the copy differs from the commit.
+    """
+    project, writer = context.project, context.writer
+    lines = [f"{hashlib.sha256((project.root / name).read_bytes()).hexdigest()}  {name}\n" for name in sorted(files)]
+    writer.add_bytes("".join(lines).encode(), MANIFEST)
+    writer.add_file(project.root / CONFIG_NAME, CONFIG)
+    writer.add_bytes(context.keys.image.public.pem, IMAGE_KEY)
+    writer.add_bytes(context.keys.release.public.pem, RELEASE_KEY)
+    info = SourceInfo(
+        product=project.product.name,
+        title=project.product.title,
+        manufacturer=project.product.manufacturer,
+        safety_class=project.product.safety_class,
+        version=context.version,
+        commit=commit.id,
+        commit_time=commit.time,
+        dirty=dirty,
+        boards=[board.name for board in project.boards],
+        started_on=utc_now(),
+        tester=context.tester,
+        tools=[
+            Tool(name="devicepipe", version=version("devicepipe")),
+            Tool(name="python", version=python_version()),
+            *(Tool(name=name, version=version(name)) for name in _PACKAGES),
+        ],
+        image_key=context.keys.image.info,
+        release_key=context.keys.release.info,
+    )
+    writer.attest("source", SOURCE, info, [MANIFEST, CONFIG, IMAGE_KEY, RELEASE_KEY])
