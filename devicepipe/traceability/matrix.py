@@ -1,0 +1,262 @@
+"""The trace: hazard → risk control → requirement → test → verdict per board, and what does not hold in it.
+
+What always holds: only Verdict.PASSED counts as passed, and only in a run whose device was what it should be
+(`TestRun.identity_errors` is empty); a passed verdict of any other run appears as `error`, because nobody can say what was
+tested. Every item and every test appears in at least one row. The result depends on nothing but the arguments.
+
+How a requirement is verified (its `verification` field):
+
+- `test` (the default): at least one passing test on every board it applies to.
+- `analysis` or `inspection`: a passing test does it as well; otherwise its `evidence` field names the record, whose digest is
+  part of the item. That is a claim of the item's author, so it never passes silently: it is the finding `verified-by-record`,
+  and without a record it is `untested-requirement` like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from devicepipe.evidence.predicates import Item, MatrixRow, TestCase, TestRun, Traceability, TraceFinding, Verdict
+from devicepipe.traceability.items import EVIDENCE_DIGEST, HAZARD, REQUIREMENT, RISK_CONTROL
+
+UNTESTED_REQUIREMENT = "untested-requirement"
+UNKNOWN_ITEM = "unknown-item"
+UNVERIFIED_CONTROL = "unverified-control"
+UNLINKED_CONTROL = "unlinked-control"
+UNCONTROLLED_HAZARD = "uncontrolled-hazard"
+UNCONFIRMED_IDENTITY = "unconfirmed-identity"
+VERIFIED_BY_RECORD = "verified-by-record"
+ORPHAN_TEST = "orphan-test"
+
+WARNINGS = frozenset({ORPHAN_TEST, VERIFIED_BY_RECORD})
+"""Kinds of findings that deserve a look but do not break the trace."""
+
+# A test that ran twice on a board, or on two devices of it, is only as good as its worst verdict.
+_WORST_FIRST = (Verdict.FAILED, Verdict.ERROR, Verdict.NOT_RUN, Verdict.PASSED)
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One test over all boards: the items it names, where it stands, and its verdict on each board that has it."""
+
+    id: str
+    verifies: tuple[str, ...]
+    file: str
+    line: int
+    verdicts: dict[str, Verdict]
+
+
+def trace(items: Sequence[Item], runs: Sequence[TestRun], boards: Sequence[str]) -> Traceability:
+    """Join items and test runs.
+
+    Args:
+        items: As `read_items` gives them.
+        runs: The test sessions; a board without one has run nothing.
+        boards: The product's boards, in the order of the matrix's columns.
+
+    Returns:
+        The items, the matrix in the order of the items, and the findings: `untested-requirement` (per board; the message begins
+        with `no-test`, `not-run` or `not-passed`), `unverified-control`, `unlinked-control`, `uncontrolled-hazard`,
+        `unknown-item` (with the test's file and line), `unconfirmed-identity` (per board), `verified-by-record`, `orphan-test`.
+    """
+    return _Trace(items, _tests(runs), boards).result(runs)
+
+
+class _Trace:
+    """The links in the direction the matrix needs, looked up once."""
+
+    def __init__(self, items: Sequence[Item], tests: Sequence[_Test], boards: Sequence[str]) -> None:
+        self._items = items
+        self._tests = tests
+        self._boards = boards
+        self._known = {item.id for item in items}
+        self._controls = _targets(items, "mitigates")
+        self._requirements = _targets(items, "implements")
+        self._verifying: dict[str, list[_Test]] = {}
+        for test in tests:
+            for name in test.verifies:
+                self._verifying.setdefault(name, []).append(test)
+        self._gaps = {item.id: list(self._gaps_of(item)) for item in items if item.type == REQUIREMENT}
+
+    def result(self, runs: Sequence[TestRun]) -> Traceability:
+        return Traceability(
+            items=list(self._items),
+            matrix=list(self._rows()),
+            findings=[
+                *self._item_findings(),
+                *self._test_findings(),
+                *_identity_findings(runs),
+            ],
+        )
+
+    # --- matrix
+
+    def _rows(self) -> Iterator[MatrixRow]:
+        for item in self._items:
+            if item.type == HAZARD:
+                yield from self._test_rows(item, hazard=item.id, needed=())
+                controls = self._controls.get(item.id, ())
+                if not controls and item.id not in self._verifying:
+                    yield self._row(None, (), hazard=item.id)
+                for control in controls:
+                    yield from self._control_rows(control, hazard=item.id)
+            elif item.type == RISK_CONTROL and not item.links.get("mitigates"):
+                yield from self._control_rows(item)
+            elif item.type == REQUIREMENT and not item.links.get("implements"):
+                yield from self._requirement_rows(item)
+        for test in self._tests:
+            if not any(name in self._known for name in test.verifies):
+                yield self._row(test, ())
+
+    def _control_rows(self, control: Item, hazard: str = "") -> Iterator[MatrixRow]:
+        yield from self._test_rows(control, hazard=hazard, risk_control=control.id, needed=())
+        requirements = self._requirements.get(control.id, ())
+        if not requirements and control.id not in self._verifying:
+            yield self._row(None, (), hazard=hazard, risk_control=control.id)
+        for requirement in requirements:
+            yield from self._requirement_rows(requirement, hazard=hazard, risk_control=control.id)
+
+    def _requirement_rows(self, requirement: Item, hazard: str = "", risk_control: str = "") -> Iterator[MatrixRow]:
+        above = {"hazard": hazard, "risk_control": risk_control, "requirement": requirement.id}
+        if requirement.id not in self._verifying:
+            record = _record(requirement)
+            row = self._row(None, () if record else requirement.boards, **above)
+            yield row.model_copy(update={"test": record})
+        yield from self._test_rows(requirement, needed=requirement.boards, **above)
+
+    def _test_rows(self, item: Item, *, needed: Sequence[str], **above: str) -> Iterator[MatrixRow]:
+        for test in self._verifying.get(item.id, ()):
+            yield self._row(test, needed, **above)
+
+    def _row(self, test: _Test | None, needed: Sequence[str], **above: str) -> MatrixRow:
+        """A row; a board that has no verdict but needs one shows `not_run`."""
+        seen = test.verdicts if test else {}
+        verdicts = {
+            board: str(seen[board]) if board in seen else str(Verdict.NOT_RUN) if board in needed else ""
+            for board in self._boards
+        }
+        return MatrixRow(test=test.id if test else "", verdicts=verdicts, **above)
+
+    # --- findings
+
+    def _gaps_of(self, requirement: Item) -> Iterator[tuple[str, str]]:
+        """The boards on which a requirement is not verified, each with the reason."""
+        if _record(requirement):
+            return
+        tests = self._verifying.get(requirement.id, ())
+        for board in requirement.boards:
+            seen = {test.id: test.verdicts.get(board, Verdict.NOT_RUN) for test in tests}
+            if Verdict.PASSED in seen.values():
+                continue
+            others = [f"{name} {verdict}" for name, verdict in seen.items() if verdict != Verdict.NOT_RUN]
+            if not tests:
+                yield board, f"no-test: {_nothing(requirement)}"
+            elif others:
+                yield board, f"not-passed: {_names(others)}"
+            else:
+                yield board, f"not-run: {_names(list(seen))}"
+
+    def _item_findings(self) -> Iterator[TraceFinding]:
+        for item in self._items:
+            if item.type == HAZARD and item.id not in self._controls:
+                yield _finding(UNCONTROLLED_HAZARD, item, "no risk control mitigates it")
+            elif item.type == RISK_CONTROL:
+                yield from self._control_findings(item)
+            elif item.type == REQUIREMENT:
+                for board, reason in self._gaps[item.id]:
+                    yield _finding(UNTESTED_REQUIREMENT, item, reason, board)
+                if record := _record(item):
+                    yield _finding(VERIFIED_BY_RECORD, item, f"not verified by a test, but by {record}")
+
+    def _control_findings(self, control: Item) -> Iterator[TraceFinding]:
+        if not control.links.get("mitigates"):
+            yield _finding(UNLINKED_CONTROL, control, "it mitigates no hazard")
+        requirements = self._requirements.get(control.id, ())
+        if not requirements:
+            yield _finding(UNVERIFIED_CONTROL, control, "no requirement implements it")
+        gaps = [f"{item.id} on {board}" for item in requirements for board, _ in self._gaps[item.id]]
+        if gaps:
+            yield _finding(UNVERIFIED_CONTROL, control, f"its requirements are not verified: {_names(gaps)}")
+
+    def _test_findings(self) -> Iterator[TraceFinding]:
+        for test in self._tests:
+            for name in test.verifies:
+                if name not in self._known:
+                    yield TraceFinding(
+                        kind=UNKNOWN_ITEM,
+                        item=name,
+                        message=f"{test.id} verifies it, but there is no such item",
+                        file=test.file,
+                        line=test.line,
+                    )
+            if not test.verifies:
+                yield TraceFinding(
+                    kind=ORPHAN_TEST, item=test.id, message="the test verifies no item", file=test.file, line=test.line
+                )
+
+
+def _identity_findings(runs: Sequence[TestRun]) -> Iterator[TraceFinding]:
+    for run in runs:
+        if run.identity_errors:
+            yield TraceFinding(
+                kind=UNCONFIRMED_IDENTITY,
+                item=run.device.serial,
+                board=run.board,
+                message=f"no verdict of this run counts as passed: {_names(run.identity_errors)}",
+            )
+
+
+def _finding(kind: str, item: Item, message: str, board: str = "") -> TraceFinding:
+    return TraceFinding(kind=kind, item=item.id, board=board, message=message, file=item.file, line=item.line)
+
+
+def _targets(items: Sequence[Item], link: str) -> dict[str, list[Item]]:
+    """By target: the items that link to it."""
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        for target in item.links.get(link, ()):
+            found.setdefault(target, []).append(item)
+    return found
+
+
+def _tests(runs: Sequence[TestRun]) -> list[_Test]:
+    """The tests of all runs, in the order of their first appearance."""
+    tests: dict[tuple[str, ...], _Test] = {}
+    for run in runs:
+        for case in run.cases:
+            # The named items are part of the key: what a test names on one board says nothing about another one.
+            key = (case.id, *case.verifies)
+            test = tests.get(key)
+            if test is None:
+                place = (case.procedure_file, case.procedure_line)
+                tests[key] = test = _Test(case.id, tuple(dict.fromkeys(case.verifies)), *place, {})
+            verdict = _verdict(run, case)
+            before = test.verdicts.get(run.board, verdict)
+            test.verdicts[run.board] = min(verdict, before, key=_WORST_FIRST.index)
+    return list(tests.values())
+
+
+def _verdict(run: TestRun, case: TestCase) -> Verdict:
+    if run.identity_errors and case.verdict == Verdict.PASSED:
+        return Verdict.ERROR
+    return case.verdict
+
+
+def _record(requirement: Item) -> str:
+    """Method and record of a requirement that is verified by analysis or inspection; "" without a record."""
+    if EVIDENCE_DIGEST not in requirement.fields:
+        return ""
+    return f"{requirement.fields['verification']}: {requirement.fields['evidence']}"
+
+
+def _nothing(requirement: Item) -> str:
+    method = requirement.fields.get("verification", "test")
+    return "nothing verifies it" if method == "test" else f"no record of its {method} (field 'evidence'), and no test"
+
+
+def _names(names: Sequence[str]) -> str:
+    """The names, or the first few and how many more: messages are read by people and stand in tables."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
