@@ -1,0 +1,143 @@
+"""Factory images: bootloader and signed image in one Intel HEX file that a production programmer takes as it is.
+
+What always holds: each part lies inside its region, no byte is defined by two parts, and there is nothing else in the file.
+Sources: Intel, "Hexadecimal Object File Format Specification", rev. A; intelhex does the reading and writing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from intelhex import AddressOverlapError, HexReaderError, IntelHex
+
+from devicepipe.errors import IntegrityError, ProductError, UsageError
+from devicepipe.signing.image import SignedImage
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A region of the flash: absolute address of its first byte and its size, in bytes."""
+
+    address: int
+    size: int
+
+
+def make_factory_image(
+    bootloader: Path, bootloader_region: Placement, image: SignedImage, slot: Placement, out: Path
+) -> None:
+    """Write the factory image.
+
+    Args:
+        bootloader: The bootloader, as Intel HEX (`.hex`) or as a binary that starts at its region's first byte.
+        bootloader_region: The bootloader's region.
+        image: The signed image, placed at the slot's first byte.
+        slot: The slot's region.
+        out: The Intel HEX file to write.
+
+    Raises:
+        ProductError: A part lies outside its region; names the addresses.
+        IntegrityError: The parts overlap, or the image's file is no longer the one that was verified.
+        UsageError: A file cannot be read or written, or is not Intel HEX.
+    """
+    boot = _load(bootloader, bootloader_region.address)
+    data = _read(image.path)
+    if hashlib.sha256(data).hexdigest() != image.sha256:
+        raise IntegrityError("was changed after it was verified", link=str(image.path))
+    application = _of_bytes(data, slot.address)
+    _check_inside(boot, bootloader_region, f"bootloader {bootloader.name}")
+    _check_inside(application, slot, f"image {image.path.name}")
+    # The start address record is the bootloader's linker's; a programmer needs none, and it would hide a second entry point.
+    boot.start_addr = None
+    try:
+        boot.merge(application, overlap="error")
+    except AddressOverlapError as error:
+        raise IntegrityError(f"bootloader and image overlap: {error}", link=out.name) from error
+    text = io.StringIO()
+    boot.write_hex_file(text, eolstyle="native")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text.getvalue(), encoding="ascii", newline="\n")
+    except OSError as error:
+        raise UsageError(f"factory image cannot be written: {error.strerror}", file=out) from error
+
+
+def check_factory_image(factory: bytes, bootloader: bytes | None, image: bytes, link: str) -> int:
+    """Check that a factory image holds the bootloader and the signed image and nothing else.
+
+    Args:
+        factory: The factory image's Intel HEX text.
+        bootloader: The bootloader's Intel HEX text; None for a product without one.
+        image: The signed image's bytes.
+        link: What the factory image is called in errors.
+
+    Returns:
+        The address of the image's first byte.
+
+    Raises:
+        IntegrityError: It holds something else; names the first address.
+    """
+    merged = read_hex(factory, link)
+    boot = read_hex(bootloader, link) if bootloader is not None else {}
+    for address, value in sorted(boot.items()):
+        if merged.pop(address, None) != value:
+            raise IntegrityError(f"does not hold the bootloader: differs at {address:#010x}", link=link)
+    if not merged:
+        raise IntegrityError("does not hold the signed image", link=link)
+    start = min(merged)
+    for offset, value in enumerate(image):
+        if merged.pop(start + offset, None) != value:
+            raise IntegrityError(f"does not hold the signed image: differs at {start + offset:#010x}", link=link)
+    if merged:
+        raise IntegrityError(f"holds further data at {min(merged):#010x}", link=link)
+    return start
+
+
+def read_hex(text: bytes, link: str) -> dict[int, int]:
+    """The bytes of an Intel HEX file by address.
+
+    Raises:
+        IntegrityError: It is not Intel HEX, or defines a byte twice.
+    """
+    try:
+        parsed = IntelHex(io.StringIO(text.decode("ascii")))
+    except (HexReaderError, AddressOverlapError, ValueError) as error:
+        raise IntegrityError(f"is not an Intel HEX file: {error}", link=link) from error
+    return {int(address): int(parsed[address]) for address in parsed.addresses()}
+
+
+def _load(path: Path, address: int) -> IntelHex:
+    data = _read(path)
+    if path.suffix.lower() != ".hex":
+        return _of_bytes(data, address)
+    try:
+        return IntelHex(io.StringIO(data.decode("ascii")))
+    except (HexReaderError, AddressOverlapError, ValueError) as error:
+        raise UsageError(f"is not an Intel HEX file: {error}", file=path) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", file=path) from error
+
+
+def _of_bytes(data: bytes, address: int) -> IntelHex:
+    result = IntelHex()
+    result.frombytes(data, offset=address)
+    return result
+
+
+def _check_inside(part: IntelHex, region: Placement, what: str) -> None:
+    first, last = part.minaddr(), part.maxaddr()
+    if first is None or last is None:
+        raise ProductError(f"{what} is empty")
+    end = region.address + region.size
+    if first < region.address or last >= end:
+        raise ProductError(
+            f"{what} lies at {first:#010x}..{last:#010x}, outside its region {region.address:#010x}..{end - 1:#010x}",
+            remedy="correct the linker script, or the regions of the board manifest",
+        )
