@@ -1,0 +1,52 @@
+"""`devicepipe verify`: one command, a clear yes or the first broken link."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from devicepipe.cli.common import json_option, print_json, tell
+from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--key", required=True, type=click.Path(path_type=Path), help="The release key to trust: a public PEM file."
+)
+@click.option("-v", "--verbose", is_flag=True, help="List every link that was checked.")
+@json_option
+def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
+    """Check the release bundle in the folder BUNDLE with nothing but a public key: no network, no repository.
+
+    Exit codes: 0 intact and releasable, 1 intact but NOT RELEASABLE, 2 no such bundle or key, 4 not intact (the first
+    broken link is named).
+    """
+    from devicepipe.evidence.verify import verify_bundle
+    from devicepipe.signing.keys import PublicKey
+
+    verified = verify_bundle(bundle, PublicKey.load(key))
+    release = verified.release
+    code = EXIT_OK if release.releasable else EXIT_PRODUCT_FAILED
+    if as_json:
+        links = [{"link": link.link, "check": link.check} for link in verified.links]
+        print_json({"intact": True, "keyid": verified.public_key.keyid, "release": release.to_json(), "links": links})
+        return code
+    if verbose:
+        for link in verified.links:
+            tell(f"  {link.link}: {link.check}", dim=True)
+    tell(f"{release.product} {release.version}, commit {release.commit[:12]}, sealed {release.sealed_on}", bold=True)
+    tell(
+        f"intact: {len(verified.names())} files, {len(verified.links)} links checked, key {verified.public_key.keyid[:16]}",
+        fg="green",
+    )
+    if release.development_keys:
+        tell("signed with DEVELOPMENT keys: not for production", fg="yellow")
+    if release.releasable:
+        tell("RELEASABLE", fg="green", bold=True)
+    else:
+        tell("NOT RELEASABLE", fg="red", bold=True)
+        for reason in release.reasons:
+            tell(f"  {reason}")
+    return code

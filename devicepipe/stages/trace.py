@@ -1,0 +1,24 @@
+"""Trace: the commit's items joined with the test results of all boards."""
+
+from __future__ import annotations
+
+from devicepipe.evidence.predicates import TRACEABILITY, ImageSigning, SourceInfo, TestResult
+from devicepipe.stages.context import Context
+from devicepipe.traceability.items import read_items
+from devicepipe.traceability.matrix import trace
+
+
+def trace_release(context: Context) -> None:
+    """Write the traceability attestation; its subjects are the images and the item files.
+
+    Raises:
+        UsageError: The item files are wrong: names file, line and key.
+    """
+    project, bundle, writer = context.project, context.bundle, context.writer
+    boards = bundle.predicate(SourceInfo).boards
+    items = read_items(project)
+    runs = [bundle.predicate(TestResult, board).devicepipe for board in boards]
+    subjects = [bundle.predicate(ImageSigning, board).image for board in boards]
+    files = sorted({item.file for item in items})
+    subjects += [writer.add_file(project.root / file, f"evidence/{file}").name for file in files]
+    writer.attest("traceability", TRACEABILITY, trace(items, runs, boards), subjects)
