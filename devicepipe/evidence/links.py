@@ -1,0 +1,416 @@
+"""The cross links of a bundle: what the attestations say of each other, of the keys and of the images must be one story.
+
+Checked in this order, the first broken link named:
+
+1. source: product, version and commit are the release's; there is exactly the set of attestations that its boards need;
+2. keys: `keys/release.pub.pem` is the caller's key, `keys/image.pub.pem` the source's; both say alike whether they are
+   development keys;
+3. images: each board's signed image verifies under `keys/image.pub.pem` with imgtool;
+4. per board: build (of the source's commit and version; its outputs are in the bundle), reproducibility, analysis, SBOM, signing
+   (the signed payload is the built binary; the factory image is bootloader + signed image), test (of that payload and image,
+   with that serial log);
+5. traceability: what the matrix shows as passed did pass, and no test is left out;
+6. every file below `images/` is a subject of an attestation;
+7. gate: its inputs are exactly the other attestations, and its result is the release statement's.
+
+Whether a product is good enough is the gate's business, not checked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.bundle import Attestation, Bundle
+from devicepipe.evidence.files import size_of
+from devicepipe.evidence.layout import IMAGE_KEY, KINDS, RELEASE_KEY, RELEASE_STATEMENT, kind_of_model
+from devicepipe.evidence.names import is_name
+from devicepipe.evidence.predicates import (
+    BuildResult,
+    Identity,
+    ImageSigning,
+    KeyInfo,
+    Model,
+    Provenance,
+    Release,
+    Reproducibility,
+    SourceInfo,
+    StaticAnalysis,
+    TestResult,
+    TestRun,
+    Traceability,
+    Verdict,
+    VerificationSummary,
+)
+from devicepipe.signing.factory import check_factory_image, read_hex
+from devicepipe.signing.image import SignedImage, image_version, verify_images
+from devicepipe.signing.keys import PublicKey
+
+_MAXIMUM_HEX = 64 * 1024 * 1024
+_MAXIMUM_PEM = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A check that held: the file it is about and what was checked, for a human."""
+
+    link: str
+    check: str
+
+
+def check_links(
+    bundle: Bundle, attestations: Iterable[Attestation], release: Release, public_key: PublicKey
+) -> list[Link]:
+    """Check all cross links of a bundle whose files and signatures were checked before.
+
+    Args:
+        bundle: The bundle; its reads must be checked ones.
+        attestations: Its attestations, signatures and subjects verified.
+        release: The release statement.
+        public_key: The caller's release key.
+
+    Returns:
+        The checks done, in order.
+
+    Raises:
+        IntegrityError: The first link that does not hold.
+        BenchError: imgtool cannot be run.
+    """
+    return _Check(bundle, attestations, release, public_key).run()
+
+
+class _Check:
+    def __init__(
+        self, bundle: Bundle, attestations: Iterable[Attestation], release: Release, public_key: PublicKey
+    ) -> None:
+        self.bundle = bundle
+        self.by_path = {attestation.path: attestation for attestation in attestations}
+        self.release = release
+        self.public_key = public_key
+        self.links: list[Link] = []
+
+    def run(self) -> list[Link]:
+        source = self.source()
+        image_key = self.keys(source)
+        images = self.images(source, image_key)
+        for board in source.boards:
+            build = self.build(board, source)
+            self.reports(board, build)
+            signing = self.signing(board, source, build, images[board])
+            self.test(board, source, signing)
+        self.traceability(source)
+        self.all_images_attested()
+        self.gate(source, images)
+        return self.links
+
+    # --- tools of the checks ---
+
+    def held(self, link: str, check: str) -> None:
+        self.links.append(Link(link, check))
+
+    def attestation(self, model: type[Model], board: str = "") -> Attestation:
+        return self.by_path[kind_of_model(model).path_for(board)]
+
+    def about(self, attestation: Attestation, name: str) -> None:
+        """The attestation must have the file among its subjects."""
+        if attestation.statement.digest_of(name) is None:
+            raise IntegrityError(f"is not about {name}, which it should be", link=attestation.path)
+
+    def file_is(self, name: str, digest: str, link: str) -> None:
+        """What `link` says of a file must be true of the bundle's file."""
+        if not self.bundle.exists(name):
+            raise IntegrityError(f"names {name}, which is not in this bundle", link=link)
+        if self.bundle.sha256(name) != digest:
+            raise IntegrityError(f"gives another SHA-256 of {name} than the bundle's file has", link=link)
+
+    def small(self, name: str, maximum: int) -> bytes:
+        if size_of(self.bundle.folder, name) > maximum:
+            raise IntegrityError(f"is larger than {maximum} bytes", link=name)
+        return self.bundle.read(name)
+
+    # --- the checks ---
+
+    def source(self) -> SourceInfo:
+        path = kind_of_model(SourceInfo).path_for()
+        if path not in self.by_path:
+            raise IntegrityError("is missing", link=path)
+        source = self.by_path[path].read(SourceInfo)
+        for what, here, there in (
+            ("product", source.product, self.release.product),
+            ("version", source.version, self.release.version),
+            ("commit", source.commit, self.release.commit),
+        ):
+            _same(what, here, there, path, RELEASE_STATEMENT)
+        if not source.boards or len(set(source.boards)) != len(source.boards):
+            raise IntegrityError("names no board, or one twice", link=path)
+        for board in source.boards:
+            if not is_name(board) or "/" in board:
+                raise IntegrityError(f"{board!r} cannot be a board's name", link=path)
+        self.complete(source.boards)
+        for attestation in self.by_path.values():
+            self.only_own_board(attestation, source.boards)
+        self.held(
+            path, f"product, version and commit are the release's; boards {', '.join(source.boards)} are complete"
+        )
+        return source
+
+    def complete(self, boards: list[str]) -> None:
+        """There is one attestation of each kind, for each board where the kind is per board, and no other."""
+        expected = [kind.path_for(board) for kind in KINDS for board in (boards if kind.per_board else [""])]
+        for name in expected:
+            if name not in self.by_path:
+                raise IntegrityError("is missing: the source names a board that needs it", link=name)
+        for name in self.by_path:
+            if name not in expected:
+                raise IntegrityError("is of a board that the source does not name", link=name)
+
+    def only_own_board(self, attestation: Attestation, boards: list[str]) -> None:
+        if not attestation.board:
+            return
+        others = tuple(f"images/{board}/" for board in boards if board != attestation.board)
+        for subject in attestation.statement.subjects:
+            if subject.name.startswith(others):
+                raise IntegrityError(f"is about another board's {subject.name}", link=attestation.path)
+
+    def keys(self, source: SourceInfo) -> PublicKey:
+        path = kind_of_model(SourceInfo).path_for()
+        release_key = self.key(RELEASE_KEY, source.release_key, path)
+        if release_key.keyid != self.public_key.keyid:
+            raise IntegrityError("is not the key that the bundle was verified with", link=RELEASE_KEY)
+        if self.public_key.development and not release_key.development:
+            raise IntegrityError("hides that it is a development key", link=RELEASE_KEY)
+        image_key = self.key(IMAGE_KEY, source.image_key, path)
+        development = release_key.development or image_key.development
+        if self.release.development_keys != development:
+            raise IntegrityError("does not say truly whether development keys were used", link=RELEASE_STATEMENT)
+        kind = "development" if development else "production"
+        self.held(IMAGE_KEY, f"is the source's image key ({kind} keys)")
+        return image_key
+
+    def key(self, name: str, info: KeyInfo, path: str) -> PublicKey:
+        if not self.bundle.exists(name):
+            raise IntegrityError("is missing", link=name)
+        try:
+            key = PublicKey.from_pem(self.small(name, _MAXIMUM_PEM))
+        except UsageError as error:
+            raise IntegrityError(error.message, link=name) from error
+        if (key.keyid, key.scheme, key.development) != (info.keyid, info.scheme, info.development):
+            raise IntegrityError(f"describes another key than {name}", link=path)
+        return key
+
+    def images(self, source: SourceInfo, image_key: PublicKey) -> dict[str, SignedImage]:
+        names: dict[str, str] = {}
+        for board in source.boards:
+            attestation = self.attestation(ImageSigning, board)
+            signing = attestation.read(ImageSigning)
+            self.about(attestation, signing.image)
+            names[board] = signing.image
+        try:
+            verified = verify_images({name: self.bundle.read(name) for name in names.values()}, image_key)
+        except UsageError as error:
+            raise IntegrityError(error.message, link=IMAGE_KEY) from error
+        for name in names.values():
+            self.held(name, f"imgtool verifies it under {IMAGE_KEY}, and it ends where its TLVs end")
+        return {board: verified[name] for board, name in names.items()}
+
+    def build(self, board: str, source: SourceInfo) -> BuildResult:
+        attestation = self.attestation(Provenance, board)
+        provenance = attestation.read(Provenance)
+        build, link = provenance.devicepipe, attestation.path
+        _same("board", build.board, board, link, "its name")
+        definition = provenance.build_definition
+        _same("version", definition.external_parameters.get("version"), source.version, link, "the source")
+        commits = {
+            dependency.digest["gitCommit"]
+            for dependency in definition.resolved_dependencies
+            if "gitCommit" in dependency.digest
+        }
+        if commits != {source.commit}:
+            raise IntegrityError(
+                "its resolvedDependencies do not give the source's commit, and only that, as gitCommit", link=link
+            )
+        roles = [firmware.role for firmware in build.firmwares]
+        if "application" not in roles or len(set(roles)) != len(roles):
+            raise IntegrityError("does not have exactly one application (and at most one bootloader)", link=link)
+        for firmware in build.firmwares:
+            for artifact in firmware.artifacts:
+                self.file_is(artifact.path, artifact.sha256, link)
+                self.about(attestation, artifact.path)
+                _same("size", artifact.size, size_of(self.bundle.folder, artifact.path), link, artifact.path)
+        _artifact(build, "application", "bin", link)
+        self.held(link, "built from the source's commit as this version; its outputs are in the bundle")
+        return build
+
+    def reports(self, board: str, build: BuildResult) -> None:
+        """Reproducibility, analysis and SBOM: of this board and its build."""
+        outputs = {artifact.path for firmware in build.firmwares for artifact in firmware.artifacts}
+        image = self.attestation(ImageSigning, board).read(ImageSigning).image
+        for kind in KINDS:
+            if kind.name not in {"reproducibility", "analysis", "sbom"}:
+                continue
+            attestation = self.by_path[kind.path_for(board)]
+            if not any(subject.name in outputs | {image} for subject in attestation.statement.subjects):
+                raise IntegrityError("is not about any output of the board's build", link=attestation.path)
+            if kind.model is None:
+                _same(
+                    "bomFormat",
+                    attestation.statement.predicate.get("bomFormat"),
+                    "CycloneDX",
+                    attestation.path,
+                    "its type",
+                )
+            self.held(attestation.path, "is about this build")
+        attestation = self.attestation(StaticAnalysis, board)
+        _same("board", attestation.read(StaticAnalysis).board, board, attestation.path, "its name")
+        attestation = self.attestation(Reproducibility, board)
+        twice = attestation.read(Reproducibility)
+        _same("board", twice.board, board, attestation.path, "its name")
+        if twice.identical and (twice.differences or twice.builds < 2 or not twice.compared):  # noqa: PLR2004 - it takes two to compare
+            raise IntegrityError("says identical, but not of two builds without differences", link=attestation.path)
+
+    def signing(self, board: str, source: SourceInfo, build: BuildResult, image: SignedImage) -> ImageSigning:
+        attestation = self.attestation(ImageSigning, board)
+        signing, link = attestation.read(ImageSigning), attestation.path
+        _same("board", signing.board, board, link, "its name")
+        _same("key", signing.key, source.image_key, link, "the source")
+        for what, here, there in (
+            ("image digest", signing.image_digest, image.image_digest),
+            ("payload digest", signing.payload_digest, image.payload_digest),
+            ("version", signing.image_version, image.version),
+            ("security counter", signing.security_counter, image.security_counter),
+        ):
+            _same(what, here, there, link, signing.image)
+        binary = _artifact(build, "application", "bin", link)
+        _same("payload digest", signing.payload_digest, self.bundle.sha256(binary), link, binary)
+        try:
+            _same("version", signing.image_version, image_version(source.version), link, "the source")
+        except UsageError as error:
+            raise IntegrityError(error.message, link=link) from error
+        self.held(link, f"the signed payload is {binary}")
+        if signing.factory_image is not None:
+            self.about(attestation, signing.factory_image)
+            self.factory(signing.factory_image, signing, build, image)
+        return signing
+
+    def factory(self, name: str, signing: ImageSigning, build: BuildResult, image: SignedImage) -> None:
+        has_bootloader = any(firmware.role == "bootloader" for firmware in build.firmwares)
+        bootloader = _artifact(build, "bootloader", "hex", name) if has_bootloader else None
+        start = check_factory_image(
+            self.small(name, _MAXIMUM_HEX),
+            self.small(bootloader, _MAXIMUM_HEX) if bootloader else None,
+            self.bundle.read(signing.image),
+            name,
+        )
+        application = _artifact(build, "application", "hex", name)
+        linked = min(read_hex(self.small(application, _MAXIMUM_HEX), application), default=None)
+        _same("address of the application", start + image.header_size, linked, name, application)
+        self.held(name, "is the bootloader and the signed image at the address it is linked for, nothing else")
+
+    def test(self, board: str, source: SourceInfo, signing: ImageSigning) -> None:
+        attestation = self.attestation(TestResult, board)
+        result, link = attestation.read(TestResult), attestation.path
+        run = result.devicepipe
+        self.about(attestation, signing.image)
+        _same("board", run.board, board, link, "its name")
+        _same("device's board", run.device.board, board, link, "its name")
+        _same("payload digest", run.payload_digest, signing.payload_digest, link, "the signing attestation")
+        _same("image digest", run.image_digest, signing.image_digest, link, "the signing attestation")
+        self.file_is(run.serial_log, run.serial_log_sha256, link)
+        self.cases(result, link)
+        if not run.identity_errors:
+            for identity in (run.identity_before, run.identity_after):
+                _check_identity(identity, run, source, signing, link)
+        self.held(link, f"tested the signed payload in the signed image; its serial log is {run.serial_log}")
+
+    def cases(self, result: TestResult, link: str) -> None:
+        run = result.devicepipe
+        ids = [case.id for case in run.cases]
+        if len(set(ids)) != len(ids):
+            raise IntegrityError("has a test case twice", link=link)
+        passed = {case.id for case in run.cases if case.verdict is Verdict.PASSED}
+        others = {*result.failed_tests, *result.warned_tests}
+        failed = {case.id for case in run.cases if case.verdict in (Verdict.FAILED, Verdict.ERROR)}
+        if set(result.passed_tests) != passed or others & passed or not others <= set(ids):
+            raise IntegrityError("its lists of tests do not agree with the verdicts of its cases", link=link)
+        if result.result == "PASSED" and failed:
+            raise IntegrityError("says PASSED over cases that did not pass", link=link)
+        length = size_of(self.bundle.folder, run.serial_log)
+        for case in run.cases:
+            if not 0 <= case.log_start <= case.log_end <= length:
+                raise IntegrityError(f"case {case.id} refers to what is not in the serial log", link=link)
+
+    def traceability(self, source: SourceInfo) -> None:
+        attestation = self.attestation(Traceability)
+        trace, link = attestation.read(Traceability), attestation.path
+        runs = {board: self.attestation(TestResult, board).read(TestResult).devicepipe for board in source.boards}
+        passed = {
+            (board, case.id)
+            for board, run in runs.items()
+            for case in run.cases
+            if case.verdict is Verdict.PASSED and not run.identity_errors
+        }
+        for row in trace.matrix:
+            for board, verdict in row.verdicts.items():
+                if verdict == Verdict.PASSED and (board, row.test) not in passed:
+                    raise IntegrityError(f"shows {row.test} as passed on {board}, where it did not pass", link=link)
+        shown_tests = {row.test for row in trace.matrix}
+        for board, run in runs.items():
+            for case in run.cases:
+                if case.id not in shown_tests:
+                    raise IntegrityError(f"leaves out the test {case.id} of {board}", link=link)
+        self.held(link, "shows every test, and as passed only what passed")
+
+    def all_images_attested(self) -> None:
+        subjects = {subject.name for attestation in self.by_path.values() for subject in attestation.statement.subjects}
+        for name in self.bundle.names():
+            if name.startswith("images/") and name not in subjects:
+                raise IntegrityError("is an image or build output that no attestation is about", link=name)
+        self.held(RELEASE_STATEMENT, "every file below images/ is the subject of an attestation")
+
+    def gate(self, source: SourceInfo, images: dict[str, SignedImage]) -> None:
+        attestation = self.attestation(VerificationSummary)
+        summary, link = attestation.read(VerificationSummary), attestation.path
+        decisions = summary.devicepipe
+        for image in images.values():
+            self.about(attestation, str(image.path))
+        expected = [other.as_input() for path, other in sorted(self.by_path.items()) if path != link]
+        if sorted(summary.input_attestations, key=lambda entry: str(entry.get("uri"))) != expected:
+            raise IntegrityError("did not judge exactly the other attestations of this bundle", link=link)
+        _same(
+            "result", summary.verification_result, "PASSED" if decisions.releasable else "FAILED", link, "its decisions"
+        )
+        broken = [
+            decision.rule for decision in decisions.decisions if decision.severity == "error" and not decision.passed
+        ]
+        if decisions.releasable and (broken or source.dirty):
+            raise IntegrityError("says releasable over broken rules or a dirty tree", link=link)
+        if self.release.releasable != decisions.releasable:
+            raise IntegrityError("does not say of 'releasable' what the gate decided", link=RELEASE_STATEMENT)
+        verdict = "releasable" if decisions.releasable else "NOT RELEASABLE"
+        self.held(link, f"judged exactly these attestations: {verdict}, as the release statement says")
+
+
+def _same(what: str, here: object, there: object, link: str, other: str) -> None:
+    if here != there:
+        raise IntegrityError(f"its {what} is {here!r}, but {there!r} by {other}", link=link)
+
+
+def _artifact(build: BuildResult, firmware: str, role: str, link: str) -> str:
+    try:
+        return build.firmware(firmware).artifact(role).path
+    except KeyError as error:
+        raise IntegrityError(f"the build has no {role} of the {firmware}", link=link) from error
+
+
+def _check_identity(
+    identity: Identity | None, run: TestRun, source: SourceInfo, signing: ImageSigning, link: str
+) -> None:
+    """Where the test says that the device's identity was right, it must have been."""
+    if identity is None:
+        raise IntegrityError("reports no identity error, but the device was not asked before and after", link=link)
+    _same("device's image digest", identity.digest, run.image_digest, link, "the image under test")
+    _same("device's board", identity.board, run.board, link, "the image under test")
+    _same("device's commit", identity.commit, source.commit, link, "the source")
+    if identity.version not in (source.version, signing.image_version):
+        raise IntegrityError(f"its device's version is {identity.version!r}, not {signing.image_version!r}", link=link)
