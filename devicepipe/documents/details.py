@@ -1,0 +1,256 @@
+"""The detailed sections: decisions, builds, tests, software items, static analysis, files."""
+
+from __future__ import annotations
+
+from devicepipe.documents.cells import NOT_APPLICABLE, time_text, verdict_cell, yes_no
+from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, Paragraph, Table, Tone
+from devicepipe.documents.record import ReleaseRecord
+from devicepipe.evidence.predicates import BuildResult, Decision, Identity, StaticAnalysis, TestCase, TestRun, Tool
+
+
+def gate(record: ReleaseRecord) -> tuple[Block, ...]:
+    """Every decision of the gate, with what was seen."""
+    columns = (
+        Column("Outcome", 11),
+        Column("Rule", 26),
+        Column("Clause", 14),
+        Column("Board", 12),
+        Column("What was seen", 30),
+        Column("Remedy", 22),
+    )
+    rows = tuple(_decision(decision) for decision in record.decisions.decisions)
+    return (
+        Paragraph.plain(f"Rule set: {record.decisions.rule_set}."),
+        Table("Decisions", columns, rows, row_header=1, empty="The gate took no decision."),
+    )
+
+
+def _decision(decision: Decision) -> tuple[Cell, ...]:
+    if decision.passed:
+        outcome = Cell("✓ holds", tone=Tone.GOOD)
+    elif decision.severity == "warning":
+        outcome = Cell("WARNING", tone=Tone.WARNING)
+    else:
+        outcome = Cell("FAILS", tone=Tone.BAD)
+    return (
+        outcome,
+        Cell(decision.title, decision.rule, strong=True),
+        Cell(decision.clause),
+        Cell(decision.board or "all"),
+        Cell(decision.message),
+        NOT_APPLICABLE if decision.passed else Cell(decision.remedy),
+    )
+
+
+def builds(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
+    """Outputs, compilers and reproducibility of each board's build."""
+    blocks: list[Block] = []
+    for index, board in enumerate(record.source.boards, start=1):
+        blocks.append(Heading(2, board, f"{number}.{index}"))
+        build, reproduced = record.build(board), record.reproduced(board)
+        if build is None:
+            blocks.append(Paragraph.plain("The evidence holds no build of this board."))
+        else:
+            blocks += [_artifacts(build), _tools("Compilers", build.compilers)]
+        if reproduced is None:
+            blocks.append(Paragraph.plain("The evidence holds no comparison of two builds of this board."))
+        else:
+            outcome = "✓ bit for bit the same" if reproduced.identical else "THEY DIFFER: see Deviations"
+            blocks.append(
+                KeyValues(
+                    "Reproducibility",
+                    (
+                        ("Clean builds compared", Cell(str(reproduced.builds))),
+                        ("Outcome", Cell(outcome, tone=Tone.GOOD if reproduced.identical else Tone.BAD)),
+                        ("Compared", Cell(", ".join(reproduced.compared) or "nothing")),
+                    ),
+                )
+            )
+    return tuple(blocks)
+
+
+def _artifacts(build: BuildResult) -> Table:
+    rows = tuple(
+        (
+            Cell(firmware.role, f"environment {firmware.environment}", strong=True),
+            Cell(artifact.role),
+            Cell(artifact.path),
+            Cell(f"{artifact.size:,}"),
+            Cell(artifact.sha256),
+        )
+        for firmware in build.firmwares
+        for artifact in firmware.artifacts
+    )
+    columns = (
+        Column("Software", 18),
+        Column("Output", 13),
+        Column("File", 30),
+        Column("Bytes", 11, "right"),
+        Column("SHA-256", 31),
+    )
+    return Table("Outputs", columns, rows, group_columns=1, row_header=2)
+
+
+def _tools(caption: str, tools: list[Tool]) -> Table:
+    rows = tuple((Cell(tool.name, strong=True), Cell(tool.version), Cell(tool.sha256 or "–")) for tool in tools)
+    return Table(caption, (Column("Tool", 22), Column("Version", 20), Column("SHA-256 of the program", 58)), rows)
+
+
+def tests(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
+    """Procedures and results of each board (IEC 62304, 5.7.5)."""
+    blocks: list[Block] = []
+    for index, board in enumerate(record.source.boards, start=1):
+        run = record.run(board)
+        blocks.append(Heading(2, board, f"{number}.{index}"))
+        if run is None:
+            blocks.append(Paragraph.plain("The evidence holds no test run of this board: nothing was tested on it."))
+        else:
+            blocks += [_session(run), _cases(run)]
+    return tuple(blocks)
+
+
+def _session(run: TestRun) -> KeyValues:
+    device = run.device
+    kind = "real hardware"
+    if device.emulated:
+        kind = f"emulated by {device.emulator.name} {device.emulator.version}" if device.emulator else "emulated"
+    identity = Cell("✓ both equal the image under test", tone=Tone.GOOD)
+    if run.identity_errors:
+        identity = Cell("DIFFERS", "\n".join(run.identity_errors), tone=Tone.BAD)
+    return KeyValues(
+        "Test configuration",
+        (
+            ("Device", Cell(device.id, f"{kind}, driver {device.driver}")),
+            ("Serial number", Cell(device.serial or "–")),
+            ("Image under test", Cell(run.image_digest, f"payload {run.payload_digest}")),
+            ("Device's identity, before", _identity(run.identity_before)),
+            ("Device's identity, after", _identity(run.identity_after)),
+            ("Identity check", identity),
+            ("Tools", Cell(", ".join(f"{tool.name} {tool.version}" for tool in run.tools) or "–")),
+            ("Tester", Cell(run.tester)),
+            ("Time", Cell(f"{time_text(run.started_on)} to {time_text(run.finished_on)}")),
+            ("Serial log", Cell(run.serial_log, run.serial_log_sha256)),
+        ),
+    )
+
+
+def _identity(identity: Identity | None) -> Cell:
+    if identity is None:
+        return Cell("NOT TAKEN", tone=Tone.BAD)
+    return Cell(
+        identity.digest,
+        f"board {identity.board}, version {identity.version}, commit {identity.commit}, serial {identity.serial or '–'}",
+    )
+
+
+def _cases(run: TestRun) -> Table:
+    columns = (
+        Column("Test case", 26),
+        Column("Expected result", 34),
+        Column("Procedure", 20),
+        Column("Verdict", 12),
+        Column("Seconds", 8, "right"),
+        Column("Log bytes", 12, "right"),
+    )
+    return Table("Test cases", columns, tuple(_case(case) for case in run.cases), empty="No test case was collected.")
+
+
+def _case(case: TestCase) -> tuple[Cell, ...]:
+    verdict = verdict_cell(case.verdict.value)
+    ran = case.log_end > case.log_start
+    return (
+        Cell(
+            case.id, f"verifies {', '.join(case.verifies)}" if case.verifies else "verifies no requirement", strong=True
+        ),
+        Cell(case.expected or "not stated", tone=Tone.PLAIN if case.expected else Tone.WARNING),
+        Cell(f"{case.procedure_file}:{case.procedure_line}", case.procedure_sha256),
+        Cell(verdict.text, case.reason, tone=verdict.tone),
+        Cell(f"{case.duration_seconds:.2f}"),
+        Cell(f"{case.log_start:,}–{case.log_end:,}") if ran else NOT_APPLICABLE,  # noqa: RUF001 - a range is set with an en dash
+    )
+
+
+def software_items(record: ReleaseRecord) -> tuple[Block, ...]:
+    """The SBOM's components."""
+    rows = tuple(
+        (
+            Cell(item.name, item.kind, strong=True),
+            Cell(item.version or "not stated", tone=Tone.PLAIN if item.version else Tone.WARNING),
+            Cell(item.supplier or "not stated", tone=Tone.PLAIN if item.supplier else Tone.WARNING),
+            Cell(item.licences or "not stated"),
+            Cell(item.purl or "–", item.sha256),
+        )
+        for item in record.software_items
+    )
+    columns = (
+        Column("Title", 20),
+        Column("Version", 13),
+        Column("Manufacturer", 21),
+        Column("Licence", 15),
+        Column("Designator (package URL), SHA-256", 34),
+    )
+    return (Table("Software items", columns, rows, empty="The evidence holds no software bill of materials."),)
+
+
+def static_analysis(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
+    """Findings, checks, and what proves that the tools look at all."""
+    blocks: list[Block] = []
+    for index, board in enumerate(record.source.boards, start=1):
+        analysis = record.analysis(board)
+        blocks.append(Heading(2, board, f"{number}.{index}"))
+        if analysis is None:
+            blocks.append(Paragraph.plain("The evidence holds no static analysis of this board."))
+        else:
+            blocks += [_proofs(analysis), _findings(analysis), _checks(analysis)]
+    return tuple(blocks)
+
+
+def _proofs(analysis: StaticAnalysis) -> Table:
+    rows = tuple(
+        (
+            Cell(tool.name, strong=True),
+            Cell(tool.version),
+            Cell(analysis.proven_on[tool.name])
+            if tool.name in analysis.proven_on
+            else Cell("NOT PROVEN", tone=Tone.BAD),
+        )
+        for tool in analysis.tools
+    )
+    return Table(
+        "Tools and the sample whose defect each one reported",
+        (Column("Tool", 22), Column("Version", 20), Column("Proven on", 58)),
+        rows,
+    )
+
+
+def _findings(analysis: StaticAnalysis) -> Table:
+    tones = {"error": Tone.BAD, "warning": Tone.WARNING, "note": Tone.PLAIN}
+    rows = tuple(
+        (
+            Cell(finding.level.upper() if finding.level != "note" else "note", tone=tones[finding.level]),
+            Cell(finding.rule, finding.tool, strong=True),
+            Cell(finding.message),
+            Cell(f"{finding.file}:{finding.line}"),
+        )
+        for finding in analysis.findings
+    )
+    columns = (Column("Level", 12), Column("Rule", 22), Column("Finding", 40), Column("Where", 26))
+    return Table("Findings", columns, rows, row_header=1)
+
+
+def _checks(analysis: StaticAnalysis) -> Table:
+    rows = tuple(
+        (Cell(check.name, strong=True), yes_no(check.passed, yes="✓ holds", no="FAILS"), Cell(check.message))
+        for check in analysis.checks
+    )
+    return Table(
+        "Checks of the linked program", (Column("Check", 30), Column("Outcome", 12), Column("What was seen", 58)), rows
+    )
+
+
+def bundle_files(record: ReleaseRecord) -> tuple[Block, ...]:
+    """File → SHA-256."""
+    rows = tuple((Cell(entry.path), Cell(entry.sha256)) for entry in record.files)
+    return (
+        Table("Files and their digests", (Column("File", 45), Column("SHA-256", 55)), rows, empty="No file was given."),
+    )

@@ -1,0 +1,148 @@
+"""The title page: what is reported on, by whom it was made and tested, with what, and whether it may be released."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from devicepipe.documents.cells import MISSING, time_text
+from devicepipe.documents.model import Block, Cell, Column, KeyValues, Notice, Table, Title, Tone
+from devicepipe.documents.record import ReleaseRecord
+from devicepipe.documents.texts import to_blocks
+from devicepipe.evidence.predicates import KeyInfo, Tool
+
+_SHOWN_REASONS: Final = 10
+
+
+def title_page(record: ReleaseRecord, identifier: str) -> tuple[Block, ...]:
+    """Title, status, identity, images, keys and tools."""
+    source = record.source
+    blocks: list[Block] = [
+        Title("Software Verification Report", above=source.manufacturer, below=source.title),
+        _status(record),
+    ]
+    if record.development_keys:
+        blocks.append(
+            Notice(
+                Tone.WARNING,
+                "Signed with development keys",
+                ("The keys marked below are development keys. What they signed must not be put into the field.",),
+            )
+        )
+    blocks += [_identity(record, identifier), _images(record), _keys(record), _tools(record)]
+    return (*blocks, *to_blocks(record.texts.get("title-page.md", "")))
+
+
+def _status(record: ReleaseRecord) -> Notice:
+    decisions = record.decisions.decisions
+    if record.releasable:
+        warnings = sum(1 for decision in decisions if not decision.passed)
+        held = f"{len(decisions) - warnings} of {len(decisions)} decisions of rule set {record.decisions.rule_set} hold"
+        return Notice(Tone.GOOD, "✓ RELEASABLE", (held + (f"; {warnings} with a warning." if warnings else "."),))
+    reasons = record.reasons
+    shown = reasons[:_SHOWN_REASONS]
+    if len(reasons) > len(shown):
+        shown = (*shown, f"… and {len(reasons) - len(shown)} more: see Deviations and Gate decisions.")
+    return Notice(Tone.BAD, "NOT RELEASABLE", shown)
+
+
+def _identity(record: ReleaseRecord, identifier: str) -> KeyValues:
+    source = record.source
+    commit = Cell(source.commit, "The tree differed from this commit when it was built.", tone=Tone.WARNING)
+    finished = [run.finished_on for run in record.runs]
+    return KeyValues(
+        "Identity",
+        (
+            ("Document", Cell(identifier)),
+            ("Product", Cell(source.product, source.title)),
+            ("Version", Cell(source.version, strong=True)),
+            ("Commit", commit if source.dirty else Cell(source.commit)),
+            ("Commit time", Cell(time_text(source.commit_time))),
+            ("Manufacturer", Cell(source.manufacturer)),
+            ("Safety class", Cell(f"{source.safety_class} (IEC 62304, 4.3)")),
+            ("Boards", Cell(", ".join(source.boards))),
+            ("Tester", Cell(source.tester)),
+            ("Release started", Cell(time_text(source.started_on))),
+            ("Tests finished", Cell(time_text(max(finished)) if finished else "no test run in the evidence")),
+        ),
+    )
+
+
+def _images(record: ReleaseRecord) -> Table:
+    rows = []
+    for board in record.source.boards:
+        signed = record.signed(board)
+        if signed is None:
+            rows.append((Cell(board, strong=True), MISSING, MISSING, MISSING))
+            continue
+        version = f"version {signed.image_version}, security counter {signed.security_counter}"
+        rows.append(
+            (
+                Cell(board, strong=True),
+                Cell(signed.image, version),
+                Cell(signed.image_digest),
+                Cell(signed.payload_digest),
+            )
+        )
+    columns = (
+        Column("Board", 14),
+        Column("Image", 25),
+        Column("Image digest (SHA-256)", 30),
+        Column("Payload digest (SHA-256)", 30),
+    )
+    return Table("Images", columns, tuple(rows))
+
+
+def _keys(record: ReleaseRecord) -> Table:
+    uses: dict[KeyInfo, list[str]] = {}
+    uses.setdefault(record.source.image_key, []).append("images")
+    uses.setdefault(record.source.release_key, []).append("evidence and release")
+    for signing in record.signing:
+        if signing.key != record.source.image_key:
+            uses.setdefault(signing.key, []).append(f"image of {signing.board}")
+    rows = tuple(
+        (
+            Cell(", ".join(names), strong=True),
+            Cell(key.scheme),
+            Cell(key.keyid),
+            Cell("DEVELOPMENT", tone=Tone.WARNING) if key.development else Cell("production"),
+        )
+        for key, names in uses.items()
+    )
+    columns = (
+        Column("Signs", 17),
+        Column("Scheme", 12),
+        Column("Key id (SHA-256 of the public key)", 54),
+        Column("Kind", 16),
+    )
+    return Table("Keys", columns, rows)
+
+
+def _tools(record: ReleaseRecord) -> Table:
+    uses: dict[Tool, set[str]] = {}
+
+    def note(tools: list[Tool], use: str) -> None:
+        for tool in tools:
+            uses.setdefault(tool, set()).add(use)
+
+    note(record.source.tools, "release")
+    for build in record.builds:
+        note(build.compilers, "build")
+    for analysis in record.analyses:
+        note(analysis.tools, "analysis")
+    for signing in record.signing:
+        note([signing.tool], "signing")
+    for run in record.runs:
+        note(run.tools, "test")
+        if run.device.emulator:
+            note([run.device.emulator], "test")
+    rows = tuple(
+        (
+            Cell(tool.name, strong=True),
+            Cell(tool.version),
+            Cell(", ".join(sorted(uses[tool]))),
+            Cell(tool.sha256 or "–"),
+        )
+        for tool in sorted(uses, key=lambda tool: (tool.name, tool.version, tool.sha256 or ""))
+    )
+    columns = (Column("Tool", 20), Column("Version", 17), Column("Used for", 16), Column("SHA-256 of the program", 46))
+    return Table("Tools", columns, rows, empty="The evidence names no tools.")

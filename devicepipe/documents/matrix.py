@@ -1,0 +1,128 @@
+"""The traceability matrix: hazard → risk control → requirement → test → verdict per board, as a table and as CSV rows."""
+
+from __future__ import annotations
+
+from devicepipe.documents.cells import NOT_APPLICABLE, verdict_cell
+from devicepipe.documents.csv_table import render_csv
+from devicepipe.documents.furniture import running
+from devicepipe.documents.model import Cell, Column, Document, KeyValues, Notice, Paragraph, Table, Title, Tone
+from devicepipe.documents.record import ReleaseRecord
+from devicepipe.documents.texts import to_blocks
+from devicepipe.evidence.predicates import Item, MatrixRow
+
+
+def matrix_table(record: ReleaseRecord) -> Table:
+    """The matrix as a table whose first three columns are groups."""
+    items = {item.id: item for item in record.traceability.items}
+    boards = tuple(record.source.boards)
+    # Verdict columns are as wide as their longest word, whatever the number of boards.
+    columns = (
+        Column("Hazard", 19),
+        Column("Risk control", 21),
+        Column("Requirement", 27),
+        Column("Test", 33),
+        *(Column(board, 10.5) for board in boards),
+    )
+    rows = tuple(_row(row, items, boards) for row in record.traceability.matrix)
+    return Table(
+        "Traceability matrix",
+        columns,
+        rows,
+        group_columns=3,
+        row_header=2,
+        empty="The evidence holds no traceability items.",
+    )
+
+
+def _row(row: MatrixRow, items: dict[str, Item], boards: tuple[str, ...]) -> tuple[Cell, ...]:
+    return (
+        _item(row.hazard, items),
+        _item(row.risk_control, items, missing="no risk control" if row.hazard else ""),
+        _item(row.requirement, items, missing="no requirement" if row.risk_control else ""),
+        Cell(row.test) if row.test else _absent("no test" if row.requirement else ""),
+        *(verdict_cell(row.verdicts.get(board, "")) for board in boards),
+    )
+
+
+def _item(identifier: str, items: dict[str, Item], *, missing: str = "") -> Cell:
+    if not identifier:
+        return _absent(missing)
+    item = items.get(identifier)
+    return Cell(identifier, item.title if item else "unknown item", strong=True)
+
+
+def _absent(missing: str) -> Cell:
+    return Cell(missing, tone=Tone.WARNING) if missing else NOT_APPLICABLE
+
+
+def matrix_document(record: ReleaseRecord) -> Document:
+    """The matrix as a document of its own, for HTML."""
+    source = record.source
+    identifier = f"RTM-{source.product}-{source.version}"
+    tone = Tone.GOOD if record.releasable else Tone.BAD
+    return Document(
+        identifier=identifier,
+        title=f"Traceability Matrix: {source.product} {source.version}",
+        subject=f"{source.title}, commit {source.commit}",
+        author=source.manufacturer,
+        created=source.started_on,
+        paper=record.paper,
+        running=running(record, identifier, "Traceability Matrix"),
+        blocks=(
+            Title(
+                "Traceability Matrix",
+                above=source.manufacturer,
+                below=f"{source.title}: {source.product} {source.version}",
+            ),
+            Notice(tone, record.status, record.reasons),
+            KeyValues(
+                "Identity",
+                (
+                    ("Document", Cell(identifier)),
+                    ("Product", Cell(source.product)),
+                    ("Version", Cell(source.version)),
+                    ("Commit", Cell(source.commit, "the tree differed from the commit" if source.dirty else "")),
+                    *(
+                        (f"Image digest, {board}", Cell(signed.image_digest if signed else "no evidence"))
+                        for board in source.boards
+                        for signed in (record.signed(board),)
+                    ),
+                ),
+            ),
+            *to_blocks(record.texts.get("traceability.md", "")),
+            matrix_table(record),
+            Paragraph.plain(f"Rows: {len(record.traceability.matrix):,}."),
+        ),
+    )
+
+
+def matrix_csv(record: ReleaseRecord) -> bytes:
+    """The matrix as CSV: every cell filled, ids and titles apart, one verdict column per board, the verdicts' own words.
+
+    Each row says of what release it is and whether that is releasable: a CSV file has no other place for it.
+    """
+    titles = {item.id: item.title for item in record.traceability.items}
+    source = record.source
+    header = [
+        "hazard", "hazard title", "risk control", "risk control title", "requirement", "requirement title", "test",
+        *(f"verdict {board}" for board in source.boards),
+        "product", "version", "commit", "status",
+    ]  # fmt: skip
+    rows = (
+        [
+            row.hazard,
+            titles.get(row.hazard, ""),
+            row.risk_control,
+            titles.get(row.risk_control, ""),
+            row.requirement,
+            titles.get(row.requirement, ""),
+            row.test,
+            *(row.verdicts.get(board, "") for board in source.boards),
+            source.product,
+            source.version,
+            source.commit,
+            record.status,
+        ]
+        for row in record.traceability.matrix
+    )
+    return render_csv([header, *rows])

@@ -1,0 +1,133 @@
+"""Documents as PDF, the same bytes for the same document anywhere.
+
+How that holds: no clock and no random number (time and id come from the document), fonts are subset in the order of use, nothing
+is read from reportlab's settings or the environment, and streams are not compressed: deflate's output differs between zlib
+implementations, and a report must come out byte for byte on another machine, years later. Source: ISO 32000-1:2008.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from reportlab import rl_config
+from reportlab.pdfgen.canvas import Canvas
+
+from devicepipe.documents.layout import Layout, lay_out
+from devicepipe.documents.model import Document
+from devicepipe.documents.page import INK, SIDE, Page
+from devicepipe.documents.typeface import Face, measure
+from devicepipe.documents.visible import visible
+
+_CREATOR = "devicepipe"
+
+
+def render_pdf(document: Document) -> bytes:
+    """The document as PDF 1.4: embedded fonts only, bookmarks, links in the table of contents, metadata.
+
+    Not tagged (reportlab cannot): the HTML rendering of the same document is its accessible twin.
+    """
+    layout = lay_out(document)
+    out = io.BytesIO()
+    with _fixed_settings():
+        canvas = _canvas(document, out)
+        for page in layout.pages:
+            canvas.setPageSize((page.width, page.height))
+            _draw(canvas, page)
+            canvas.showPage()
+            # reportlab writes an empty transition dictionary on each page, which PDF/A forbids.
+            canvas._doc.Pages.pages[-1].Trans = None  # noqa: SLF001
+        _outline(canvas, layout)
+        canvas.save()
+    return out.getvalue()
+
+
+@contextmanager
+def _fixed_settings() -> Iterator[None]:
+    """Reportlab's settings that reach a file and have no argument: set for one rendering, then put back."""
+    wanted = {"invariant": 1, "pdfComments": 0, "useA85": 0}
+    before = {name: getattr(rl_config, name) for name in wanted if hasattr(rl_config, name)}
+    for name, value in wanted.items():
+        setattr(rl_config, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(rl_config, name, value)
+
+
+def _canvas(document: Document, out: io.BytesIO) -> Any:
+    measure("", Face.REGULAR, 1)  # registers the face that the canvas starts with
+    canvas = Canvas(
+        out,
+        pageCompression=0,
+        invariant=1,
+        pdfVersion=(1, 4),
+        initialFontName=Face.REGULAR.value,
+        initialFontSize=8,
+        lang=document.language,
+    )
+    internal: Any = canvas._doc  # noqa: SLF001
+    created = datetime.fromisoformat(document.created).astimezone(UTC)
+    # reportlab would take both from SOURCE_DATE_EPOCH or a constant.
+    internal._timeStamp.YMDhms = tuple(created.timetuple())[:6]  # noqa: SLF001
+    internal.signature = hashlib.md5(repr(document).encode("utf-8", "backslashreplace"), usedforsecurity=False)
+    canvas.setTitle(visible(document.title))
+    canvas.setAuthor(visible(document.author))
+    canvas.setSubject(visible(document.subject))
+    canvas.setKeywords(visible(document.identifier))
+    canvas.setCreator(_CREATOR)
+    canvas.setProducer(_CREATOR)
+    canvas.setViewerPreference("DisplayDocTitle", "true")
+    return canvas
+
+
+def _rgb(color: int) -> tuple[float, float, float]:
+    return (color >> 16 & 255) / 255, (color >> 8 & 255) / 255, (color & 255) / 255
+
+
+def _draw(canvas: Any, page: Page) -> None:
+    top = page.height
+    for x, y, width, height, color in page.fills:
+        canvas.setFillColorRGB(*_rgb(color))
+        canvas.rect(x, top - y - height, width, height, stroke=0, fill=1)
+    canvas.setLineWidth(0.8)
+    for x, y, width, height, color in page.frames:
+        canvas.setStrokeColorRGB(*_rgb(color))
+        canvas.rect(x, top - y - height, width, height, stroke=1, fill=0)
+    for x1, y1, x2, y2, weight, color in page.lines:
+        canvas.setLineWidth(weight)
+        canvas.setStrokeColorRGB(*_rgb(color))
+        canvas.line(x1, top - y1, x2, top - y2)
+    text = canvas.beginText(0, 0)
+    face, size, ink = Face.REGULAR, 0.0, INK
+    text.setFillColorRGB(*_rgb(ink))
+    for x, baseline, new_face, new_size, color, string in page.texts:
+        if new_face is not face or new_size != size:
+            face, size = new_face, new_size
+            text.setFont(face.value, size)
+        if color != ink:
+            ink = color
+            text.setFillColorRGB(*_rgb(ink))
+        text.setTextOrigin(round(x, 2), round(top - baseline, 2))
+        text.textOut(string)
+    canvas.drawText(text)
+    for mark, y in page.marks:
+        canvas.bookmarkHorizontalAbsolute(f"heading-{mark}", top - y + 6, left=SIDE)
+    for x, y, width, height, mark in page.links:
+        canvas.linkAbsolute("", f"heading-{mark}", (x, top - y - height, x + width, top - y), Border="[0 0 0]")
+
+
+def _outline(canvas: Any, layout: Layout) -> None:
+    level = -1
+    for mark, heading in enumerate(layout.headings):
+        level = min(heading.level - 1, level + 1)
+        canvas.addOutlineEntry(
+            visible(heading.label).replace("\n", " "), f"heading-{mark}", level=level, closed=level > 0
+        )
+    if layout.headings:
+        canvas.showOutline()

@@ -1,0 +1,199 @@
+"""What a document is made from: a release's evidence as values, put together by a stage from the bundle alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from devicepipe.evidence.predicates import (
+    BuildResult,
+    Decisions,
+    ImageSigning,
+    Item,
+    MatrixRow,
+    Reproducibility,
+    SourceInfo,
+    StaticAnalysis,
+    TestCase,
+    TestRun,
+    Traceability,
+)
+
+PASSED = "passed"
+
+
+@dataclass(frozen=True, slots=True)
+class SoftwareItem:
+    """A component of the SBOM: what IEC 62304 8.1.2 asks of SOUP (title, manufacturer, unique designator) and its digest."""
+
+    name: str
+    version: str
+    kind: str = ""
+    supplier: str = ""
+    licences: str = ""
+    purl: str = ""
+    sha256: str = ""
+
+    @classmethod
+    def from_cyclonedx(cls, component: Mapping[str, Any]) -> SoftwareItem:
+        """Read a component of a CycloneDX JSON SBOM (1.4 or later); what it does not say stays empty."""
+        return cls(
+            name=str(component.get("name", "")),
+            version=str(component.get("version", "")),
+            kind=str(component.get("type", "")),
+            supplier=_supplier(component),
+            licences=", ".join(_licences(component.get("licenses", []))),
+            purl=str(component.get("purl", "")),
+            sha256=next((h["content"] for h in component.get("hashes", []) if h.get("alg") == "SHA-256"), ""),
+        )
+
+
+def _supplier(component: Mapping[str, Any]) -> str:
+    for key in ("supplier", "manufacturer"):
+        name = component.get(key, {}).get("name", "")
+        if name:
+            return str(name)
+    authors = [author.get("name", "") for author in component.get("authors", [])]
+    return ", ".join(filter(None, authors)) or str(component.get("author", "") or component.get("publisher", ""))
+
+
+def _licences(choices: Iterable[Mapping[str, Any]]) -> list[str]:
+    found = []
+    for choice in choices:
+        licence = choice.get("license", {})
+        found.append(str(choice.get("expression") or licence.get("id") or licence.get("name", "")))
+    return [name for name in found if name]
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """A file of the bundle: bundle-relative path and SHA-256."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRecord:
+    """A release as its documents tell it.
+
+    Per-board evidence may be missing (a build failed, a device never answered): documents then say so, and never leave it out.
+    `texts` are the sections' texts by file name (devicepipe.documents.texts); one that is missing stays empty.
+    `files` are the bundle's files that existed before the documents.
+    """
+
+    source: SourceInfo
+    traceability: Traceability
+    decisions: Decisions
+    builds: tuple[BuildResult, ...] = ()
+    reproducibility: tuple[Reproducibility, ...] = ()
+    signing: tuple[ImageSigning, ...] = ()
+    runs: tuple[TestRun, ...] = ()
+    analyses: tuple[StaticAnalysis, ...] = ()
+    software_items: tuple[SoftwareItem, ...] = ()
+    files: tuple[FileDigest, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    paper: Literal["A4", "Letter"] = "A4"
+
+    @property
+    def releasable(self) -> bool:
+        """The gate's decision; a dirty tree is never releasable, whatever the decision says."""
+        return self.decisions.releasable and not self.source.dirty
+
+    @property
+    def status(self) -> str:
+        """RELEASABLE or NOT RELEASABLE."""
+        return "RELEASABLE" if self.releasable else "NOT RELEASABLE"
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is not releasable; empty when it is."""
+        if self.releasable:
+            return ()
+        reasons = tuple(self.decisions.reasons)
+        if self.source.dirty and not any("dirty" in reason or "modified" in reason for reason in reasons):
+            reasons = ("The source tree differed from the commit (dirty).", *reasons)
+        return reasons or ("The gate did not decide for release and gave no reason.",)
+
+    @property
+    def development_keys(self) -> bool:
+        """Whether the images or the release are signed with development keys."""
+        keys = [self.source.image_key, self.source.release_key, *(signing.key for signing in self.signing)]
+        return any(key.development for key in keys)
+
+    def build(self, board: str) -> BuildResult | None:
+        """The board's build, or None."""
+        return next((build for build in self.builds if build.board == board), None)
+
+    def reproduced(self, board: str) -> Reproducibility | None:
+        """The comparison of the board's two builds, or None."""
+        return next((result for result in self.reproducibility if result.board == board), None)
+
+    def signed(self, board: str) -> ImageSigning | None:
+        """The board's signed image, or None."""
+        return next((signing for signing in self.signing if signing.board == board), None)
+
+    def run(self, board: str) -> TestRun | None:
+        """The board's test run, or None."""
+        return next((run for run in self.runs if run.board == board), None)
+
+    def analysis(self, board: str) -> StaticAnalysis | None:
+        """The board's static analysis, or None."""
+        return next((analysis for analysis in self.analyses if analysis.board == board), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Untested:
+    """A requirement that no passed test verifies on a board that it applies to, and the verdicts that are there instead."""
+
+    item: Item
+    board: str
+    seen: tuple[str, ...]
+
+
+def requirements(record: ReleaseRecord) -> list[Item]:
+    """The requirements among the items, in their order."""
+    return [item for item in record.traceability.items if item.type == "requirement"]
+
+
+def applies(item: Item, board: str) -> bool:
+    """Whether an item applies to a board; an item that names no board applies to all."""
+    return not item.boards or board in item.boards
+
+
+def untested(record: ReleaseRecord) -> list[Untested]:
+    """Requirement × board without a passed test, read from the matrix itself: the documents' own check of the findings."""
+    seen: dict[tuple[str, str], list[str]] = {}
+    for row in record.traceability.matrix:
+        for board, verdict in row.verdicts.items():
+            if row.test and verdict:
+                seen.setdefault((row.requirement, board), []).append(verdict)
+    return [
+        Untested(item, board, tuple(sorted(set(verdicts))))
+        for item in requirements(record)
+        for board in record.source.boards
+        if applies(item, board) and PASSED not in (verdicts := seen.get((item.id, board), []))
+    ]
+
+
+def cases_by_verdict(run: TestRun) -> dict[str, int]:
+    """Number of cases per verdict, zeros included, in the order of the closed set."""
+    counts = {"passed": 0, "failed": 0, "error": 0, "not_run": 0}
+    for case in run.cases:
+        counts[case.verdict.value] += 1
+    return counts
+
+
+def case_by_id(record: ReleaseRecord) -> dict[str, TestCase]:
+    """One case per test id, from the first board that has it."""
+    cases: dict[str, TestCase] = {}
+    for run in record.runs:
+        for case in run.cases:
+            cases.setdefault(case.id, case)
+    return cases
+
+
+def matrix_rows(record: ReleaseRecord) -> list[MatrixRow]:
+    """The matrix's rows as the evidence has them."""
+    return list(record.traceability.matrix)

@@ -1,0 +1,56 @@
+"""The Software Verification Report, put together from a release's record."""
+
+from __future__ import annotations
+
+from devicepipe.documents import details
+from devicepipe.documents.furniture import running
+from devicepipe.documents.identity import title_page
+from devicepipe.documents.matrix import matrix_table
+from devicepipe.documents.model import Block, Contents, Document, Heading, PageBreak
+from devicepipe.documents.record import ReleaseRecord
+from devicepipe.documents.summary import deviations, summary
+from devicepipe.documents.texts import to_blocks
+
+
+def verification_report(record: ReleaseRecord) -> Document:
+    """The report as a document, to be rendered as PDF or HTML."""
+    source = record.source
+    identifier = f"SVR-{source.product}-{source.version}"
+    return Document(
+        identifier=identifier,
+        title=f"Software Verification Report: {source.product} {source.version}",
+        subject=f"{source.title}, commit {source.commit}, {record.status}",
+        author=source.manufacturer,
+        created=source.started_on,
+        paper=record.paper,
+        running=running(record, identifier, "Software Verification Report"),
+        blocks=_blocks(record, identifier),
+    )
+
+
+def _blocks(record: ReleaseRecord, identifier: str) -> tuple[Block, ...]:
+    def section(number: str, title: str, text: str, *blocks: Block) -> tuple[Block, ...]:
+        return (Heading(1, title, number), *to_blocks(record.texts.get(text, "")), *blocks)
+
+    return (
+        *title_page(record, identifier),
+        PageBreak(),
+        Contents(),
+        PageBreak(),
+        *section("1", "Scope", "scope.md"),
+        *section("2", "Method", "method.md"),
+        *section("3", "Summary", "summary.md", *summary(record)),
+        PageBreak(landscape=True),
+        *section("4", "Traceability", "traceability.md", matrix_table(record)),
+        PageBreak(landscape=False),
+        *section("5", "Deviations", "deviations.md", *deviations(record, "5")),
+        *section("6", "Gate decisions", "gate.md", *details.gate(record)),
+        *section("7", "Builds", "builds.md", *details.builds(record, "7")),
+        PageBreak(landscape=True),
+        *section("8", "Test procedures and results", "tests.md", *details.tests(record, "8")),
+        PageBreak(landscape=False),
+        *section("9", "Software items", "software-items.md", *details.software_items(record)),
+        *section("10", "Static analysis", "static-analysis.md", *details.static_analysis(record, "10")),
+        PageBreak(),
+        *section("A", "Files of the bundle", "files.md", *details.bundle_files(record)),
+    )

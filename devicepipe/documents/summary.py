@@ -1,0 +1,206 @@
+"""The summary for each board, and what is not as it should be."""
+
+from __future__ import annotations
+
+from devicepipe.documents.cells import MISSING, count_cell, memory_cell, verdict_cell, yes_no
+from devicepipe.documents.model import Block, Cell, Column, Heading, Table, Tone
+from devicepipe.documents.record import ReleaseRecord, applies, cases_by_verdict, requirements, untested
+from devicepipe.evidence.predicates import Verdict
+
+
+def summary(record: ReleaseRecord) -> tuple[Block, ...]:
+    """Verdicts, requirements, memory and reproducibility per board."""
+    return (_results(record), _software(record))
+
+
+def _results(record: ReleaseRecord) -> Table:
+    gaps = untested(record)
+    wanted = requirements(record)
+    rows = []
+    for board in record.source.boards:
+        run = record.run(board)
+        total = sum(1 for item in wanted if applies(item, board))
+        missing = sum(1 for gap in gaps if gap.board == board)
+        verified = Cell(f"{total - missing:,} of {total:,}", tone=Tone.BAD if missing else Tone.PLAIN)
+        name = Cell(board, strong=True)
+        if run is None:
+            rows.append((name, MISSING, *[MISSING] * 5, MISSING, verified))
+            continue
+        counts = cases_by_verdict(run)
+        device = "emulated" if run.device.emulated else "hardware"
+        rows.append(
+            (
+                name,
+                Cell(run.device.id, device),
+                count_cell(len(run.cases), bad=None if run.cases else Tone.BAD),
+                count_cell(counts["passed"]),
+                count_cell(counts["failed"], bad=Tone.BAD),
+                count_cell(counts["error"], bad=Tone.BAD),
+                count_cell(counts["not_run"], bad=Tone.WARNING),
+                yes_no(not run.identity_errors, yes="✓ agrees", no="DIFFERS"),
+                verified,
+            )
+        )
+    columns = (
+        Column("Board", 15),
+        Column("Device", 16),
+        Column("Cases", 8, "right"),
+        Column("Passed", 9, "right"),
+        Column("Failed", 9, "right"),
+        Column("Error", 9, "right"),
+        Column("Not run", 9, "right"),
+        Column("Identity", 11),
+        Column("Requirements verified", 14, "right"),
+    )
+    return Table("Test results", columns, tuple(rows))
+
+
+def _software(record: ReleaseRecord) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for board in record.source.boards:
+        build, reproduced, signed = record.build(board), record.reproduced(board), record.signed(board)
+        identical = MISSING if reproduced is None else yes_no(reproduced.identical)
+        name = Cell(board, strong=True)
+        if build is None:
+            rows.append((name, MISSING, MISSING, MISSING, identical, MISSING))
+            continue
+        for firmware in build.firmwares:
+            digest = Cell("–")
+            if firmware.role == "application":
+                digest = Cell(signed.image_digest) if signed else MISSING
+            rows.append(
+                (name, Cell(firmware.role), memory_cell(firmware.flash), memory_cell(firmware.ram), identical, digest)
+            )
+    columns = (
+        Column("Board", 14),
+        Column("Software", 13),
+        Column("Flash, bytes", 18),
+        Column("RAM, bytes", 17),
+        Column("Reproducible", 14),
+        Column("Image digest", 27),
+    )
+    return Table("Software", columns, tuple(rows), group_columns=1)
+
+
+def deviations(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
+    """Verdicts other than passed, identity errors, unverified requirements, trace findings, and evidence that is missing or bad."""
+    tables = (
+        ("Tests that did not pass", _not_passed(record)),
+        ("Identity of the device", _identity_errors(record)),
+        ("Requirements without a passed test", _untested(record)),
+        ("Findings in the trace", _trace_findings(record)),
+        ("Builds, images and missing evidence", _evidence(record)),
+    )
+    blocks: list[Block] = []
+    for index, (title, table) in enumerate(tables, start=1):
+        blocks += [Heading(2, title, f"{number}.{index}"), table]
+    return tuple(blocks)
+
+
+def _not_passed(record: ReleaseRecord) -> Table:
+    rows = tuple(
+        (
+            Cell(run.board, strong=True),
+            Cell(case.id, f"verifies {', '.join(case.verifies)}" if case.verifies else "verifies no requirement"),
+            verdict_cell(case.verdict.value),
+            Cell(case.reason or "no reason given"),
+        )
+        for run in record.runs
+        for case in run.cases
+        if case.verdict is not Verdict.PASSED
+    )
+    columns = (Column("Board", 14), Column("Test case", 34), Column("Verdict", 12), Column("Reason", 40))
+    return Table(
+        "",
+        columns,
+        rows,
+        group_columns=1,
+        row_header=1,
+        empty="None: every collected test case passed." if _ran(record) else "None.",
+    )
+
+
+def _ran(record: ReleaseRecord) -> bool:
+    return all((run := record.run(board)) is not None and run.cases for board in record.source.boards)
+
+
+def _identity_errors(record: ReleaseRecord) -> Table:
+    rows = tuple((Cell(run.board, strong=True), Cell(error)) for run in record.runs for error in run.identity_errors)
+    columns = (Column("Board", 14), Column("What the device said", 86))
+    return Table("", columns, rows, group_columns=1)
+
+
+def _untested(record: ReleaseRecord) -> Table:
+    rows = tuple(
+        (
+            Cell(gap.item.id, gap.item.title, strong=True),
+            Cell(gap.board),
+            Cell(", ".join(verdict.replace("_", " ") for verdict in gap.seen))
+            if gap.seen
+            else Cell("no test", tone=Tone.WARNING),
+            Cell(f"{gap.item.file}:{gap.item.line}"),
+        )
+        for gap in untested(record)
+    )
+    columns = (Column("Requirement", 44), Column("Board", 14), Column("Verdicts seen", 14), Column("Where", 28))
+    return Table("", columns, rows, group_columns=1)
+
+
+def _trace_findings(record: ReleaseRecord) -> Table:
+    rows = tuple(
+        (
+            Cell(finding.kind, strong=True),
+            Cell(finding.item),
+            Cell(finding.board or "all"),
+            Cell(finding.message),
+            Cell(f"{finding.file}:{finding.line}" if finding.file else "–"),
+        )
+        for finding in record.traceability.findings
+    )
+    columns = (
+        Column("Kind", 18),
+        Column("Item", 14),
+        Column("Board", 13),
+        Column("What does not hold", 34),
+        Column("Where", 21),
+    )
+    return Table("", columns, rows)
+
+
+def _evidence(record: ReleaseRecord) -> Table:
+    found: list[tuple[str, str]] = []
+    for board in record.source.boards:
+        parts = {
+            "build": record.build(board),
+            "comparison of two builds": record.reproduced(board),
+            "signed image": record.signed(board),
+            "static analysis": record.analysis(board),
+            "test run": record.run(board),
+        }
+        found += [(board, f"The evidence holds no {name}.") for name, value in parts.items() if value is None]
+        reproduced = record.reproduced(board)
+        if reproduced and not reproduced.identical:
+            for difference in reproduced.differences:
+                place = ", ".join(filter(None, (difference.section, difference.symbol)))
+                found.append(
+                    (
+                        board,
+                        f"Builds differ: {difference.artifact} at byte {difference.offset:,}{f' ({place})' if place else ''}.",
+                    )
+                )
+            if not reproduced.differences:
+                found.append((board, "Builds differ."))
+        signed, run = record.signed(board), record.run(board)
+        if signed and run and signed.payload_digest != run.payload_digest:
+            found.append(
+                (board, f"Tested payload {run.payload_digest} is not the signed payload {signed.payload_digest}.")
+            )
+        analysis = record.analysis(board)
+        if analysis:
+            found += [
+                (board, f"Check '{check.name}' does not hold: {check.message}")
+                for check in analysis.checks
+                if not check.passed
+            ]
+    rows = tuple((Cell(board, strong=True), Cell(text)) for board, text in found)
+    return Table("", (Column("Board", 14), Column("What was seen", 86)), rows, group_columns=1)
