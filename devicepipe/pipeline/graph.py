@@ -26,7 +26,6 @@ class Step:
     run: Callable[[Callable[[str], None]], None]
     needs: tuple[str, ...] = ()
     kind: Literal["cpu", "wait"] = "cpu"
-    group: str = ""
 
 
 @dataclass

@@ -9,8 +9,8 @@ from devicepipe.evidence.predicates import Release, SourceInfo, Tool, Verificati
 from devicepipe.stages.context import Context, utc_now
 
 
-def seal(context: Context, final: Path) -> Path:
-    """Seal the bundle and give it its final name; returns that.
+def seal(context: Context, final: Path) -> Release:
+    """Seal the bundle and give it its final name; returns the release statement.
 
     Raises:
         IntegrityError: A file was changed behind the writer's back.
@@ -18,16 +18,16 @@ def seal(context: Context, final: Path) -> Path:
     """
     source = context.bundle.predicate(SourceInfo)
     decisions = context.bundle.predicate(VerificationSummary).devicepipe
-    context.writer.seal(
-        Release(
-            product=source.product,
-            version=source.version,
-            commit=source.commit,
-            releasable=decisions.releasable,
-            reasons=decisions.reasons,
-            development_keys=source.image_key.development or source.release_key.development,
-            sealed_on=utc_now(),
-            generator=Tool(name="devicepipe", version=version("devicepipe")),
-        )
+    release = Release(
+        product=source.product,
+        version=source.version,
+        commit=source.commit,
+        releasable=decisions.releasable,
+        reasons=decisions.reasons,
+        development_keys=source.image_key.development or source.release_key.development,
+        sealed_on=utc_now(),
+        generator=Tool(name="devicepipe", version=version("devicepipe")),
     )
-    return context.writer.publish(final)
+    context.writer.seal(release)
+    context.writer.publish(final)
+    return release

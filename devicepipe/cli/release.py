@@ -1,0 +1,89 @@
+"""`devicepipe release`: the main job."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from devicepipe.cli.common import json_option, open_project, print_json, project_option, tell
+from devicepipe.cli.progress import make_progress
+from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED
+
+if TYPE_CHECKING:
+    from devicepipe.pipeline.release import Outcome
+
+
+@click.command()
+@click.argument("version")
+@click.option(
+    "--allow-dirty", is_flag=True, help="Take the working tree as it is; the bundle is marked NOT RELEASABLE."
+)
+@click.option("--replace", "replace_existing", is_flag=True, help="Make a version anew that has been released already.")
+@project_option
+@json_option
+def release(version: str, allow_dirty: bool, replace_existing: bool, folder: Path, as_json: bool) -> int:
+    """Make the release bundle dist/<product>-VERSION from the commit that is checked out.
+
+    Builds every board twice, analyses, signs, tests the signed images on each board's device, traces, judges, documents
+    and seals. A failed gate still makes the bundle and its report, marked NOT RELEASABLE.
+
+    Exit codes: 0 releasable, 1 not releasable (or it does not build), 2 usage, 3 a bench or tool failed, 4 integrity.
+    """
+    from devicepipe.pipeline.release import make_release
+
+    outcome = make_release(
+        open_project(folder),
+        version,
+        allow_dirty=allow_dirty,
+        replace_existing=replace_existing,
+        progress=make_progress(quiet=as_json),
+        cancel=threading.Event(),
+    )
+    if as_json:
+        print_json(_document(outcome))
+    else:
+        _tell(outcome)
+    return EXIT_OK if outcome.release.releasable else EXIT_PRODUCT_FAILED
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "bundle": str(outcome.bundle),
+        "releasable": outcome.release.releasable,
+        "reasons": outcome.release.reasons,
+        "developmentKeys": outcome.release.development_keys,
+        "verdicts": outcome.verdicts,
+        "decisions": [decision.to_json() for decision in outcome.decisions.decisions],
+        "seconds": round(outcome.seconds, 2),
+        "peakBytes": outcome.peak_bytes,
+        "steps": {
+            name: {"start": round(timing.start, 3), "seconds": round(timing.seconds, 3)}
+            for name, timing in outcome.steps.items()
+        },
+    }
+
+
+def _tell(outcome: Outcome) -> None:
+    release = outcome.release
+    tell()
+    for board, counts in outcome.verdicts.items():
+        bad = counts["failed"] + counts["error"] + counts["not_run"]
+        text = ", ".join(
+            f"{count} {verdict.replace('_', ' ')}" for verdict, count in counts.items() if count or verdict == "passed"
+        )
+        tell(f"  {board:20} {text}", fg="red" if bad else "green")
+    for decision in outcome.decisions.decisions:
+        if not decision.passed:
+            where = f" ({decision.board})" if decision.board else ""
+            tell(f"  ✗ {decision.rule}{where}: {decision.message}", fg="red")
+            tell(f"      {decision.remedy}", dim=True)
+    tell()
+    status = "RELEASABLE" if release.releasable else "NOT RELEASABLE"
+    tell(f"{release.product} {release.version}: {status}", fg="green" if release.releasable else "red", bold=True)
+    if release.development_keys:
+        tell("signed with DEVELOPMENT keys: not for production", fg="yellow")
+    tell(f"bundle: {outcome.bundle}")
+    tell(f"time: {outcome.seconds:.1f} s, peak memory of one process: {outcome.peak_bytes / 2**20:.0f} MiB")

@@ -1,0 +1,199 @@
+"""One release: the graph of all stages over all boards, from a commit to a sealed bundle.
+
+What always holds: the bundle appears under its final name complete and sealed, or not at all; nothing is left running and
+no working folder is left behind, however the run ends; nothing uncommitted enters a bundle that is not marked.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import ParamSpec
+
+from pydantic import ValidationError
+
+from devicepipe.build.source import Commit, export_tree, read_commit
+from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.bundle import Bundle, BundleWriter
+from devicepipe.evidence.layout import RELEASE_STATEMENT
+from devicepipe.evidence.predicates import Decisions, Release, TestResult, VerificationSummary
+from devicepipe.evidence.statement import parse_pretty
+from devicepipe.pipeline.graph import Progress, Step, Timing, run
+from devicepipe.pipeline.workspace import workspace
+from devicepipe.project.config import CONFIG_NAME, Project, load_project
+from devicepipe.signing.image import image_version
+from devicepipe.stages.analyse import analyse
+from devicepipe.stages.build import build, rebuild
+from devicepipe.stages.context import Context, default_tester, open_keys
+from devicepipe.stages.document import document
+from devicepipe.stages.gate import gate
+from devicepipe.stages.seal import seal
+from devicepipe.stages.sign import sign
+from devicepipe.stages.source import attest_source, lay_down_libraries
+from devicepipe.stages.test import test
+from devicepipe.stages.trace import trace_release
+
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a release came to.
+
+    Attributes:
+        bundle: The sealed bundle's folder.
+        release: The release statement.
+        decisions: The gate's decisions.
+        verdicts: Number of cases by verdict, per board.
+        seconds: Wall time of the whole run.
+        peak_bytes: The largest resident set of any one process of the run, in bytes.
+        steps: When each step ran.
+    """
+
+    bundle: Path
+    release: Release
+    decisions: Decisions
+    verdicts: dict[str, dict[str, int]]
+    seconds: float
+    peak_bytes: int
+    steps: dict[str, Timing]
+
+
+def make_release(
+    project: Project,
+    version: str,
+    *,
+    allow_dirty: bool,
+    replace_existing: bool,
+    progress: Progress,
+    cancel: threading.Event,
+) -> Outcome:
+    """Make the release bundle `<output>/<product>-<version>`.
+
+    Args:
+        project: The product, as the working tree has it; everything released is read again from the commit.
+        version: Semantic version.
+        allow_dirty: Take the working tree instead of the commit; the bundle is marked as not releasable.
+        replace_existing: Replace a bundle of that version that is already there.
+        progress: Where to report.
+        cancel: Set to stop the run.
+
+    Raises:
+        UsageError: Bad version, dirty tree, an existing bundle, or a mistake in the product's files.
+        ProductError: The product does not compile or does not fit.
+        BenchError: A tool or device failed; says nothing about the product.
+        IntegrityError: Evidence does not hold.
+        KeyboardInterrupt: The user stopped it.
+    """
+    start = time.monotonic()
+    image_version(version)
+    commit = read_commit(project.root)
+    if commit.dirty and not allow_dirty:
+        shown = ", ".join(commit.dirty[:5]) + (f" and {len(commit.dirty) - 5} more" if len(commit.dirty) > 5 else "")
+        raise UsageError(
+            f"the working tree differs from the commit: {shown}",
+            remedy="commit or stash it, or pass --allow-dirty for a bundle that is marked NOT RELEASABLE",
+        )
+    final = project.root / project.output / f"{project.product.name}-{version}"
+    _check_final(final, replace_existing)
+    with workspace(project.state / "work") as work:
+        context = _prepare(project, version, commit, work, cancel)
+        timings = dict(run(_steps(context, commit), progress, cancel, os.cpu_count() or 1))
+        decisions = context.bundle.predicate(VerificationSummary).devicepipe
+        verdicts = {board.name: _count(context.bundle, board.name) for board in context.project.boards}
+        if final.exists():
+            final.rename(work / "replaced")
+        release = seal(context, final)
+    return Outcome(final, release, decisions, verdicts, time.monotonic() - start, _peak_bytes(), timings)
+
+
+def _prepare(project: Project, version: str, commit: Commit, work: Path, cancel: threading.Event) -> Context:
+    """Export the commit and write the source attestation; everything after reads the project from that copy."""
+    keys = open_keys(project)
+    copy = work / "source"
+    export_tree(project.root, copy, dirty=bool(commit.dirty))
+    committed = load_project(copy / CONFIG_NAME)
+    if [board.name for board in committed.boards] != [board.name for board in project.boards]:
+        raise UsageError("the commit's boards differ from the working tree's", file=project.root / CONFIG_NAME)
+    context = Context(
+        project=committed,
+        home=project.root,
+        work=work,
+        version=version,
+        writer=BundleWriter(work / "bundle", keys.release.signer, keys.release.public),
+        keys=keys,
+        tester=default_tester(),
+        cancel=cancel,
+    )
+    files = [path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()]
+    attest_source(context, commit, files, dirty=bool(commit.dirty))
+    lay_down_libraries(committed, context.cache)
+    return context
+
+
+def _steps(context: Context, commit: Commit) -> list[Step]:
+    """The graph. Its order is the order in which ready steps are started: what testing waits for comes first."""
+    boards = context.project.boards
+    first: list[Step] = []
+    second: list[Step] = []
+    for board in boards:
+        name = board.name
+        first += [
+            Step(f"build {name}", _quietly(build, context, board, commit)),
+            Step(f"sign {name}", _quietly(sign, context, board), (f"build {name}",)),
+            Step(f"test {name}", partial(test, context, board), (f"sign {name}",), kind="wait"),
+        ]
+        second += [
+            Step(f"analyse {name}", _quietly(analyse, context, board), (f"build {name}",)),
+            Step(f"rebuild {name}", _quietly(rebuild, context, board, commit), (f"build {name}",)),
+        ]
+    last = [
+        Step("trace", _quietly(trace_release, context), tuple(f"test {board.name}" for board in boards)),
+        Step("gate", _quietly(gate, context), ("trace", *(step.name for step in second))),
+        Step("document", _quietly(document, context), ("gate",)),
+    ]
+    return [*first, *second, *last]
+
+
+def _quietly(stage: Callable[P, None], *arguments: P.args, **keywords: P.kwargs) -> Callable[[object], None]:
+    """A stage that has no progress of its own to tell."""
+    return lambda _tell: stage(*arguments, **keywords)
+
+
+def _check_final(final: Path, replace_existing: bool) -> None:
+    """A version is released once. What was never fit to ship (development keys, not releasable) is replaced without asking."""
+    if not final.exists() or replace_existing or _is_rehearsal(Bundle(final)):
+        return
+    raise UsageError(
+        "this version has been released already",
+        file=final,
+        remedy="release a new version, or pass --replace to make this one anew",
+    )
+
+
+def _is_rehearsal(bundle: Bundle) -> bool:
+    try:
+        statement = parse_pretty(bundle.read(RELEASE_STATEMENT), RELEASE_STATEMENT)
+        release = Release.from_json(statement.predicate)
+    except (IntegrityError, ValidationError):
+        return False
+    return release.development_keys or not release.releasable
+
+
+def _count(bundle: Bundle, board: str) -> dict[str, int]:
+    counts = dict.fromkeys(("passed", "failed", "error", "not_run"), 0)
+    for case in bundle.predicate(TestResult, board).devicepipe.cases:
+        counts[case.verdict.value] += 1
+    return counts
+
+
+def _peak_bytes() -> int:
+    """The largest resident set of this process or any process it waited for (getrusage counts kibibytes on Linux)."""
+    return 1024 * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -1,0 +1,46 @@
+"""The folder a run works in: its own, locked while the run lives, and gone after it, however it ended.
+
+A run that was killed leaves its folder behind, unlocked; the next run removes it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_LOCK = "lock"
+
+
+@contextmanager
+def workspace(parent: Path) -> Iterator[Path]:
+    """A new, empty, locked folder below `parent`, which is removed at the end; folders of dead runs are removed first."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for stale in parent.iterdir():
+        _remove_if_dead(stale)
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
+    with (folder / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_if_dead(folder: Path) -> None:
+    try:
+        handle = os.open(folder / _LOCK, os.O_RDWR)
+    except OSError:
+        # Between making the folder and locking it a run has no lock file yet: too young to be judged.
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(handle)
