@@ -6,96 +6,85 @@
 
 #define ERASED 0xffffffffu
 
-enum record_kind { RECORD_ERASED, RECORD_VALID, RECORD_DAMAGED };
+struct copy {
+    const uint32_t *start;
+    uint32_t words;
+    uint32_t end; /* words before the first erased record */
+    bool intact;
+    uint32_t counter; /* highest of the valid records */
+};
 
-static enum record_kind classify(const uint32_t *record)
+static bool is_erased(const uint32_t *record)
 {
-    enum record_kind kind = RECORD_DAMAGED;
-    if ((record[0] == ERASED) && (record[1] == ERASED) && (record[2] == ERASED) && (record[3] == ERASED)) {
-        kind = RECORD_ERASED;
-    } else if ((record[0] == COUNTER_START_MARK) && (record[1] == ~record[2]) && (record[3] == COUNTER_END_MARK)) {
-        kind = RECORD_VALID;
-    } else {
-        /* Damaged: neither erased nor whole. */
-    }
-    return kind;
+    return (record[0] == ERASED) && (record[1] == ERASED) && (record[2] == ERASED) && (record[3] == ERASED);
 }
 
-static uint32_t copy_words(const struct counter_store *store)
+static bool is_valid(const uint32_t *record)
 {
-    return store->region_size / (2u * (uint32_t)sizeof(uint32_t));
+    return (record[0] == COUNTER_START_MARK) && (record[1] == ~record[2]) && (record[3] == COUNTER_END_MARK);
 }
 
-static const uint32_t *copy_a(const struct counter_store *store)
+static struct copy scan(const uint32_t *start, uint32_t words)
 {
-    return store->region;
-}
-
-static const uint32_t *copy_b(const struct counter_store *store)
-{
-    return &store->region[copy_words(store)];
-}
-
-/* The highest counter of the valid records of one copy. */
-static uint32_t highest(const struct counter_store *store, const uint32_t *copy)
-{
-    uint32_t counter = 0u;
-    for (uint32_t at = 0u; at < copy_words(store); at += COUNTER_RECORD_WORDS) {
-        if ((classify(&copy[at]) == RECORD_VALID) && (copy[at + 1u] > counter)) {
-            counter = copy[at + 1u];
+    struct copy copy = {.start = start, .words = words, .end = words, .intact = true, .counter = 0u};
+    for (uint32_t at = 0u; at < words; at += COUNTER_RECORD_WORDS) {
+        const uint32_t *const record = &start[at];
+        if (is_erased(record)) {
+            copy.end = (at < copy.end) ? at : copy.end;
+        } else if (is_valid(record)) {
+            copy.intact = copy.intact && (at < copy.end);
+            copy.counter = (record[1] > copy.counter) ? record[1] : copy.counter;
+        } else {
+            copy.intact = false;
         }
     }
-    return counter;
+    return copy;
+}
+
+static struct copy scan_a(const struct counter_store *store)
+{
+    return scan(store->region, store->region_size / (2u * (uint32_t)sizeof(uint32_t)));
+}
+
+static struct copy scan_b(const struct counter_store *store)
+{
+    const uint32_t words = store->region_size / (2u * (uint32_t)sizeof(uint32_t));
+    return scan(&store->region[words], words);
+}
+
+/* Brings one copy to a counter. */
+static bool hold(const struct counter_store *store, const struct copy *copy, uint32_t counter)
+{
+    const uint32_t record[COUNTER_RECORD_WORDS] = {COUNTER_START_MARK, counter, ~counter, COUNTER_END_MARK};
+    bool held = false;
+    if (copy->intact && (copy->end > 0u) && (copy->counter == counter)) {
+        held = true;
+    } else if (copy->intact && (copy->end < copy->words)) {
+        held = store->program(&copy->start[copy->end], record, COUNTER_RECORD_WORDS);
+    } else {
+        held = store->erase(copy->start, copy->words * (uint32_t)sizeof(uint32_t)) &&
+               store->program(copy->start, record, COUNTER_RECORD_WORDS);
+    }
+    return held;
 }
 
 bool counter_read(const struct counter_store *store, uint32_t *counter)
 {
-    const uint32_t a = highest(store, copy_a(store));
-    const uint32_t b = highest(store, copy_b(store));
-    bool sound = true;
-    *counter = (a > b) ? a : b;
-    for (uint32_t at = 0u; at < copy_words(store); at += COUNTER_RECORD_WORDS) {
-        if ((classify(&copy_b(store)[at]) == RECORD_DAMAGED) && (classify(&copy_a(store)[at]) != RECORD_VALID)) {
-            sound = false;
-        }
-    }
-    return sound;
-}
-
-/* Word offset, within a copy, of the first pair from which on both copies are erased. */
-static uint32_t free_offset(const struct counter_store *store)
-{
-    uint32_t at = copy_words(store);
-    bool is_free = true;
-    while ((at > 0u) && is_free) {
-        const uint32_t before = at - COUNTER_RECORD_WORDS;
-        is_free = (classify(&copy_a(store)[before]) == RECORD_ERASED) &&
-                  (classify(&copy_b(store)[before]) == RECORD_ERASED);
-        if (is_free) {
-            at = before;
-        }
-    }
-    return at;
+    const struct copy a = scan_a(store);
+    const struct copy b = scan_b(store);
+    const bool a_holds = a.intact && (a.end > 0u);
+    const bool b_holds = b.intact && (b.end > 0u);
+    const bool a_erased = a.intact && (a.end == 0u);
+    const bool b_erased = b.intact && (b.end == 0u);
+    *counter = (a.counter > b.counter) ? a.counter : b.counter;
+    return a_holds || b_holds || (a_erased && b_erased) || (!a.intact && b_erased);
 }
 
 bool counter_hold(const struct counter_store *store, uint32_t counter)
 {
-    const uint32_t record[COUNTER_RECORD_WORDS] = {COUNTER_START_MARK, counter, ~counter, COUNTER_END_MARK};
-    const uint32_t a = highest(store, copy_a(store));
-    const uint32_t b = highest(store, copy_b(store));
-    const uint32_t at = free_offset(store);
-    bool held = false;
-    if ((a == counter) && (b == counter)) {
-        held = true;
-    } else if (at < copy_words(store)) {
-        held = store->program(&copy_a(store)[at], record, COUNTER_RECORD_WORDS) &&
-               store->program(&copy_b(store)[at], record, COUNTER_RECORD_WORDS);
-    } else {
-        const uint32_t copy_size = store->region_size / 2u;
-        const uint32_t *const first = (a >= b) ? copy_b(store) : copy_a(store);
-        const uint32_t *const second = (a >= b) ? copy_a(store) : copy_b(store);
-        held = store->erase(first, copy_size) && store->program(first, record, COUNTER_RECORD_WORDS) &&
-               store->erase(second, copy_size) && store->program(second, record, COUNTER_RECORD_WORDS);
-    }
-    return held;
+    const struct copy a = scan_a(store);
+    const struct copy b = scan_b(store);
+    const bool b_first = (b.counter < a.counter) || ((b.counter == a.counter) && a.intact && !b.intact);
+    return b_first ? (hold(store, &b, counter) && hold(store, &a, counter))
+                   : (hold(store, &a, counter) && hold(store, &b, counter));
 }

@@ -12,17 +12,18 @@
  *   offset 8   ~counter
  *   offset 12  0xbcacafbb   end mark, ~start mark; written last
  *
- * An erased record is 16 bytes of 0xff; a valid record has all four words right; any other record is damaged. Record i of
- * copy A and record i of copy B form a pair; the writer appends a pair by writing A first, then B.
+ * An erased record is 16 bytes of 0xff; a valid record has all four words right; any other record is damaged. A copy is
+ * intact if it is valid records followed by erased ones, none or more of each.
  *
  *   stored counter   the highest counter of all valid records of both copies; 0 if there is none
- *   sound pair       at least one record valid, or both erased, or A damaged and B erased: a write that was cut off,
- *                    passed over since an earlier pair still holds the counter
- *   unusable state   any other pair: both copies of a record are lost, so nothing may be started
+ *   usable state     one copy is intact and has a record; or both are erased; or A is not intact and B is erased, which is
+ *                    the very first write cut off
+ *   unusable state   anything else: a counter may have been lost, so nothing may be started
  *
- * So one copy may be torn or decay anywhere without lowering the counter. When no free pair is left, the copy that does
- * not hold the counter (B if both do) is erased and takes it as record 0, then the other copy likewise: at every moment
- * one copy holds it.
+ * A copy is brought to a counter by appending a record if it is intact and has room, else by erasing it and writing record
+ * 0. The copy with the lower counter goes first (if equal, the one that is not intact; else A), the other follows once the
+ * first is complete. So at every moment one copy is intact and holds the counter, wherever power fails; and once both are
+ * written, either may decay without lowering it.
  *
  * A programmer presets counter n by writing one record at STATE_ADDRESS of an erased region; copy B may stay erased.
  */
@@ -51,8 +52,8 @@ struct counter_store {
 bool counter_read(const struct counter_store *store, uint32_t *counter);
 
 /*
- * Makes both copies hold counter, which is not below the stored one; writes only if one of them does not hold it yet.
- * False if it could not be stored. The state is usable (counter_read() said so).
+ * Makes both copies intact and hold counter, which is not below the stored one; writes nothing if they do already.
+ * False if it could not be stored. Only for a usable state: counter_read() returned true.
  */
 bool counter_hold(const struct counter_store *store, uint32_t counter);
 
