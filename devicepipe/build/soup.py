@@ -31,6 +31,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -44,6 +45,7 @@ from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.predicates import ResourceDescriptor, Sha256
 from devicepipe.project.toml_lines import line_of
 
+_SPDX_LOCK = threading.Lock()  # the parser of licence expressions builds its tables on first use, without a lock
 _CPE = re.compile(r"cpe:2\.3:[aho](?::(?:[^:\\\s]|\\.)+){10}")
 
 
@@ -74,7 +76,9 @@ def _cpe(value: str) -> str:
 def _licence(value: str) -> str:
     from cyclonedx.spdx import is_expression, is_supported_id
 
-    if not (is_supported_id(value) or is_expression(value)):
+    with _SPDX_LOCK:
+        known = is_supported_id(value) or is_expression(value)
+    if not known:
         raise ValueError("expected an SPDX licence expression such as 'MIT' or 'BSD-2-Clause OR CC0-1.0'")
     return value
 
