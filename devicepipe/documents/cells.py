@@ -7,7 +7,8 @@ from typing import Final
 from devicepipe.documents.model import Cell, Tone
 from devicepipe.evidence.predicates import MemoryUse
 
-NOT_APPLICABLE: Final = Cell("–", tone=Tone.MUTED)
+NONE: Final = "—"
+NOT_APPLICABLE: Final = Cell(NONE, tone=Tone.MUTED)
 MISSING: Final = Cell("NO EVIDENCE", tone=Tone.BAD)
 
 _VERDICTS: Final = {
@@ -24,7 +25,7 @@ def verdict_cell(verdict: str) -> Cell:
     return _VERDICTS.get(verdict) or Cell(verdict.replace("_", " ").replace("-", " ").upper(), tone=Tone.BAD)
 
 
-def yes_no(holds: bool, *, yes: str = "✓ yes", no: str = "NO") -> Cell:  # noqa: FBT001 - one value, named by the function
+def yes_no(holds: bool, *, yes: str = "✓ yes", no: str = "NO") -> Cell:
     """Whether something that should hold does."""
     return Cell(yes, tone=Tone.GOOD) if holds else Cell(no, tone=Tone.BAD)
 

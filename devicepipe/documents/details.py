@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devicepipe.documents.cells import NOT_APPLICABLE, time_text, verdict_cell, yes_no
+from devicepipe.documents.cells import NONE, NOT_APPLICABLE, time_text, verdict_cell, yes_no
 from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, Paragraph, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.evidence.predicates import BuildResult, Decision, Identity, StaticAnalysis, TestCase, TestRun, Tool
@@ -11,17 +11,17 @@ from devicepipe.evidence.predicates import BuildResult, Decision, Identity, Stat
 def gate(record: ReleaseRecord) -> tuple[Block, ...]:
     """Every decision of the gate, with what was seen."""
     columns = (
-        Column("Outcome", 11),
-        Column("Rule", 26),
-        Column("Clause", 14),
+        Column("Rule", 29),
+        Column("Clause", 13),
         Column("Board", 12),
-        Column("What was seen", 30),
+        Column("Outcome", 11),
+        Column("What was seen", 29),
         Column("Remedy", 22),
     )
     rows = tuple(_decision(decision) for decision in record.decisions.decisions)
     return (
         Paragraph.plain(f"Rule set: {record.decisions.rule_set}."),
-        Table("Decisions", columns, rows, row_header=1, empty="The gate took no decision."),
+        Table("Decisions", columns, rows, group_columns=2, empty="The gate took no decision."),
     )
 
 
@@ -33,10 +33,10 @@ def _decision(decision: Decision) -> tuple[Cell, ...]:
     else:
         outcome = Cell("FAILS", tone=Tone.BAD)
     return (
-        outcome,
-        Cell(decision.title, decision.rule, strong=True),
+        Cell(decision.title, f"{decision.rule}, severity {decision.severity}"),
         Cell(decision.clause),
         Cell(decision.board or "all"),
+        outcome,
         Cell(decision.message),
         NOT_APPLICABLE if decision.passed else Cell(decision.remedy),
     )
@@ -92,7 +92,7 @@ def _artifacts(build: BuildResult) -> Table:
 
 
 def _tools(caption: str, tools: list[Tool]) -> Table:
-    rows = tuple((Cell(tool.name, strong=True), Cell(tool.version), Cell(tool.sha256 or "–")) for tool in tools)
+    rows = tuple((Cell(tool.name, strong=True), Cell(tool.version), Cell(tool.sha256 or NONE)) for tool in tools)
     return Table(caption, (Column("Tool", 22), Column("Version", 20), Column("SHA-256 of the program", 58)), rows)
 
 
@@ -121,12 +121,12 @@ def _session(run: TestRun) -> KeyValues:
         "Test configuration",
         (
             ("Device", Cell(device.id, f"{kind}, driver {device.driver}")),
-            ("Serial number", Cell(device.serial or "–")),
+            ("Serial number", Cell(device.serial or NONE)),
             ("Image under test", Cell(run.image_digest, f"payload {run.payload_digest}")),
             ("Device's identity, before", _identity(run.identity_before)),
             ("Device's identity, after", _identity(run.identity_after)),
             ("Identity check", identity),
-            ("Tools", Cell(", ".join(f"{tool.name} {tool.version}" for tool in run.tools) or "–")),
+            ("Tools", Cell(", ".join(f"{tool.name} {tool.version}" for tool in run.tools) or NONE)),
             ("Tester", Cell(run.tester)),
             ("Time", Cell(f"{time_text(run.started_on)} to {time_text(run.finished_on)}")),
             ("Serial log", Cell(run.serial_log, run.serial_log_sha256)),
@@ -139,7 +139,7 @@ def _identity(identity: Identity | None) -> Cell:
         return Cell("NOT TAKEN", tone=Tone.BAD)
     return Cell(
         identity.digest,
-        f"board {identity.board}, version {identity.version}, commit {identity.commit}, serial {identity.serial or '–'}",
+        f"board {identity.board}, version {identity.version}, commit {identity.commit}, serial {identity.serial or NONE}",
     )
 
 
@@ -166,7 +166,7 @@ def _case(case: TestCase) -> tuple[Cell, ...]:
         Cell(f"{case.procedure_file}:{case.procedure_line}", case.procedure_sha256),
         Cell(verdict.text, case.reason, tone=verdict.tone),
         Cell(f"{case.duration_seconds:.2f}"),
-        Cell(f"{case.log_start:,}–{case.log_end:,}") if ran else NOT_APPLICABLE,  # noqa: RUF001 - a range is set with an en dash
+        Cell(f"{case.log_start:,} to {case.log_end:,}") if ran else NOT_APPLICABLE,
     )
 
 
@@ -178,7 +178,7 @@ def software_items(record: ReleaseRecord) -> tuple[Block, ...]:
             Cell(item.version or "not stated", tone=Tone.PLAIN if item.version else Tone.WARNING),
             Cell(item.supplier or "not stated", tone=Tone.PLAIN if item.supplier else Tone.WARNING),
             Cell(item.licences or "not stated"),
-            Cell(item.purl or "–", item.sha256),
+            Cell(item.purl or NONE, item.sha256),
         )
         for item in record.software_items
     )

@@ -162,7 +162,9 @@ class _Grid:
             self._owed[column] = row.heights[column] + 2 * _PAD_Y
         height = max(self._owed[row.continues :], default=CELL.leading)
         self._put_lines(row, row.cells, shown_from, height)
-        self._owed = [max(0.0, owed - height) if column < row.continues else 0.0 for column, owed in enumerate(self._owed)]
+        self._owed = [
+            max(0.0, owed - height) if column < row.continues else 0.0 for column, owed in enumerate(self._owed)
+        ]
 
     def _put_lines(self, row: _Row, cells: list[_Lines], shown_from: int, height: float) -> None:
         flow = self._flow

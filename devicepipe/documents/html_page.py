@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from devicepipe.documents.model import (
+    CONTENTS_DEPTH,
     Block,
     Bullets,
     Cell,
@@ -35,41 +36,63 @@ _STYLE: Final = """
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 0 2rem 3rem; max-width: 90rem; color: var(--ink); background: #fff;
   font: 15px/1.45 "Source Sans 3", "Source Sans Pro", "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
-.skip { position: absolute; left: -100rem; } .skip:focus { left: 1rem; top: 1rem; background: #fff; padding: .5rem; }
+.skip { position: absolute; left: -100rem; }
+.skip:focus { left: 1rem; top: 1rem; background: #fff; padding: .5rem; }
 header.running { display: flex; justify-content: space-between; gap: 2rem; flex-wrap: wrap; padding: .8rem 0 .4rem;
   border-bottom: 1.5px solid var(--heavy); color: var(--quiet); font-size: .85rem; }
 header.running strong { color: var(--heavy); }
-.banner { position: sticky; top: 0; z-index: 2; margin: .3rem 0 0; padding: .3rem 1rem; background: var(--bad); color: #fff;
-  font-weight: 600; text-align: center; letter-spacing: .03em; }
+.banner { position: sticky; top: 0; z-index: 2; margin: .3rem 0 0; padding: .3rem 1rem; max-width: none;
+  background: var(--bad); color: #fff; font-weight: 600; text-align: center; }
 footer { margin-top: 3rem; padding-top: .5rem; border-top: 1px solid var(--rule); color: var(--quiet); font-size: .85rem; }
-.title { margin: 2.2rem 0 1.2rem; } .title p { margin: 0; color: var(--quiet); } .title .above { font-weight: 600; }
+.title { margin: 2.2rem 0 1.2rem; }
+.title p { margin: 0; color: var(--quiet); }
+.title .above { font-weight: 600; }
 h1 { margin: .1rem 0; font-size: 2.1rem; line-height: 1.2; color: var(--heavy); }
-h2 { margin: 2.6rem 0 .6rem; font-size: 1.45rem; color: var(--heavy); } h3 { margin: 1.6rem 0 .4rem; color: var(--heavy); }
-h4 { margin: 1rem 0 .2rem; } p, ul { max-width: 62rem; } nav ol { list-style: none; padding-left: 0; max-width: 40rem; }
-nav ol ol { padding-left: 1.6rem; } nav a { color: var(--heavy); text-decoration-color: var(--rule); }
-.wide { overflow-x: auto; margin: .6rem 0 1.6rem; } .wide:focus-visible { outline: 2px solid var(--heavy); }
+h2 { margin: 2.6rem 0 .6rem; font-size: 1.45rem; color: var(--heavy); }
+h3 { margin: 1.6rem 0 .4rem; color: var(--heavy); }
+h4 { margin: 1rem 0 .2rem; }
+p, ul { max-width: 62rem; }
+nav ol { list-style: none; padding-left: 0; max-width: 40rem; }
+nav ol ol { padding-left: 1.6rem; }
+nav a { color: var(--heavy); text-decoration-color: var(--rule); }
+.wide { overflow-x: auto; margin: .6rem 0 1.6rem; }
+.wide:focus-visible { outline: 2px solid var(--heavy); }
 table { width: 100%; border-collapse: collapse; font-size: .87rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: 0 0 .25rem; }
-th, td { padding: .28rem .5rem; text-align: left; vertical-align: top; font-weight: 400; border-bottom: 1px solid var(--rule);
-  overflow-wrap: anywhere; white-space: pre-line; }
+th, td { padding: .28rem .5rem; text-align: left; vertical-align: top; font-weight: 400;
+  border-bottom: 1px solid var(--rule); overflow-wrap: anywhere; white-space: pre-line; }
 thead th { background: var(--shade); color: var(--heavy); font-weight: 600; vertical-align: bottom; overflow-wrap: normal;
   border-bottom: 1.5px solid var(--heavy); }
-.number { text-align: right; } .strong { font-weight: 600; } .detail { display: block; color: var(--quiet); font-size: .88em; font-weight: 400; }
-.again { color: var(--quiet); font-weight: 400; } tr.more > .again { border-bottom-color: transparent; }
-.muted { color: var(--quiet); } .good { color: var(--good); white-space: nowrap; }
-.warning { color: var(--warning); background: #fcf1d8; font-weight: 600; outline: 1.5px solid var(--warning); outline-offset: -3px; }
+.number { text-align: right; }
+.strong { font-weight: 600; }
+.detail { display: block; color: var(--quiet); font-size: .88em; font-weight: 400; }
+.again { color: var(--quiet); }
+.muted { color: var(--quiet); }
+.good { color: var(--good); white-space: nowrap; }
+.warning { color: var(--warning); background: #fcf1d8; font-weight: 600;
+  outline: 1.5px solid var(--warning); outline-offset: -3px; }
 .bad, .bad .detail { color: #fff; background: var(--bad); font-weight: 600; }
-.facts th { width: 16rem; color: var(--quiet); } .none { margin: 0; padding: .3rem .5rem; border-block: 1px solid var(--rule); }
+.facts th { width: 16rem; color: var(--quiet); }
+.none { margin: 0; padding: .3rem .5rem; border-block: 1px solid var(--rule); }
 .notice { margin: 1rem 0; border-left: 5px solid var(--heavy); background: var(--shade); }
-.notice p { margin: 0; padding: .3rem 1rem; font-weight: 600; max-width: none; } .notice ul { margin: 0; padding: .5rem 1rem .6rem 2.2rem; }
-.notice.g { border-color: var(--good); background: #e7f3ea; } .notice.g > p { background: var(--good); color: #fff; font-size: 1.4rem; }
-.notice.b { border-color: var(--bad); background: #fbe8e7; } .notice.b > p { background: var(--bad); color: #fff; font-size: 1.4rem; }
-.notice.w { border-color: var(--warning); background: #fcf1d8; } .notice.w > p { color: var(--warning); }
+.notice p { margin: 0; padding: .3rem 1rem; font-weight: 600; max-width: none; }
+.notice ul { margin: 0; padding: .5rem 1rem .6rem 2.2rem; }
+.notice.g { border-color: var(--good); background: #e7f3ea; }
+.notice.g > p { background: var(--good); color: #fff; font-size: 1.4rem; }
+.notice.b { border-color: var(--bad); background: #fbe8e7; }
+.notice.b > p { background: var(--bad); color: #fff; font-size: 1.4rem; }
+.notice.w { border-color: var(--warning); background: #fcf1d8; }
+.notice.w > p { color: var(--warning); }
 @media print {
   @page { size: PAPER landscape; margin: 14mm 12mm; }
-  body { padding: 0; max-width: none; font-size: 9.5pt; } .skip { display: none; } .wide { overflow: visible; }
-  .banner { position: static; } thead { display: table-header-group; } tr { break-inside: avoid; }
-  h2, h3, h4, caption { break-after: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  body { padding: 0; max-width: none; font-size: 9.5pt; }
+  .skip { display: none; }
+  .wide { overflow: visible; }
+  .banner { position: static; }
+  thead { display: table-header-group; }
+  tr { break-inside: avoid; }
+  h2, h3, h4, caption { break-after: avoid; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """
 _NOTICE: Final = {Tone.GOOD: "g", Tone.BAD: "b", Tone.WARNING: "w", Tone.PLAIN: "p", Tone.MUTED: "p"}
@@ -118,26 +141,16 @@ class _Html:
             case Heading(level):
                 yield f'<h{level + 1} id="s{self._at}">{_text(block.label)}</h{level + 1}>'
                 self._at += 1
-            case Title():
-                yield '<div class="title">'
-                yield f'<p class="above">{_text(block.above)}</p>' if block.above else ""
-                yield f"<h1>{_text(block.text)}</h1>"
-                yield f"<p>{_text(block.below)}</p></div>" if block.below else "</div>"
-            case Paragraph(runs):
-                yield f"<p>{_runs(runs)}</p>"
-            case Bullets(items):
-                yield "<ul>" + "".join(f"<li>{_runs(item)}</li>" for item in items) + "</ul>"
+            case Contents(title):
+                yield from self._contents(title)
             case Table():
                 yield from _table(block)
             case KeyValues():
                 yield from _facts(block)
-            case Notice(tone, title, lines):
-                yield f'<section class="notice {_NOTICE[tone]}" aria-label="{_text(title)}"><p>{_text(title)}</p>'
-                if lines:
-                    yield "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in lines) + "</ul>"
-                yield "</section>"
-            case Contents(title):
-                yield from self._contents(title)
+            case Notice():
+                yield from _notice(block)
+            case Title() | Paragraph() | Bullets():
+                yield _prose(block)
             case PageBreak():
                 pass
 
@@ -146,9 +159,9 @@ class _Html:
         yield f'<nav aria-label="{_text(title)}"><h2>{_text(title)}</h2><ol>'
         depth = 0
         for mark, heading in enumerate(self._headings):
-            if heading.level > 2:  # noqa: PLR2004 - the level that Contents stops at
+            if heading.level > CONTENTS_DEPTH:
                 continue
-            if heading.level == 2 and depth == 1:  # noqa: PLR2004
+            if heading.level == CONTENTS_DEPTH and depth == 1:
                 yield "<ol>"
             elif depth:
                 yield "</li></ol></li>" if heading.level < depth else "</li>"
@@ -156,6 +169,26 @@ class _Html:
             depth = heading.level if depth or heading.level == 1 else 1
         yield {0: "", 1: "</li>", 2: "</li></ol></li>"}[depth]
         yield "</ol></nav>"
+
+
+def _prose(block: Title | Paragraph | Bullets) -> str:
+    match block:
+        case Title(text, above, below):
+            over = f'<p class="above">{_text(above)}</p>' if above else ""
+            under = f"<p>{_text(below)}</p>" if below else ""
+            return f'<div class="title">{over}<h1>{_text(text)}</h1>{under}</div>'
+        case Paragraph(runs):
+            return f"<p>{_runs(runs)}</p>"
+        case Bullets(items):
+            return "<ul>" + "".join(f"<li>{_runs(item)}</li>" for item in items) + "</ul>"
+
+
+def _notice(notice: Notice) -> Iterator[str]:
+    title = _text(notice.title)
+    yield f'<section class="notice {_NOTICE[notice.tone]}" aria-label="{title}"><p>{title}</p>'
+    if notice.lines:
+        yield "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in notice.lines) + "</ul>"
+    yield "</section>"
 
 
 def _runs(runs: tuple[Run, ...]) -> str:
@@ -171,7 +204,7 @@ def _cell(cell: Cell, tag: str, extra: tuple[str, ...] = ()) -> str:
         classes.append("strong")
     attribute = f' class="{" ".join(classes)}"' if classes else ""
     detail = f'<span class="detail">{_text(cell.detail)}</span>' if cell.detail else ""
-    end = tag.split()[0]
+    end = tag.partition(" ")[0]
     return f"<{tag}{attribute}>{_text(cell.text)}{detail}</{end}>"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from devicepipe.documents.cells import MISSING, time_text
+from devicepipe.documents.cells import MISSING, NONE, time_text
 from devicepipe.documents.model import Block, Cell, Column, KeyValues, Notice, Table, Title, Tone
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.texts import to_blocks
@@ -140,7 +140,7 @@ def _tools(record: ReleaseRecord) -> Table:
             Cell(tool.name, strong=True),
             Cell(tool.version),
             Cell(", ".join(sorted(uses[tool]))),
-            Cell(tool.sha256 or "–"),
+            Cell(tool.sha256 or NONE),
         )
         for tool in sorted(uses, key=lambda tool: (tool.name, tool.version, tool.sha256 or ""))
     )

@@ -5,11 +5,14 @@ The table of contents' page numbers and the "n of m" of the footers are written 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from devicepipe.documents.grid import put_key_values, put_table
 from devicepipe.documents.model import (
+    CONTENTS_DEPTH,
+    Block,
     Bullets,
     Contents,
     Document,
@@ -51,6 +54,7 @@ _RUNNING: Final = Style(Face.REGULAR, 7.8, 10, QUIET)
 _RUNNING_STRONG: Final = Style(Face.STRONG, 7.8, 10, HEAVY)
 _BANNER: Final = Style(Face.STRONG, 10, 13, WHITE)
 _INDENT: Final = 12.0
+_SHORTEST_LEADER: Final = 24.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,35 +86,19 @@ class _Layouter:
         self._entries: list[_Entry] = []
 
     def run(self) -> Layout:
+        put: dict[type[Block], Callable[[Any], None]] = {
+            Heading: self._heading,
+            Title: self._title,
+            Paragraph: self._paragraph,
+            Bullets: self._bullets,
+            Table: self._table,
+            KeyValues: self._facts,
+            Notice: self._notice,
+            Contents: self._contents,
+            PageBreak: self._page_break,
+        }
         for block in self._document.blocks:
-            match block:
-                case Heading():
-                    self._heading(block)
-                case Title():
-                    self._title(block)
-                case Paragraph(runs):
-                    self._flow.skip(2)
-                    self._prose(runs, 0.0, "")
-                    self._flow.skip(5)
-                case Bullets(items):
-                    for item in items:
-                        self._prose(item, _INDENT, "•")
-                        self._flow.skip(2.5)
-                    self._flow.skip(3)
-                case Table():
-                    self._flow.skip(4)
-                    put_table(self._flow, block)
-                    self._flow.skip(11)
-                case KeyValues():
-                    self._flow.skip(4)
-                    put_key_values(self._flow, block)
-                    self._flow.skip(11)
-                case Notice():
-                    self._notice(block)
-                case Contents(title):
-                    self._contents(title)
-                case PageBreak(landscape):
-                    self._flow.turn(landscape=landscape)
+            put[type(block)](block)
         self._number_contents()
         for number, page in enumerate(self._flow.pages, start=1):
             self._furnish(page, number, len(self._flow.pages))
@@ -143,6 +131,30 @@ class _Layouter:
                 flow.page.text(SIDE, flow.y + style.size, style, line)
                 flow.y += style.leading
             flow.y += after
+
+    def _paragraph(self, paragraph: Paragraph) -> None:
+        self._flow.skip(2)
+        self._prose(paragraph.runs, 0.0, "")
+        self._flow.skip(5)
+
+    def _bullets(self, bullets: Bullets) -> None:
+        for item in bullets.items:
+            self._prose(item, _INDENT, "•")
+            self._flow.skip(2.5)
+        self._flow.skip(3)
+
+    def _table(self, table: Table) -> None:
+        self._flow.skip(4)
+        put_table(self._flow, table)
+        self._flow.skip(11)
+
+    def _facts(self, facts: KeyValues) -> None:
+        self._flow.skip(4)
+        put_key_values(self._flow, facts)
+        self._flow.skip(11)
+
+    def _page_break(self, page_break: PageBreak) -> None:
+        self._flow.turn(landscape=page_break.landscape)
 
     def _prose(self, runs: tuple[Run, ...], indent: float, bullet: str) -> None:
         flow = self._flow
@@ -196,13 +208,15 @@ class _Layouter:
             flow.y += height
         flow.skip(10)
 
-    def _contents(self, title: str) -> None:
+    def _contents(self, contents: Contents) -> None:
         flow = self._flow
         style = HEADINGS[1]
-        flow.page.text(SIDE, flow.y + style.size, style, drawable(title, style.face))
+        flow.skip(14)
+        flow.need(style.leading + 60)
+        flow.page.text(SIDE, flow.y + style.size, style, drawable(contents.title, style.face))
         flow.y += style.leading + 8
         for mark, heading in enumerate(self._headings):
-            if heading.level > 2:
+            if heading.level > CONTENTS_DEPTH:
                 continue
             top = heading.level == 1
             style = Style(Face.STRONG if top else Face.REGULAR, 9.5, 13, HEAVY if top else BODY.color)
@@ -229,7 +243,7 @@ class _Layouter:
             x = entry.right - measure(text, style.face, style.size)
             baseline = entry.y + style.size
             entry.page.text(x, baseline, style, text)
-            if x - entry.left > 24:
+            if x - entry.left > _SHORTEST_LEADER:
                 line = (entry.left + 6, baseline - 1.5, x - 6, baseline - 1.5, 0.4, RULE)
                 entry.page.lines.append(line)
             entry.page.links.append((SIDE, entry.y, entry.right - SIDE, style.leading, entry.mark))

@@ -37,8 +37,8 @@ def matrix_table(record: ReleaseRecord) -> Table:
 def _row(row: MatrixRow, items: dict[str, Item], boards: tuple[str, ...]) -> tuple[Cell, ...]:
     return (
         _item(row.hazard, items),
-        _item(row.risk_control, items, missing="no risk control" if row.hazard else ""),
-        _item(row.requirement, items, missing="no requirement" if row.risk_control else ""),
+        _item(row.risk_control, items, missing="no risk control" if row.hazard and not row.test else ""),
+        _item(row.requirement, items, missing="no requirement" if row.risk_control and not row.test else ""),
         Cell(row.test) if row.test else _absent("no test" if row.requirement else ""),
         *(verdict_cell(row.verdicts.get(board, "")) for board in boards),
     )

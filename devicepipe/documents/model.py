@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
+
+CONTENTS_DEPTH: Final = 2
+"""Headings up to this level stand in the table of contents."""
 
 
 class Tone(StrEnum):

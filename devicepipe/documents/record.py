@@ -11,11 +11,9 @@ from devicepipe.evidence.predicates import (
     Decisions,
     ImageSigning,
     Item,
-    MatrixRow,
     Reproducibility,
     SourceInfo,
     StaticAnalysis,
-    TestCase,
     TestRun,
     Traceability,
 )
@@ -157,23 +155,27 @@ def requirements(record: ReleaseRecord) -> list[Item]:
     return [item for item in record.traceability.items if item.type == "requirement"]
 
 
-def applies(item: Item, board: str) -> bool:
-    """Whether an item applies to a board; an item that names no board applies to all."""
-    return not item.boards or board in item.boards
+def verified_by_record(record: ReleaseRecord) -> frozenset[str]:
+    """Requirements verified by an analysis or inspection record: it stands in the test's place, without verdicts."""
+    return frozenset(
+        row.requirement for row in record.traceability.matrix if row.test and not any(row.verdicts.values())
+    )
 
 
 def untested(record: ReleaseRecord) -> list[Untested]:
-    """Requirement × board without a passed test, read from the matrix itself: the documents' own check of the findings."""
+    """Requirements and boards without a passed test or a record, read from the matrix itself: the documents' own look at it."""
     seen: dict[tuple[str, str], list[str]] = {}
     for row in record.traceability.matrix:
         for board, verdict in row.verdicts.items():
             if row.test and verdict:
                 seen.setdefault((row.requirement, board), []).append(verdict)
+    recorded = verified_by_record(record)
     return [
         Untested(item, board, tuple(sorted(set(verdicts))))
         for item in requirements(record)
-        for board in record.source.boards
-        if applies(item, board) and PASSED not in (verdicts := seen.get((item.id, board), []))
+        if item.id not in recorded
+        for board in item.boards
+        if PASSED not in (verdicts := seen.get((item.id, board), []))
     ]
 
 
@@ -183,17 +185,3 @@ def cases_by_verdict(run: TestRun) -> dict[str, int]:
     for case in run.cases:
         counts[case.verdict.value] += 1
     return counts
-
-
-def case_by_id(record: ReleaseRecord) -> dict[str, TestCase]:
-    """One case per test id, from the first board that has it."""
-    cases: dict[str, TestCase] = {}
-    for run in record.runs:
-        for case in run.cases:
-            cases.setdefault(case.id, case)
-    return cases
-
-
-def matrix_rows(record: ReleaseRecord) -> list[MatrixRow]:
-    """The matrix's rows as the evidence has them."""
-    return list(record.traceability.matrix)

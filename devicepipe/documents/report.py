@@ -34,7 +34,6 @@ def _blocks(record: ReleaseRecord, identifier: str) -> tuple[Block, ...]:
 
     return (
         *title_page(record, identifier),
-        PageBreak(),
         Contents(),
         PageBreak(),
         *section("1", "Scope", "scope.md"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from devicepipe.documents.cells import MISSING, count_cell, memory_cell, verdict_cell, yes_no
+from devicepipe.documents.cells import MISSING, NONE, count_cell, memory_cell, verdict_cell, yes_no
 from devicepipe.documents.model import Block, Cell, Column, Heading, Table, Tone
-from devicepipe.documents.record import ReleaseRecord, applies, cases_by_verdict, requirements, untested
+from devicepipe.documents.record import ReleaseRecord, cases_by_verdict, requirements, untested
 from devicepipe.evidence.predicates import Verdict
 
 
@@ -19,7 +19,7 @@ def _results(record: ReleaseRecord) -> Table:
     rows = []
     for board in record.source.boards:
         run = record.run(board)
-        total = sum(1 for item in wanted if applies(item, board))
+        total = sum(1 for item in wanted if board in item.boards)
         missing = sum(1 for gap in gaps if gap.board == board)
         verified = Cell(f"{total - missing:,} of {total:,}", tone=Tone.BAD if missing else Tone.PLAIN)
         name = Cell(board, strong=True)
@@ -32,25 +32,25 @@ def _results(record: ReleaseRecord) -> Table:
             (
                 name,
                 Cell(run.device.id, device),
+                yes_no(not run.identity_errors, yes="✓ agrees", no="DIFFERS"),
                 count_cell(len(run.cases), bad=None if run.cases else Tone.BAD),
                 count_cell(counts["passed"]),
                 count_cell(counts["failed"], bad=Tone.BAD),
                 count_cell(counts["error"], bad=Tone.BAD),
                 count_cell(counts["not_run"], bad=Tone.WARNING),
-                yes_no(not run.identity_errors, yes="✓ agrees", no="DIFFERS"),
                 verified,
             )
         )
     columns = (
         Column("Board", 15),
         Column("Device", 16),
-        Column("Cases", 8, "right"),
-        Column("Passed", 9, "right"),
-        Column("Failed", 9, "right"),
-        Column("Error", 9, "right"),
-        Column("Not run", 9, "right"),
         Column("Identity", 11),
-        Column("Requirements verified", 14, "right"),
+        Column("Cases", 8, "right"),
+        Column("Passed", 8, "right"),
+        Column("Failed", 8, "right"),
+        Column("Error", 8, "right"),
+        Column("Not run", 9, "right"),
+        Column("Requirements verified", 17, "right"),
     )
     return Table("Test results", columns, tuple(rows))
 
@@ -65,7 +65,7 @@ def _software(record: ReleaseRecord) -> Table:
             rows.append((name, MISSING, MISSING, MISSING, identical, MISSING))
             continue
         for firmware in build.firmwares:
-            digest = Cell("–")
+            digest = Cell(NONE)
             if firmware.role == "application":
                 digest = Cell(signed.image_digest) if signed else MISSING
             rows.append(
@@ -74,10 +74,10 @@ def _software(record: ReleaseRecord) -> Table:
     columns = (
         Column("Board", 14),
         Column("Software", 13),
-        Column("Flash, bytes", 18),
-        Column("RAM, bytes", 17),
-        Column("Reproducible", 14),
-        Column("Image digest", 27),
+        Column("Flash, bytes", 17),
+        Column("RAM, bytes", 16),
+        Column("Reproducible", 12),
+        Column("Image digest", 32),
     )
     return Table("Software", columns, tuple(rows), group_columns=1)
 
@@ -153,7 +153,7 @@ def _trace_findings(record: ReleaseRecord) -> Table:
             Cell(finding.item),
             Cell(finding.board or "all"),
             Cell(finding.message),
-            Cell(f"{finding.file}:{finding.line}" if finding.file else "–"),
+            Cell(f"{finding.file}:{finding.line}" if finding.file else NONE),
         )
         for finding in record.traceability.findings
     )

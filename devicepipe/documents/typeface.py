@@ -84,7 +84,7 @@ def measure(text: str, face: Face, size: float) -> float:
     return sum([widths[character] for character in text]) * size / 1000
 
 
-_SEPARATORS = r"/._:,;=\-\[\](){}|@#+&?›"
+_SEPARATORS = r"/._:,;=\-\[\](){}|@#+&?"
 _PIECES = re.compile(rf"[^{_SEPARATORS}]*[{_SEPARATORS}]+|[^{_SEPARATORS}]+")
 _WORDS = re.compile(r"\s+|\S+")
 _DIGEST = re.compile(r"[0-9a-f]{32,}")

@@ -18,12 +18,12 @@ _HIDDEN = re.compile(
 
 
 def code_point(character: str) -> str:
-    """The visible code of a character, e.g. ‹U+202E›."""
-    return f"‹U+{ord(character):04X}›"
+    """The visible code of a character, e.g. [U+202E]."""
+    return f"[U+{ord(character):04X}]"
 
 
 def visible(text: str) -> str:
-    """The text with hidden characters as codes; line ends become "\\n", a tab becomes a space."""
+    """The text with hidden characters as codes; every line end becomes a line feed, a tab a space."""
     if text.isascii() and text.isprintable():
         return text
     text = text.replace("\r\n", "\n").replace("\t", " ")

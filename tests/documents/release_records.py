@@ -36,11 +36,19 @@ from devicepipe.evidence.predicates import (
 BOARDS = ("microbit", "mps2_an385")
 COMMIT = "7f3c9a1be0d24c55a8e6f1029b3d7c4e5a6f8091"
 TITLES = (
-    "Basal rate between 1 and 10 ml/h", "Basal rate within ±0.5 ml/h of the set rate", "Keep-vein-open rate of 1 ml/h unless halted",
-    "Over-infusion of more than 10 % raises an alarm", "No bolus inside the lockout time", "Occlusion at ≥ 517 mmHg stops the motor at once",
-    "A reset never repeats a delivered loading dose", "Alarm names its cause", "Silence ends after at most 2 min", "Power-on self-test within 70 s",
-    "Rate limit is enforced at the console", "Stop is always accepted",
-)  # fmt: skip
+    "Basal rate between 1 and 10 ml/h",
+    "Basal rate within ±0.5 ml/h of the set rate",
+    "Keep-vein-open rate of 1 ml/h unless halted",
+    "Over-infusion of more than 10 % raises an alarm",
+    "No bolus inside the lockout time",
+    "Occlusion at ≥ 517 mmHg stops the motor at once",
+    "A reset never repeats a delivered loading dose",
+    "Alarm names its cause",
+    "Silence ends after at most 2 min",
+    "Power-on self-test within 70 s",
+    "Rate limit is enforced at the console",
+    "Stop is always accepted",
+)
 
 
 def sha(text: str) -> str:
@@ -64,7 +72,11 @@ def source(*, dirty: bool = False, development: bool = True, boards: tuple[str, 
         boards=list(boards),
         started_on="2026-03-01T12:00:05Z",
         tester="Ada Verifier <ada@example.org>",
-        tools=[Tool(name="devicepipe", version="0.1.0"), Tool(name="platformio", version="6.2.0"), Tool(name="python", version="3.11.2")],
+        tools=[
+            Tool(name="devicepipe", version="0.1.0"),
+            Tool(name="platformio", version="6.2.0"),
+            Tool(name="python", version="3.11.2"),
+        ],
         image_key=key("image", development=development),
         release_key=key("release", development=development),
     )
@@ -74,7 +86,12 @@ def build(board: str) -> BuildResult:
     def firmware(role: str, used: int) -> FirmwareBuild:
         environment = board if role == "application" else f"{board}_boot"
         artifacts = [
-            Artifact(role=kind, path=f"evidence/build/{board}/{environment}.{kind}", sha256=sha(f"{environment}.{kind}"), size=used + 17)
+            Artifact(
+                role=kind,
+                path=f"evidence/build/{board}/{environment}.{kind}",
+                sha256=sha(f"{environment}.{kind}"),
+                size=used + 17,
+            )
             for kind in ("elf", "bin", "hex", "map")
         ]
         return FirmwareBuild(
@@ -86,7 +103,9 @@ def build(board: str) -> BuildResult:
         )
 
     compiler = Tool(name="arm-none-eabi-gcc", version="12.2.1", sha256=sha("gcc"))
-    return BuildResult(board=board, firmwares=[firmware("application", 21348), firmware("bootloader", 15820)], compilers=[compiler])
+    return BuildResult(
+        board=board, firmwares=[firmware("application", 21348), firmware("bootloader", 15820)], compilers=[compiler]
+    )
 
 
 def signing(board: str, *, development: bool = True) -> ImageSigning:
@@ -103,14 +122,16 @@ def signing(board: str, *, development: bool = True) -> ImageSigning:
     )
 
 
-def case(index: int, requirements: list[str], board: str, verdict: Verdict = Verdict.PASSED, reason: str = "") -> TestCase:
+def case(
+    index: int, requirements: list[str], board: str, verdict: Verdict = Verdict.PASSED, reason: str = ""
+) -> TestCase:
     name = f"hil/test_{('rate', 'occlusion', 'selftest', 'boot')[index % 4]}.py::test_case_{index:03d}"
     return TestCase(
         id=name,
         verdict=verdict,
         reason=reason,
         verifies=requirements,
-        procedure_file=name.split("::")[0],
+        procedure_file=name.partition("::")[0],
         procedure_line=12 + 9 * index,
         procedure_sha256=sha(name),
         expected="The pump refuses a rate above the limit with 'ERR start rate-limit', stays idle and delivers nothing.",
@@ -122,7 +143,14 @@ def case(index: int, requirements: list[str], board: str, verdict: Verdict = Ver
 
 
 def run(board: str, cases: list[TestCase], *, identity_errors: list[str] | None = None) -> TestRun:
-    identity = Identity(board=board, version="0.1.0+0", commit=COMMIT, digest=sha(f"image {board}"), serial="emulated", key="development")
+    identity = Identity(
+        board=board,
+        version="0.1.0+0",
+        commit=COMMIT,
+        digest=sha(f"image {board}"),
+        serial="emulated",
+        key="development",
+    )
     qemu = Tool(name="qemu-system-arm", version="7.2.22", sha256=sha("qemu"))
     return TestRun(
         board=board,
@@ -150,7 +178,7 @@ def item(identifier: str, kind: str, title: str, links: dict[str, list[str]] | N
         text=f"{title}, always.",
         fields={},
         links=links or {},
-        boards=[],
+        boards=list(BOARDS),
         file=f"requirements/{kind}.md",
         line=int("".join(filter(str.isdigit, identifier)) or 1),
         fingerprint=sha(identifier),
@@ -163,14 +191,28 @@ def analysis(board: str) -> StaticAnalysis:
         tools=[Tool(name="cppcheck", version="2.18.0"), Tool(name="gcc", version="12.2.1")],
         proven_on={"cppcheck": "samples/null_dereference.c", "gcc": "samples/unused_result.c"},
         findings=[
-            Finding(tool="cppcheck", rule="unusedFunction", level="note", message="The function 'pump_trace' is never used.", file="src/pump.c", line=88),
-            Finding(tool="gcc", rule="-Wconversion", level="warning", message="conversion from 'int' to 'uint8_t' may change value", file="src/rate.c", line=41),
+            Finding(
+                tool="cppcheck",
+                rule="unusedFunction",
+                level="note",
+                message="The function 'pump_trace' is never used.",
+                file="src/pump.c",
+                line=88,
+            ),
+            Finding(
+                tool="gcc",
+                rule="-Wconversion",
+                level="warning",
+                message="conversion from 'int' to 'uint8_t' may change value",
+                file="src/rate.c",
+                line=41,
+            ),
         ],
         checks=[
             Check(name="no-writable-executable-segment", passed=True, message="no segment is writable and executable"),
             Check(name="stack-protector", passed=True, message="__stack_chk_fail is linked"),
         ],
-    )  # fmt: skip
+    )
 
 
 def decisions(*reasons: str, failing: Decision | None = None) -> Decisions:
@@ -182,29 +224,75 @@ def decisions(*reasons: str, failing: Decision | None = None) -> Decisions:
         ("tested-is-signed", "The tested payload is the signed payload", "IEC 62304 5.7.5"),
     ]
     held = [
-        Decision(rule=rule, title=title, clause=clause, severity="error", passed=True, message="holds", remedy="none needed", board=board)
+        Decision(
+            rule=rule,
+            title=title,
+            clause=clause,
+            severity="error",
+            passed=True,
+            message="holds",
+            remedy="none needed",
+            board=board,
+        )
         for rule, title, clause in rules
         for board in BOARDS
     ]
-    return Decisions(rule_set="release-1", releasable=not reasons, reasons=list(reasons), decisions=[*held, *([failing] if failing else [])])
+    return Decisions(
+        rule_set="release-1",
+        releasable=not reasons,
+        reasons=list(reasons),
+        decisions=[*held, *([failing] if failing else [])],
+    )
 
 
 def components() -> tuple[SoftwareItem, ...]:
     return (
-        SoftwareItem("monocypher", "4.0.3", "library", "Loup Vaillant", "BSD-2-Clause OR CC0-1.0", "pkg:pypi/pymonocypher@4.0.3.4", sha("mono")),
-        SoftwareItem("cmsis-core", "5.4.0", "library", "Arm Limited", "Apache-2.0", "pkg:npm/%40xpack-3rd-party/arm-cmsis-core@5.4.0-6", sha("cmsis")),
+        SoftwareItem(
+            "monocypher",
+            "4.0.3",
+            "library",
+            "Loup Vaillant",
+            "BSD-2-Clause OR CC0-1.0",
+            "pkg:pypi/pymonocypher@4.0.3.4",
+            sha("mono"),
+        ),
+        SoftwareItem(
+            "cmsis-core",
+            "5.4.0",
+            "library",
+            "Arm Limited",
+            "Apache-2.0",
+            "pkg:npm/%40xpack-3rd-party/arm-cmsis-core@5.4.0-6",
+            sha("cmsis"),
+        ),
     )
 
 
 def green(requirements: int = 12, *, development: bool = True) -> ReleaseRecord:
     """A release where all is well: every requirement tested twice and passed on both boards."""
     hazards = max(3, requirements // 12)
-    items = [item(f"HAZ-{n + 1:03d}", "hazard", ("Over-infusion", "Under-infusion or no delivery", "Air or blockage in the line is not noticed")[n % 3]) for n in range(hazards)]
-    controls = [item(f"RC-{n + 1:03d}", "risk-control", ("Limit the rate in software and reject settings above it", "Alarm within 10 s", "Stop the motor")[n % 3]) for n in range(hazards * 2)]
+    items = [
+        item(
+            f"HAZ-{n + 1:03d}",
+            "hazard",
+            ("Over-infusion", "Under-infusion or no delivery", "Air or blockage in the line is not noticed")[n % 3],
+        )
+        for n in range(hazards)
+    ]
+    controls = [
+        item(
+            f"RC-{n + 1:03d}",
+            "risk-control",
+            ("Limit the rate in software and reject settings above it", "Alarm within 10 s", "Stop the motor")[n % 3],
+        )
+        for n in range(hazards * 2)
+    ]
     wanted = [item(f"SRS-{n + 1:03d}", "requirement", TITLES[n % len(TITLES)]) for n in range(requirements)]
     matrix: list[MatrixRow] = []
     cases: list[list[str]] = []
-    for n, requirement in sorted(enumerate(wanted), key=lambda pair: (pair[0] % hazards, pair[0] % (hazards * 2), pair[0])):
+    for n, requirement in sorted(
+        enumerate(wanted), key=lambda pair: (pair[0] % hazards, pair[0] % (hazards * 2), pair[0])
+    ):
         for repeat in range(2):
             index = len(cases)
             cases.append([requirement.id])
@@ -223,12 +311,25 @@ def green(requirements: int = 12, *, development: bool = True) -> ReleaseRecord:
         traceability=Traceability(items=[*items, *controls, *wanted], matrix=matrix, findings=[]),
         decisions=decisions(),
         builds=tuple(build(board) for board in BOARDS),
-        reproducibility=tuple(Reproducibility(board=board, builds=2, compared=[f"{board}.elf", f"{board}.bin", f"{board}.hex"], identical=True, differences=[]) for board in BOARDS),
+        reproducibility=tuple(
+            Reproducibility(
+                board=board,
+                builds=2,
+                compared=[f"{board}.elf", f"{board}.bin", f"{board}.hex"],
+                identical=True,
+                differences=[],
+            )
+            for board in BOARDS
+        ),
         signing=tuple(signing(board, development=development) for board in BOARDS),
         runs=tuple(run(board, [case(n, verified, board) for n, verified in enumerate(cases)]) for board in BOARDS),
         analyses=tuple(analysis(board) for board in BOARDS),
         software_items=components(),
-        files=tuple(FileDigest(f"evidence/build/{board}/{name}", sha(board + name)) for board in BOARDS for name in ("provenance.intoto.jsonl", "firmware.elf", "firmware.map")),
+        files=tuple(
+            FileDigest(f"evidence/build/{board}/{name}", sha(board + name))
+            for board in BOARDS
+            for name in ("provenance.intoto.jsonl", "firmware.elf", "firmware.map")
+        ),
         texts=default_texts(),
     )
 
@@ -244,9 +345,15 @@ def with_verdict(record: ReleaseRecord, verdict: Verdict, reason: str, *, index:
         for row in record.traceability.matrix
     ]
     failing = Decision(
-        rule="no-failures", title="No test failed and none broke down", clause="IEC 62304 5.7.2", severity="error", passed=False,
-        message=f"{first.board}: {test.id} is {verdict.value}", remedy="Repair the product or the bench and run the release again.", board=first.board,
-    )  # fmt: skip
+        rule="no-failures",
+        title="No test failed and none broke down",
+        clause="IEC 62304 5.7.2",
+        severity="error",
+        passed=False,
+        message=f"{first.board}: {test.id} is {verdict.value}",
+        remedy="Repair the product or the bench and run the release again.",
+        board=first.board,
+    )
     return replace(
         record,
         runs=(first.model_copy(update={"cases": cases}), *record.runs[1:]),
@@ -259,9 +366,16 @@ def untested(record: ReleaseRecord, identifier: str = "SRS-001") -> ReleaseRecor
     """One requirement loses its tests."""
     kept = [row for row in record.traceability.matrix if row.requirement != identifier]
     gone = next(row for row in record.traceability.matrix if row.requirement == identifier)
-    bare = gone.model_copy(update={"test": "", "verdicts": dict.fromkeys(BOARDS, "untested")})
+    bare = gone.model_copy(update={"test": "", "verdicts": dict.fromkeys(BOARDS, "not_run")})
     findings = [
-        TraceFinding(kind="untested-requirement", item=identifier, board=board, message=f"{identifier} has no test on {board}", file="requirements/requirement.md", line=1)
+        TraceFinding(
+            kind="untested-requirement",
+            item=identifier,
+            board=board,
+            message=f"{identifier} has no test on {board}",
+            file="requirements/requirement.md",
+            line=1,
+        )
         for board in BOARDS
     ]
     trace = record.traceability.model_copy(update={"matrix": [bare, *kept], "findings": findings})
