@@ -1,0 +1,249 @@
+"""Rule sets: rules in CEL as data, compiled once and proven before they judge.
+
+What always holds of a loaded `RuleSet`: every expression compiled and is of the right type; ids are unique; every rule has at least
+one example that it passes and one that it fails, and decided all of its examples as they say. So a rule that cannot fail is never
+used.
+
+A rule set is a TOML file: `name`, `title` and `[[rule]]` tables with
+
+    id, title, clause    what is asked, and by which clause
+    severity             "error" decides about the release, "warning" is only shown
+    scope                "release": judged once; "board": judged for each board
+    expression           CEL, a boolean: does the rule hold? It reads `release` and, in scope "board", `board`
+    passed               CEL, a string: what was seen, where it holds
+    failed               CEL, a list of strings: what was seen, where it does not
+    message              the sentence for a rule that does not hold; "{seen}" is replaced by what `failed` gives
+    remedy               what to do then
+    [[rule.example]]     name, passes (true or false), and the variables `release` and `board`
+
+The language is defined at https://cel.dev; what the variables hold is written in devicepipe/policy/evidence.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cel_expr_python import cel
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from devicepipe.errors import UsageError
+from devicepipe.project.toml_lines import line_of
+
+_FOLDER = Path(__file__).parent / "rule_sets"
+_SEEN = "{seen}"
+
+# The types an expression may have, by CEL's names. What evidence holds is DYN, known only when it is read: that will do for
+# words, which `Rule.judge` checks, but the decision itself must be a boolean by its form.
+_KINDS = {"expression": ("BOOL",), "passed": ("STRING", "DYN"), "failed": ("LIST", "DYN")}
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Example(_Table):
+    """Evidence that a rule must pass or must fail."""
+
+    name: Text
+    passes: bool
+    release: dict[str, Any] = Field(default_factory=dict)
+    board: dict[str, Any] = Field(default_factory=dict)
+
+
+class RuleText(_Table):
+    """A rule as written; see this module's docstring."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
+    title: Text
+    clause: Text
+    severity: Literal["error", "warning"]
+    scope: Literal["release", "board"]
+    expression: Text
+    passed: Text
+    failed: Text
+    message: Text
+    remedy: Text
+    example: tuple[Example, ...]
+
+
+class _File(_Table):
+    name: Text
+    title: Text
+    rule: tuple[RuleText, ...] = Field(min_length=1)
+
+
+class Outcome(BaseModel):
+    """What a rule says of evidence: whether it holds, and what was seen (one sentence or several)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    holds: bool
+    seen: tuple[str, ...]
+    undecided: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A compiled rule."""
+
+    text: RuleText
+    _expression: cel.Expression
+    _passed: cel.Expression
+    _failed: cel.Expression
+
+    def judge(self, variables: cel.Activation) -> Outcome:
+        """Judge evidence; never raises.
+
+        Returns:
+            `holds` is true only where the expression gave true. Where it, or the account of what was seen, could not be
+            evaluated (evidence is missing, or of another type), `undecided` is the reason and `holds` is false.
+        """
+        holds, reason = _evaluate(self._expression, variables)
+        if reason:
+            return Outcome(holds=False, seen=(), undecided=reason)
+        seen, reason = _evaluate(self._passed if holds is True else self._failed, variables)
+        sentences = [seen] if holds is True else seen
+        if not reason and not (isinstance(sentences, list) and all(isinstance(one, str) for one in sentences)):
+            reason = f"what was seen is not told in words: {seen!r}"
+        if reason:
+            return Outcome(holds=False, seen=(), undecided=reason)
+        return Outcome(holds=holds is True, seen=tuple(sentences))
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Rules that belong together."""
+
+    name: str
+    title: str
+    rules: tuple[Rule, ...]
+
+
+def variables(release: Mapping[str, Any], board: Mapping[str, Any] | None = None) -> cel.Activation:
+    """The variables of an evaluation; converted once, for all rules that read them."""
+    data: dict[str, Any] = {"release": dict(release)}
+    if board is not None:
+        data["board"] = dict(board)
+    return _environment("board").Activation(data)
+
+
+def load_rule_set(name: str | Path) -> RuleSet:
+    """Read, compile and prove a rule set.
+
+    Args:
+        name: A rule set that devicepipe brings along, e.g. "release", or the path of a TOML file.
+
+    Raises:
+        UsageError: There is none; or it breaks the promises of this module: names file, line and key.
+    """
+    path = _path(name)
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot be read: {error}", file=path, remedy="name a rule set in TOML") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"is not valid TOML: {error}", file=path) from error
+    try:
+        file = _File.model_validate(data, strict=False)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = tuple(first["loc"])
+        raise _error(path, text, where, first["msg"].replace("Input should be", "expected")) from error
+    rules: list[Rule] = []
+    for index, written in enumerate(file.rule):
+        if any(rule.text.id == written.id for rule in rules):
+            raise _error(path, text, ("rule", index, "id"), f"rule '{written.id}' stands twice")
+        rule = _compile(written, path, text, index)
+        _prove(rule, path, text, index)
+        rules.append(rule)
+    return RuleSet(file.name, file.title, tuple(rules))
+
+
+def _path(name: str | Path) -> Path:
+    if isinstance(name, Path) or "/" in name or name.endswith(".toml"):
+        return Path(name)
+    path = _FOLDER / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.toml")))
+        raise UsageError(f"unknown rule set '{name}'", remedy=f"known rule sets: {known}; or give the path of a file")
+    return path
+
+
+@functools.cache
+def _environment(scope: str) -> cel.Env:
+    anything = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+    names = ("release", "board") if scope == "board" else ("release",)
+    return cel.NewEnv(variables=dict.fromkeys(names, anything))
+
+
+def _compile(written: RuleText, path: Path, text: str, index: int) -> Rule:
+    environment = _environment(written.scope)
+    compiled: list[cel.Expression] = []
+    for key, kinds in _KINDS.items():
+        source: str = getattr(written, key)
+        try:
+            expression = environment.compile(source)
+        except RuntimeError as error:
+            reason = str(error).removesuffix(" [INVALID_ARGUMENT]").removeprefix("INVALID_ARGUMENT: ")
+            raise _error(path, text, ("rule", index, key), f"does not compile: {reason}") from error
+        found = expression.return_type().name()
+        if found.partition("<")[0] not in kinds:
+            raise _error(
+                path,
+                text,
+                ("rule", index, key),
+                f"expected an expression of type {kinds[0].lower()}, found {found.lower()}",
+                remedy="compare or convert what it reads, e.g. release.source.dirty == false",
+            )
+        compiled.append(expression)
+    if _SEEN not in written.message:
+        raise _error(path, text, ("rule", index, "message"), f"does not say what was seen: expected '{_SEEN}' in it")
+    return Rule(written, *compiled)
+
+
+def _prove(rule: Rule, path: Path, text: str, index: int) -> None:
+    where = ("rule", index)
+    if {example.passes for example in rule.text.example} != {True, False}:
+        raise _error(
+            path,
+            text,
+            (*where, "example"),
+            f"rule '{rule.text.id}' is not proven",
+            remedy="give it at least one example that passes and one that fails",
+        )
+    for example in rule.text.example:
+        outcome = rule.judge(variables(example.release, example.board))
+        told = outcome.undecided or "; ".join(outcome.seen)
+        decided = "passes" if outcome.holds else "fails"
+        if outcome.holds != example.passes or not told:
+            raise _error(
+                path,
+                text,
+                (*where, "example"),
+                f"rule '{rule.text.id}' {decided} its example '{example.name}': {told or 'nothing seen'}",
+                remedy="correct the expression or the example",
+            )
+
+
+def _evaluate(expression: cel.Expression, variables: cel.Activation) -> tuple[Any, str]:
+    """The value, or the reason why there is none."""
+    try:
+        value = expression.eval(variables)
+    except RuntimeError as error:  # CEL gives up, e.g. after too many steps
+        return None, str(error)
+    if value.type() in (cel.Type.ERROR, cel.Type.UNKNOWN):
+        return None, str(value.plain_value()).partition(": ")[2]
+    return value.plain_value(), ""
+
+
+def _error(path: Path, text: str, where: tuple[str | int, ...], message: str, *, remedy: str = "") -> UsageError:
+    key = ".".join(str(part) for part in where)
+    return UsageError(message, file=path, line=line_of(text, where), key=key, remedy=remedy or "see docs/adr/0004")

@@ -1,0 +1,368 @@
+"""The gate: whole evidence passes, and each defect is caught by its rule and named in the message."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+import pytest
+
+from devicepipe.evidence.predicates import (
+    BuildResult,
+    Check,
+    Decisions,
+    Device,
+    Difference,
+    Finding,
+    Identity,
+    ImageSigning,
+    Item,
+    KeyInfo,
+    MatrixRow,
+    Reproducibility,
+    SourceInfo,
+    StaticAnalysis,
+    Tool,
+    Traceability,
+    TraceFinding,
+    Verdict,
+)
+from devicepipe.evidence.predicates import TestCase as Case
+from devicepipe.evidence.predicates import TestRun as Run
+from devicepipe.policy.evidence import BoardEvidence, GateInput
+from devicepipe.policy.gate import decide
+from devicepipe.policy.rules import RuleSet, load_rule_set
+
+COMMIT = "c" * 40
+PAYLOAD = "1" * 64
+IMAGE = "2" * 64
+OTHER = "9" * 64
+WHEN = "2026-01-01T00:00:00Z"
+KEY = KeyInfo(keyid="3" * 64, scheme="ed25519", development=True)
+BOARDS = ("small", "large")
+
+
+@pytest.fixture(scope="module")
+def rules() -> RuleSet:
+    return load_rule_set("release")
+
+
+def source(boards: tuple[str, ...] = BOARDS) -> SourceInfo:
+    return SourceInfo(
+        product="pump",
+        title="Pump",
+        manufacturer="Nobody",
+        safety_class="C",
+        version="1.0.0",
+        commit=COMMIT,
+        commit_time=WHEN,
+        dirty=False,
+        boards=list(boards),
+        started_on=WHEN,
+        tester="nobody",
+        tools=[],
+        image_key=KEY,
+        release_key=KEY,
+    )
+
+
+def case(name: str = "hil/test_a.py::test_a", verdict: str = "passed", verifies: tuple[str, ...] = ("SRS-1",)) -> Case:
+    return Case(
+        id=name,
+        verdict=Verdict(verdict),
+        reason="" if verdict == "passed" else f"because it {verdict}",
+        verifies=list(verifies),
+        procedure_file="hil/test_a.py",
+        procedure_line=3,
+        procedure_sha256="0" * 64,
+        expected="It works.",
+        duration_seconds=0.1,
+        log_start=0,
+        log_end=1,
+    )
+
+
+def identity(board: str) -> Identity:
+    return Identity(board=board, version="1.0.0+0", commit=COMMIT, digest=IMAGE)
+
+
+def run(board: str, *cases: Case) -> Run:
+    return Run(
+        board=board,
+        device=Device(id=f"{board}-0", board=board, serial="emulated", driver="qemu", emulated=True),
+        image_digest=IMAGE,
+        payload_digest=PAYLOAD,
+        identity_before=identity(board),
+        identity_after=identity(board),
+        identity_errors=[],
+        tools=[],
+        tester="nobody",
+        started_on=WHEN,
+        finished_on=WHEN,
+        serial_log="raw/serial.log",
+        serial_log_sha256="3" * 64,
+        cases=list(cases) or [case()],
+    )
+
+
+def build(payload: str = PAYLOAD) -> BuildResult:
+    use = {"used": 1, "limit": 2}
+    binary = {"role": "bin", "path": "app.bin", "sha256": payload, "size": 1}
+    application = {"role": "application", "environment": "e", "artifacts": [binary], "flash": use, "ram": use}
+    return BuildResult.model_validate({"board": "b", "firmwares": [application], "compilers": []})
+
+
+def board(name: str, *cases: Case) -> BoardEvidence:
+    cppcheck = Tool(name="cppcheck", version="2.20")
+    return BoardEvidence(
+        board=name,
+        build=build(),
+        reproducibility=Reproducibility(board=name, builds=2, compared=["app.bin"], identical=True, differences=[]),
+        signing=ImageSigning(
+            board=name,
+            image="images/app.bin",
+            payload_digest=PAYLOAD,
+            image_digest=IMAGE,
+            image_version="1.0.0+0",
+            security_counter=0,
+            key=KEY,
+            tool=Tool(name="imgtool", version="2.5.0"),
+        ),
+        image=Check(name="image", passed=True, message="signed by key 3333"),
+        tests=run(name, *cases),
+        analysis=StaticAnalysis(
+            board=name,
+            tools=[cppcheck],
+            proven_on={"cppcheck": "out_of_bounds.c"},
+            findings=[],
+            checks=[Check(name="no-wx", passed=True, message="no segment is writable and executable")],
+        ),
+    )
+
+
+def item(name: str, boards: tuple[str, ...] = BOARDS, **fields: str) -> Item:
+    return Item(
+        id=name,
+        type="requirement",
+        title=name,
+        text="Text.",
+        fields={key.replace("_", "-"): value for key, value in fields.items()},
+        links={},
+        boards=list(boards),
+        file="r.md",
+        line=1,
+        fingerprint="0" * 64,
+    )
+
+
+def traced(
+    *verdicts: str, items: tuple[Item, ...] = (item("SRS-1"),), findings: tuple[TraceFinding, ...] = ()
+) -> Traceability:
+    row = MatrixRow(requirement="SRS-1", test="t", verdicts=dict(zip(BOARDS, verdicts or ("passed",) * 2, strict=True)))
+    return Traceability(items=list(items), matrix=[row], findings=list(findings))
+
+
+GOOD = GateInput(source(), traced(), tuple(board(name) for name in BOARDS))
+
+
+def with_board(**parts: object) -> GateInput:
+    """Good evidence, but for parts of the first board."""
+    small, large = GOOD.boards
+    return dataclasses.replace(GOOD, boards=(dataclasses.replace(small, **parts), large))  # type: ignore[arg-type]
+
+
+def changed(part: str, **values: object) -> GateInput:
+    """Good evidence, but for fields of one part of the first board."""
+    return with_board(**{part: getattr(GOOD.boards[0], part).model_copy(update=values)})
+
+
+def failed(decisions: Decisions) -> dict[tuple[str, str], str]:
+    return {(one.rule, one.board): one.message for one in decisions.decisions if not one.passed}
+
+
+def test_whole_evidence_is_releasable_and_every_decision_tells_what_was_seen(rules: RuleSet) -> None:
+    decisions = decide(GOOD, rules)
+    assert failed(decisions) == {}
+    assert decisions.releasable
+    assert decisions.reasons == []
+    assert all(one.message and one.clause and not one.remedy for one in decisions.decisions)
+    by_scope = {scope: sum(rule.text.scope == scope for rule in rules.rules) for scope in ("release", "board")}
+    assert len(decisions.decisions) == by_scope["release"] + 2 * by_scope["board"]
+
+
+UNTESTED = TraceFinding(kind="untested-requirement", item="SRS-1", board="large", message="not-run: t")
+ERROR = Finding(tool="cppcheck", rule="arrayIndex", level="error", message="out of bounds", file="a.c", line=7)
+WARNING = ERROR.model_copy(update={"level": "warning"})
+
+DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
+    # defect: (evidence, rule, board, part of the message)
+    "requirement-without-a-passing-test": (
+        dataclasses.replace(GOOD, traceability=traced("passed", "not_run", findings=(UNTESTED,))),
+        "requirements-verified", "", "SRS-1 on large: not-run: t",
+    ),
+    "requirement-without-a-finding-that-says-so": (
+        dataclasses.replace(GOOD, traceability=traced("passed", "failed")),
+        "requirements-verified", "", "SRS-1 on large: no passing test",
+    ),
+    "requirement-that-is-in-no-row": (
+        dataclasses.replace(GOOD, traceability=traced(items=(item("SRS-1"), item("SRS-2")))),
+        "requirements-verified", "", "SRS-2 on small: no passing test; SRS-2 on large",
+    ),
+    "no-requirements": (
+        dataclasses.replace(GOOD, traceability=traced(items=())), "requirements-verified", "", "there are no requirements",
+    ),
+    "failed-test": (with_board(tests=run("small", case(verdict="failed"), case("t2"))),
+        "no-failed-verdicts", "small", "failed: hil/test_a.py::test_a: because it failed"),
+    "broken-test": (with_board(tests=run("small", case(verdict="error"), case("t2"))),
+        "no-failed-verdicts", "small", "error: hil/test_a.py::test_a"),
+    "test-that-never-ran": (with_board(tests=run("small", case(verdict="not_run"), case("t2"))),
+        "no-missing-verdicts", "small", "not run: hil/test_a.py::test_a: because it not_run"),
+    "no-tests": (changed("tests", cases=[]), "no-missing-verdicts", "small", "no test was collected"),
+    "test-of-an-unknown-item": (with_board(tests=run("small", case(), case("t2", verifies=("SRS-1", "SRS-9")))),
+        "tests-known-items", "", "SRS-9 in hil/test_a.py:3"),
+    "builds-that-differ": (
+        changed("reproducibility", identical=False, differences=[Difference(artifact="app.bin", offset=812, symbol="now")]),
+        "builds-reproducible", "small", "app.bin from byte 812 (now)",
+    ),
+    "differences-called-identical": (
+        changed("reproducibility", differences=[Difference(artifact="app.bin", offset=812)]),
+        "builds-reproducible", "small", "app.bin from byte 812",
+    ),
+    "one-build": (changed("reproducibility", builds=1), "builds-reproducible", "small", "only one build"),
+    "nothing-compared": (changed("reproducibility", compared=[]), "builds-reproducible", "small", "no file was compared"),
+    "image-that-does-not-verify": (
+        with_board(image=Check(name="image", passed=False, message="signed by another key")),
+        "images-verified", "small", "signed by another key",
+    ),
+    "another-payload-tested": (changed("tests", payload_digest=OTHER),
+        "payload-tested-is-payload-signed", "small", f"payload tested: {OTHER}",
+    ),
+    "another-image-tested": (changed("tests", image_digest=OTHER),
+        "payload-tested-is-payload-signed", "small", f"image tested: {OTHER}",
+    ),
+    "another-payload-built": (with_board(build=build(OTHER)),
+        "payload-tested-is-payload-signed", "small", f"payload built: {OTHER}",
+    ),
+    "no-application-built": (
+        with_board(build=BuildResult(board="small", firmwares=[], compilers=[])),
+        "payload-tested-is-payload-signed", "small", 'cannot be decided: Key not found in map : "payloadDigest"',
+    ),
+    "another-image-on-the-device": (
+        changed("tests", identity_before=identity("small").model_copy(update={"digest": OTHER})),
+        "identity-confirmed", "small", f"the device said board small, commit {COMMIT}, digest {OTHER}",
+    ),
+    "firmware-of-another-commit": (
+        changed("tests", identity_after=identity("small").model_copy(update={"commit": "d" * 40})),
+        "identity-confirmed", "small", "d" * 40,
+    ),
+    "another-board": (changed("tests", identity_after=identity("large")), "identity-confirmed", "small", "board large"),
+    "identity-errors": (changed("tests", identity_errors=["the version differs"]),
+        "identity-confirmed", "small", "the version differs",
+    ),
+    "silent-device": (changed("tests", identity_after=None), "identity-confirmed", "small", "cannot be decided: Key not found"),
+    "analysis-error": (changed("analysis", findings=[ERROR, WARNING]), "analysis-clean", "small", "a.c:7: out of bounds"),
+    "unproven-tool": (changed("analysis", proven_on={}), "analysis-clean", "small", "cppcheck did not find"),
+    "tool-proven-on-nothing": (changed("analysis", proven_on={"cppcheck": ""}), "analysis-clean", "small", "cppcheck did not find"),
+    "no-tool": (changed("analysis", tools=[]), "analysis-clean", "small", "no tool ran"),
+    "no-elf-checks": (changed("analysis", checks=[]), "analysis-clean", "small", "nothing was checked"),
+    "failed-elf-check": (
+        changed("analysis", checks=[Check(name="no-wx", passed=False, message="segment 1 is both")]),
+        "analysis-clean", "small", "no-wx: segment 1 is both",
+    ),
+    "dirty-source": (
+        dataclasses.replace(GOOD, source=source().model_copy(update={"dirty": True})), "clean-source", "", COMMIT,
+    ),
+    "board-without-any-evidence": (
+        dataclasses.replace(GOOD, boards=GOOD.boards[:1]), "all-boards-complete", "", "large: no evidence at all",
+    ),
+    "no-boards": (dataclasses.replace(GOOD, boards=()), "no-failed-verdicts", "", "cannot be decided: there is no board"),
+    "no-source": (dataclasses.replace(GOOD, source=None), "clean-source", "", 'cannot be decided: Key not found in map : "source"'),
+    "no-trace": (dataclasses.replace(GOOD, traceability=None), "requirements-verified", "", "cannot be decided"),
+    "no-build": (with_board(build=None), "payload-tested-is-payload-signed", "small", "cannot be decided"),
+    "no-second-build": (with_board(reproducibility=None), "builds-reproducible", "small", "cannot be decided"),
+    "no-image": (with_board(signing=None), "payload-tested-is-payload-signed", "small", "cannot be decided"),
+    "image-never-verified": (with_board(image=None), "images-verified", "small", "cannot be decided"),
+    "no-test-run": (with_board(tests=None), "no-failed-verdicts", "small", "cannot be decided"),
+    "no-test-run-to-look-for-unknown-items": (with_board(tests=None), "tests-known-items", "", "cannot be decided"),
+    "no-analysis": (with_board(analysis=None), "analysis-clean", "small", "cannot be decided"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_defect_stops_the_release_and_is_named(rules: RuleSet, defect: str) -> None:
+    evidence, rule, board_name, part = DEFECTS[defect]
+    decisions = decide(evidence, rules)
+    message = failed(decisions)[rule, board_name]
+    assert part in message
+    assert not decisions.releasable
+    assert any(reason.startswith(rule) and message in reason for reason in decisions.reasons)
+
+
+@pytest.mark.parametrize(
+    "rule", [rule.text.id for rule in load_rule_set("release").rules if rule.text.severity == "error"]
+)
+def test_every_rule_catches_a_defect(rule: str) -> None:
+    assert rule in {caught for _, caught, _, _ in DEFECTS.values()}
+
+
+@pytest.mark.parametrize("part", ["build", "reproducibility", "signing", "image", "tests", "analysis"])
+def test_missing_evidence_is_told_as_such(rules: RuleSet, part: str) -> None:
+    message = failed(decide(with_board(**{part: None}), rules))["all-boards-complete", ""]
+    assert "small: no " in message
+
+
+def test_warnings_do_not_stop_the_release_but_are_shown(rules: RuleSet) -> None:
+    inspected = item("SRS-2", verification="inspection", evidence="r.txt", evidence_sha256="5" * 64)
+    decisions = decide(dataclasses.replace(GOOD, traceability=traced(items=(item("SRS-1"), inspected))), rules)
+    assert decisions.releasable
+    assert set(failed(decisions)) == {("verified-by-test", "")}
+    assert "SRS-2" in failed(decisions)["verified-by-test", ""]
+
+
+def test_analysis_warnings_are_no_errors(rules: RuleSet) -> None:
+    assert decide(changed("analysis", findings=[WARNING]), rules).releasable
+
+
+def test_messages_are_bounded_and_say_how_many_more_there_are(rules: RuleSet) -> None:
+    items = tuple(item(f"SRS-{number}") for number in range(3000))
+    long = case("t2", "failed", ("SRS-1",)).model_copy(update={"reason": "line\n" * 5000})
+    evidence = dataclasses.replace(with_board(tests=run("small", case(), long)), traceability=traced(items=items))
+    messages = failed(decide(evidence, rules))
+    assert all(len(message) < 800 for message in messages.values())
+    assert messages["requirements-verified", ""].endswith(" more")
+    assert "\n" not in messages["no-failed-verdicts", "small"]
+
+
+@pytest.fixture(scope="module")
+def large_release() -> GateInput:
+    names = ("a", "b", "c", "d")
+    items = [item(f"SRS-{number}", names) for number in range(2000)]
+    rows = [MatrixRow(requirement=one.id, test=f"t{one.id}", verdicts=dict.fromkeys(names, "passed")) for one in items]
+    cases = [case(f"t{number}", verifies=(f"SRS-{number}",)) for number in range(2000)]
+    evidence = Traceability(items=items, matrix=rows, findings=[])
+    return GateInput(source(names), evidence, tuple(board(name, *cases) for name in names))
+
+
+def best(work: Callable[[], object]) -> float:
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def test_two_thousand_requirements_on_four_boards_are_judged_at_once(rules: RuleSet, large_release: GateInput) -> None:
+    assert decide(large_release, rules).releasable
+    assert (
+        best(lambda: decide(large_release, rules)) < 0.2
+    )  # benchmarks/gate.py has the target; this catches a change of order
+
+
+def test_two_thousand_unverified_requirements_are_judged_not_given_up(rules: RuleSet, large_release: GateInput) -> None:
+    assert large_release.traceability is not None
+    nothing = dataclasses.replace(
+        large_release, traceability=large_release.traceability.model_copy(update={"matrix": []})
+    )
+    assert failed(decide(nothing, rules))["requirements-verified", ""].startswith("SRS-0 on a: no passing test")
