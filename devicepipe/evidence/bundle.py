@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from devicepipe.errors import IntegrityError, UsageError
@@ -37,6 +36,7 @@ from devicepipe.evidence.statement import (
     make_statement,
     parse_canonical,
     pretty_text,
+    read_predicate,
 )
 from devicepipe.signing.keys import PublicKey
 
@@ -67,14 +67,9 @@ class Attestation:
         """The predicate as a typed value.
 
         Raises:
-            IntegrityError: The predicate is not that model.
+            IntegrityError: As `read_predicate`.
         """
-        try:
-            return model.from_json(self.statement.predicate)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise IntegrityError(f"its predicate is wrong: {where}: {first['msg']}", link=self.path) from error
+        return read_predicate(self.statement.predicate, model, self.path)
 
     def as_input(self) -> dict[str, Any]:
         """The attestation as an entry of `inputAttestations` of a SLSA verification summary."""

@@ -96,9 +96,9 @@ def _step(folder: int, part: str, flags: int) -> int:
 
 
 def size_of(folder: Path, name: str) -> int:
-    """Size of a file of the folder in bytes. Raises IntegrityError as `open_file`."""
+    """Size of a file of the folder in bytes. Raises IntegrityError as `read_file`."""
     with open_file(folder, name) as file:
-        return os.fstat(file.fileno()).st_size
+        return _bounded_size(file, name, MAXIMUM_FILE)
 
 
 def read_file(folder: Path, name: str, maximum: int = MAXIMUM_FILE) -> bytes:
@@ -108,19 +108,24 @@ def read_file(folder: Path, name: str, maximum: int = MAXIMUM_FILE) -> bytes:
         IntegrityError: As `open_file`, or it is larger than `maximum` bytes.
     """
     with open_file(folder, name) as file:
-        data = file.read(maximum + 1) if os.fstat(file.fileno()).st_size <= maximum else None
-    if data is None or len(data) > maximum:
-        raise IntegrityError(f"is larger than {maximum} bytes", link=name)
-    return data
+        return file.read(_bounded_size(file, name, maximum) + 1)
 
 
 def hash_file(folder: Path, name: str) -> str:
     """SHA-256 of a file of the folder, in lower-case hexadecimal. Raises IntegrityError as `read_file`."""
-    digest, size = hashlib.sha256(), 0
+    digest = hashlib.sha256()
     with open_file(folder, name) as file:
-        while chunk := file.read(_CHUNK):
-            size += len(chunk)
-            if size > MAXIMUM_FILE:
-                raise IntegrityError(f"is larger than {MAXIMUM_FILE} bytes", link=name)
+        left = (
+            _bounded_size(file, name, MAXIMUM_FILE) + 1
+        )  # one more, so that a file that grows meanwhile hashes differently
+        while left > 0 and (chunk := file.read(min(left, _CHUNK))):
+            left -= len(chunk)
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _bounded_size(file: BinaryIO, name: str, maximum: int) -> int:
+    size = os.fstat(file.fileno()).st_size
+    if size > maximum:
+        raise IntegrityError(f"is larger than {maximum} bytes", link=name)
+    return size

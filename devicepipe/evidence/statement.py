@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import rfc8785
 from pydantic import ValidationError
@@ -24,6 +24,8 @@ from devicepipe.evidence.predicates import STATEMENT_TYPE, Digest, Model, Subjec
 MAXIMUM_BYTES = 64 * 1024 * 1024
 MAXIMUM_DEPTH = 64
 MAXIMUM_SUBJECTS = 20_000
+
+P = TypeVar("P", bound=Model)
 
 _KEYS = {"_type", "subject", "predicateType", "predicate"}
 
@@ -95,6 +97,29 @@ def parse_pretty(text: bytes, link: str) -> Statement:
     """
     data = strict_json(text, link)
     return _of_data(data, same=_pretty(data) == text, link=link)
+
+
+def read_predicate(data: Mapping[str, Any], model: type[P], link: str) -> P:
+    """A predicate as a typed value.
+
+    The data must be exactly what the value is written as: pydantic takes 1 or "yes" for true, and other readers do not.
+
+    Raises:
+        IntegrityError: The data are not of the model, or another spelling of the value; names `link`.
+    """
+    try:
+        value = model.from_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise IntegrityError(f"its predicate is wrong: {where}: {first['msg']}", link=link) from error
+    try:
+        same = canonical(value.to_json()) == canonical(data)
+    except ValueError:
+        same = False
+    if not same:
+        raise IntegrityError("its predicate is not in the form that its values are written in", link=link)
+    return value
 
 
 def canonical(data: object) -> bytes:

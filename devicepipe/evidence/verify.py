@@ -19,8 +19,6 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Attestation, Bundle, checked_attestation
 from devicepipe.evidence.dsse import open_envelope
@@ -28,7 +26,7 @@ from devicepipe.evidence.files import MAXIMUM_TOTAL, hash_file, read_file, shown
 from devicepipe.evidence.layout import ATTESTATIONS, RELEASE_ENVELOPE, RELEASE_STATEMENT, kind_of_path
 from devicepipe.evidence.links import Link, check_links
 from devicepipe.evidence.predicates import RELEASE, Release
-from devicepipe.evidence.statement import MAXIMUM_BYTES, Statement, parse_canonical, parse_pretty
+from devicepipe.evidence.statement import MAXIMUM_BYTES, Statement, parse_canonical, parse_pretty, read_predicate
 from devicepipe.signing.keys import PublicKey
 
 _PROOF = object()
@@ -127,10 +125,7 @@ def _check_release(path: Path, public_key: PublicKey, links: list[Link]) -> tupl
     statement = parse_pretty(payload, RELEASE_STATEMENT)
     if statement.predicate_type != RELEASE:
         raise IntegrityError("is not a release statement", link=RELEASE_STATEMENT)
-    try:
-        release = Release.from_json(statement.predicate)
-    except ValidationError as error:
-        raise IntegrityError(f"its predicate is wrong: {error.errors()[0]['msg']}", link=RELEASE_STATEMENT) from error
+    release = read_predicate(statement.predicate, Release, RELEASE_STATEMENT)
     digests = {subject.name: subject.digest.sha256 for subject in statement.subjects}
     for own, data in ((RELEASE_STATEMENT, payload), (RELEASE_ENVELOPE, envelope)):
         if own in digests:

@@ -1,0 +1,356 @@
+"""A small, complete and verifiable bundle, made with the real writer, the real signers and the real imgtool.
+
+`make_bundle` takes edits of predicates and files *before* they are signed: that is how a bundle comes about whose signatures are
+all good and whose story is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from intelhex import IntelHex
+from securesystemslib.signer import Signer  # type: ignore[attr-defined]
+
+from devicepipe.evidence import predicates as p
+from devicepipe.evidence.bundle import Attestation, BundleWriter
+from devicepipe.signing.factory import Placement, make_factory_image
+from devicepipe.signing.image import imgtool_version, sign_image
+from devicepipe.signing.keys import PublicKey, ensure_development_keys, load_signer
+
+COMMIT = "1f" * 20
+HEADER, BOOTLOADER, SLOT = 512, Placement(0, 0x8000), Placement(0x8000, 0x8000)
+TIME = "2026-03-01T08:00:00Z"
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A signer and its public key."""
+
+    signer: Signer
+    public: PublicKey
+
+    @property
+    def info(self) -> p.KeyInfo:
+        return p.KeyInfo(keyid=self.public.keyid, scheme=self.public.scheme, development=self.public.development)
+
+
+@dataclass(frozen=True)
+class Keys:
+    image: Pair
+    release: Pair
+
+
+@dataclass(frozen=True)
+class Made:
+    """A published bundle and what it was made with."""
+
+    path: Path
+    keys: Keys
+    attestations: Mapping[str, Attestation]
+
+
+@dataclass(frozen=True)
+class Spoil:
+    """What to do differently from a good bundle.
+
+    Attributes:
+        edit: By attestation name ("source", "alpha/build", "release"): changes the predicate's JSON before it is signed.
+        files: By file name: other bytes, or further files.
+        leave_out: Attestations and files that are not written.
+        subjects: By attestation name: other subjects.
+    """
+
+    edit: Mapping[str, Edit] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    leave_out: Collection[str] = ()
+    subjects: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@cache
+def development_keys(which: int = 0) -> Keys:
+    """Development keys; another number gives other ones."""
+    assert which >= 0
+    with tempfile.TemporaryDirectory() as folder:
+        made = ensure_development_keys(Path(folder))
+        return Keys(Pair(made.image.signer(), made.image.public), Pair(made.release.signer(), made.release.public))
+
+
+@cache
+def ecdsa_pair() -> Pair:
+    """An ECDSA P-256 release key, not for development."""
+    private = generate_private_key(SECP256R1())
+    public = PublicKey.from_pem(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with tempfile.TemporaryDirectory() as folder:
+        pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (Path(folder) / "release.pem").write_bytes(pem)
+        return Pair(load_signer("file:release.pem", public, Path(folder)), public)
+
+
+@cache
+def board_files(board: str, version: str, keys: Keys) -> Mapping[str, bytes]:
+    """The files of a board below images/<board>/: made once per process, because each imgtool start costs."""
+    noise = random.Random(board)
+    payload, bootloader = noise.randbytes(1500), noise.randbytes(900)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        (work / "application.bin").write_bytes(payload)
+        (work / "bootloader.bin").write_bytes(bootloader)
+        image = sign_image(
+            work / "application.bin",
+            work / "application.signed.bin",
+            signer=keys.image.signer,
+            public_key=keys.image.public,
+            version=version,
+            security_counter=1,
+            header_size=HEADER,
+            slot_size=SLOT.size,
+            align=4,
+        )
+        make_factory_image(work / "bootloader.bin", BOOTLOADER, image, SLOT, work / "factory.hex")
+        return {
+            "application.bin": payload,
+            "application.elf": b"\x7fELF" + payload,
+            "application.hex": to_hex(payload, SLOT.address + HEADER),
+            "application.map": b"map of the application\n",
+            "bootloader.bin": bootloader,
+            "bootloader.hex": to_hex(bootloader, BOOTLOADER.address),
+            "application.signed.bin": image.path.read_bytes(),
+            "factory.hex": (work / "factory.hex").read_bytes(),
+        }
+
+
+def to_hex(data: bytes, address: int) -> bytes:
+    """Bytes at an address, as Intel HEX."""
+    parsed, text = IntelHex(), io.StringIO()
+    parsed.frombytes(data, offset=address)
+    parsed.write_hex_file(text)
+    return text.getvalue().encode()
+
+
+def make_bundle(
+    folder: Path,
+    *,
+    boards: Sequence[str] = ("alpha",),
+    version: str = "1.2.3",
+    keys: Keys | None = None,
+    name: str = "bundle",
+    spoil: Spoil | None = None,
+) -> Made:
+    """Make, seal and publish a bundle as `folder/name`."""
+    return _Maker(folder, tuple(boards), version, keys or development_keys(), spoil or Spoil()).make(folder / name)
+
+
+class _Maker:
+    def __init__(self, folder: Path, boards: tuple[str, ...], version: str, keys: Keys, spoil: Spoil) -> None:
+        self.boards, self.version, self.keys, self.spoil = boards, version, keys, spoil
+        work = Path(tempfile.mkdtemp(dir=folder))
+        self.writer = BundleWriter(work / "new", keys.release.signer, keys.release.public)
+        self.attestations: dict[str, Attestation] = {}
+
+    def make(self, final: Path) -> Made:
+        self.source()
+        for board in self.boards:
+            self.board(board)
+        self.product()
+        self.add("documents/report.pdf", b"%PDF-1.7 not really\n")
+        for name, data in self.spoil.files.items():
+            if name not in self.writer.names() and name not in self.spoil.leave_out:
+                self.writer.add_bytes(data, name)
+        release = p.Release(
+            product="pump",
+            version=self.version,
+            commit=COMMIT,
+            releasable=True,
+            reasons=[],
+            development_keys=self.keys.release.public.development or self.keys.image.public.development,
+            sealed_on=TIME,
+            generator=p.Tool(name="devicepipe", version="0.1.0"),
+        )
+        self.writer.seal(p.Release.from_json(self.edited("release", release)))
+        return Made(self.writer.publish(final), self.keys, self.attestations)
+
+    def add(self, name: str, data: bytes) -> None:
+        if name not in self.spoil.leave_out:
+            self.writer.add_bytes(self.spoil.files.get(name, data), name)
+
+    def edited(self, name: str, predicate: p.Model | Mapping[str, Any]) -> dict[str, Any]:
+        data = predicate.to_json() if isinstance(predicate, p.Model) else dict(predicate)
+        if edit := self.spoil.edit.get(name):
+            edit(data)
+        return data
+
+    def attest(
+        self, name: str, predicate_type: str, predicate: p.Model | Mapping[str, Any], subjects: Sequence[str]
+    ) -> None:
+        if name not in self.spoil.leave_out:
+            wanted = self.spoil.subjects.get(name, [each for each in subjects if each not in self.spoil.leave_out])
+            made = self.writer.attest(name, predicate_type, self.edited(name, predicate), wanted)
+            self.attestations[name] = made
+
+    def digest(self, name: str) -> str:
+        return (
+            hashlib.sha256(b"").hexdigest() if name in self.spoil.leave_out else self.writer.subject(name).digest.sha256
+        )
+
+    def source(self) -> None:
+        self.add("keys/image.pub.pem", self.keys.image.public.pem)
+        self.add("keys/release.pub.pem", self.keys.release.public.pem)
+        info = p.SourceInfo(
+            product="pump",
+            title="Pump",
+            manufacturer="Maker",
+            safety_class="C",
+            version=self.version,
+            commit=COMMIT,
+            commit_time=TIME,
+            dirty=False,
+            boards=list(self.boards),
+            started_on=TIME,
+            tester="tester",
+            tools=[],
+            image_key=self.keys.image.info,
+            release_key=self.keys.release.info,
+        )
+        self.attest("source", p.SOURCE, info, ["keys/image.pub.pem", "keys/release.pub.pem"])
+
+    def board(self, board: str) -> None:
+        folder = f"images/{board}"
+        files = board_files(board, self.version, self.keys)
+        for name, data in files.items():
+            self.add(f"{folder}/{name}", data)
+        self.add(f"evidence/{board}/serial.log", f"app: ready board={board}\r\n".encode())
+        image, factory = f"{folder}/application.signed.bin", f"{folder}/factory.hex"
+        outputs = [f"{folder}/{name}" for name in files if not name.startswith(("factory", "application.signed"))]
+        elf = f"{folder}/application.elf"
+        self.attest(f"{board}/build", p.PROVENANCE, self.provenance(board, outputs), outputs)
+        same = p.Reproducibility(board=board, builds=2, compared=outputs, identical=True, differences=[])
+        self.attest(f"{board}/reproducibility", p.REPRODUCIBILITY, same, outputs)
+        analysis = p.StaticAnalysis(board=board, tools=[], proven_on={}, findings=[], checks=[])
+        self.attest(f"{board}/analysis", p.STATIC_ANALYSIS, analysis, [elf])
+        self.attest(f"{board}/sbom", p.SBOM, {"bomFormat": "CycloneDX", "specVersion": "1.6"}, [elf])
+        payload = hashlib.sha256(files["application.bin"]).hexdigest()
+        signed = files["application.signed.bin"]
+        digest = hashlib.sha256(signed[: HEADER + 1500 + 12]).hexdigest()  # header, payload, protected TLVs
+        signing = p.ImageSigning(
+            board=board,
+            image=image,
+            factory_image=factory,
+            payload_digest=payload,
+            image_digest=digest,
+            image_version=f"{self.version}+0",
+            security_counter=1,
+            key=self.keys.image.info,
+            tool=p.Tool(name="imgtool", version=imgtool_version()),
+        )
+        self.attest(f"{board}/signing", p.IMAGE_SIGNING, signing, [image, factory])
+        self.attest(f"{board}/test", p.TEST_RESULT, self.test_result(signing), [image, f"evidence/{board}/serial.log"])
+
+    def provenance(self, board: str, outputs: list[str]) -> p.Provenance:
+        def firmware(role: Any) -> p.FirmwareBuild:
+            names = [name for name in outputs if name.startswith(f"images/{board}/{role}.")]
+            artifacts = [
+                p.Artifact(
+                    role=name.rsplit(".", 1)[1],
+                    path=name,
+                    sha256=self.digest(name),
+                    size=len(self.spoil.files.get(name, board_files(board, self.version, self.keys)[Path(name).name])),
+                )
+                for name in names
+            ]
+            use = p.MemoryUse(used=1, limit=2)
+            return p.FirmwareBuild(role=role, environment=board, artifacts=artifacts, flash=use, ram=use)
+
+        return p.Provenance(
+            build_definition=p.BuildDefinition(
+                build_type=p.BUILD_TYPE,
+                external_parameters={"version": self.version, "board": board},
+                internal_parameters={},
+                resolved_dependencies=[p.ResourceDescriptor(name="source", digest={"gitCommit": COMMIT})],
+            ),
+            run_details=p.RunDetails(builder={"id": "urn:devicepipe:builder:local"}, metadata={}),
+            devicepipe=p.BuildResult(
+                board=board, firmwares=[firmware("application"), firmware("bootloader")], compilers=[]
+            ),
+        )
+
+    def test_result(self, signing: p.ImageSigning) -> p.TestResult:
+        board = signing.board
+        log = f"evidence/{board}/serial.log"
+        identity = p.Identity(
+            board=board, version=signing.image_version, commit=COMMIT, digest=signing.image_digest, serial="emulated"
+        )
+        cases = [
+            p.TestCase(
+                id=f"hil/test_pump.py::test_{number}",
+                verdict=p.Verdict.PASSED,
+                verifies=["SRS-001"],
+                procedure_file="hil/test_pump.py",
+                procedure_line=number,
+                procedure_sha256="ab" * 32,
+                expected="It runs.",
+                started_on=TIME,
+                duration_seconds=0.25,
+                log_start=0,
+                log_end=10,
+            )
+            for number in (1, 2)
+        ]
+        return p.TestResult(
+            result="PASSED",
+            configuration=[],
+            passed_tests=[case.id for case in cases],
+            warned_tests=[],
+            failed_tests=[],
+            devicepipe=p.TestRun(
+                board=board,
+                device=p.Device(id=f"{board}-1", board=board, serial="emulated", driver="qemu", emulated=True),
+                image_digest=signing.image_digest,
+                payload_digest=signing.payload_digest,
+                identity_before=identity,
+                identity_after=identity,
+                identity_errors=[],
+                tools=[],
+                tester="tester",
+                started_on=TIME,
+                finished_on=TIME,
+                serial_log=log,
+                serial_log_sha256=self.digest(log),
+                cases=cases,
+            ),
+        )
+
+    def product(self) -> None:
+        images = [f"images/{board}/application.signed.bin" for board in self.boards]
+        passed = dict.fromkeys(self.boards, "passed")
+        trace = p.Traceability(
+            items=[],
+            matrix=[
+                p.MatrixRow(requirement="SRS-001", test=f"hil/test_pump.py::test_{number}", verdicts=passed)
+                for number in (1, 2)
+            ],
+            findings=[],
+        )
+        self.attest("traceability", p.TRACEABILITY, trace, images)
+        summary = p.VerificationSummary(
+            verifier={"id": "urn:devicepipe:gate"},
+            time_verified=TIME,
+            resource_uri=f"pkg:generic/pump@{self.version}",
+            policy={"uri": "urn:devicepipe:rule-set:basic"},
+            input_attestations=[made.as_input() for made in self.attestations.values()],
+            verification_result="PASSED",
+            verified_levels=["SLSA_BUILD_LEVEL_1"],
+            devicepipe=p.Decisions(rule_set="basic", releasable=True, reasons=[], decisions=[]),
+        )
+        self.attest("gate", p.VERIFICATION_SUMMARY, summary, images)
