@@ -1,0 +1,19 @@
+"""What a device under test can do wrong, as assertion failures.
+
+The error tree (devicepipe/errors.py) is for users and the bench; these accuse the product, so pytest reports them as it reports
+any assertion that does not hold, and the verdict is `failed`.
+"""
+
+from __future__ import annotations
+
+
+class DeviceFaultError(AssertionError):
+    """The device did something that no correct device does."""
+
+
+class Lockup(DeviceFaultError):
+    """The processor locked up: a fault inside a fault handler (Armv6-M/Armv7-M Architecture Reference Manual, "Lockup")."""
+
+
+class NoReply(DeviceFaultError):
+    """The device did not answer, or answered another command."""

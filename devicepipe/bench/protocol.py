@@ -1,0 +1,48 @@
+r"""The part of a device's serial console that the bench depends on, whatever the product is.
+
+After a reset a device prints, each line ending in CR LF, either `app: ready board=<board> version=<version>` when its
+application takes commands, or `boot: refused <reason>` when its bootloader will not start the image. A command is one line; its
+reply is one line, `OK <command word> …` or `ERR …`. The command `id` is answered with
+`OK id board=<board> version=<version> commit=<40 hex> digest=<64 hex> key=<kind> serial=<serial>`, where the digest is the
+one that the device itself computes over the image it runs.
+"""
+
+from __future__ import annotations
+
+import re
+
+from devicepipe.bench.faults import DeviceFaultError
+from devicepipe.evidence.predicates import Identity
+
+STARTED = re.compile(rb"^(?:app: ready |boot: refused )[^\n]*\n", re.MULTILINE)
+REPLY = re.compile(rb"^(?:OK|ERR)\b[^\n]*\n", re.MULTILINE)
+
+_COMPARED = ("board", "version", "commit", "digest")
+
+
+def parse_identity(reply: str) -> Identity:
+    """Read the reply to `id`.
+
+    Raises:
+        DeviceFaultError: The reply is not an identity; says what is missing.
+    """
+    if not reply.startswith("OK id "):
+        raise DeviceFaultError(f"expected 'OK id …' in reply to 'id', got {reply!r}")
+    fields = dict(word.split("=", 1) for word in reply.split()[2:] if "=" in word)
+    missing = [name for name in _COMPARED if not fields.get(name)]
+    if missing:
+        raise DeviceFaultError(f"the reply to 'id' lacks {', '.join(missing)}: {reply!r}")
+    return Identity(**{name: fields.get(name, "") for name in (*_COMPARED, "serial", "key")})
+
+
+def identity_errors(expected: Identity, seen: Identity) -> list[str]:
+    """How a device's identity differs from the image under test; empty where it does not.
+
+    `serial` and `key` are compared only where the expectation names them.
+    """
+    names = [*_COMPARED, *(name for name in ("serial", "key") if getattr(expected, name))]
+    return [
+        f"device says {name} {getattr(seen, name)!r}, expected {getattr(expected, name)!r}"
+        for name in names
+        if getattr(seen, name) != getattr(expected, name)
+    ]
