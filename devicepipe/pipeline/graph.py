@@ -15,15 +15,20 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal, ParamSpec, Protocol
+
+P = ParamSpec("P")
+
+Tell = Callable[[str], None]
+"""Tells how far a step has come, in a few words."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One node of the graph. `run` gets a function that tells how far it has come, in a few words."""
+    """One node of the graph."""
 
     name: str
-    run: Callable[[Callable[[str], None]], None]
+    run: Callable[[Tell], None]
     needs: tuple[str, ...] = ()
     kind: Literal["cpu", "wait"] = "cpu"
 
@@ -39,6 +44,15 @@ class Timing:
     def seconds(self) -> float:
         """How long the step took."""
         return self.end - self.start
+
+
+def quietly(stage: Callable[P, object], *arguments: P.args, **keywords: P.kwargs) -> Callable[[Tell], None]:
+    """A step's body from a stage that has no progress of its own to tell."""
+
+    def body(_tell: Tell) -> None:
+        stage(*arguments, **keywords)
+
+    return body
 
 
 class Progress(Protocol):

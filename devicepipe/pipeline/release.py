@@ -10,11 +10,9 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ParamSpec
 
 from pydantic import ValidationError
 
@@ -24,7 +22,7 @@ from devicepipe.evidence.bundle import Bundle, BundleWriter
 from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.predicates import Decisions, Release, TestResult, VerificationSummary
 from devicepipe.evidence.statement import parse_pretty
-from devicepipe.pipeline.graph import Progress, Step, Timing, run
+from devicepipe.pipeline.graph import Progress, Step, Timing, quietly, run
 from devicepipe.pipeline.workspace import workspace
 from devicepipe.project.config import CONFIG_NAME, Project, load_project
 from devicepipe.signing.image import image_version
@@ -36,11 +34,10 @@ from devicepipe.stages.gate import gate
 from devicepipe.stages.seal import seal
 from devicepipe.stages.sign import sign
 from devicepipe.stages.source import attest_source, lay_down_libraries
-from devicepipe.stages.test import test
+from devicepipe.stages.test import run_tests
 from devicepipe.stages.trace import trace_release
 
-
-P = ParamSpec("P")
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -96,9 +93,10 @@ def make_release(
     image_version(version)
     commit = read_commit(project.root)
     if commit.dirty and not allow_dirty:
-        shown = ", ".join(commit.dirty[:5]) + (f" and {len(commit.dirty) - 5} more" if len(commit.dirty) > 5 else "")
+        more = len(commit.dirty) - _NAMED
         raise UsageError(
-            f"the working tree differs from the commit: {shown}",
+            f"the working tree differs from the commit: {', '.join(commit.dirty[:_NAMED])}"
+            + (f" and {more} more" if more > 0 else ""),
             remedy="commit or stash it, or pass --allow-dirty for a bundle that is marked NOT RELEASABLE",
         )
     final = project.root / project.output / f"{project.product.name}-{version}"
@@ -146,25 +144,20 @@ def _steps(context: Context, commit: Commit) -> list[Step]:
     for board in boards:
         name = board.name
         first += [
-            Step(f"build {name}", _quietly(build, context, board, commit)),
-            Step(f"sign {name}", _quietly(sign, context, board), (f"build {name}",)),
-            Step(f"test {name}", partial(test, context, board), (f"sign {name}",), kind="wait"),
+            Step(f"build {name}", quietly(build, context, board, commit)),
+            Step(f"sign {name}", quietly(sign, context, board), (f"build {name}",)),
+            Step(f"test {name}", partial(run_tests, context, board), (f"sign {name}",), kind="wait"),
         ]
         second += [
-            Step(f"analyse {name}", _quietly(analyse, context, board), (f"build {name}",)),
-            Step(f"rebuild {name}", _quietly(rebuild, context, board, commit), (f"build {name}",)),
+            Step(f"analyse {name}", quietly(analyse, context, board), (f"build {name}",)),
+            Step(f"rebuild {name}", quietly(rebuild, context, board, commit), (f"build {name}",)),
         ]
     last = [
-        Step("trace", _quietly(trace_release, context), tuple(f"test {board.name}" for board in boards)),
-        Step("gate", _quietly(gate, context), ("trace", *(step.name for step in second))),
-        Step("document", _quietly(document, context), ("gate",)),
+        Step("trace", quietly(trace_release, context), tuple(f"test {board.name}" for board in boards)),
+        Step("gate", quietly(gate, context), ("trace", *(step.name for step in second))),
+        Step("document", quietly(document, context), ("gate",)),
     ]
     return [*first, *second, *last]
-
-
-def _quietly(stage: Callable[P, None], *arguments: P.args, **keywords: P.kwargs) -> Callable[[object], None]:
-    """A stage that has no progress of its own to tell."""
-    return lambda _tell: stage(*arguments, **keywords)
 
 
 def _check_final(final: Path, replace_existing: bool) -> None:

@@ -1,6 +1,7 @@
-"""The folder a run works in: its own, locked while the run lives, and gone after it, however it ended.
+"""The folder a run works in: its own, and locked while the run lives.
 
-A run that was killed leaves its folder behind, unlocked; the next run removes it.
+It is gone after a run that ended well or was interrupted. A run that failed or was killed leaves it behind, unlocked, so that the
+logs which its error names can be read; the next run removes it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from devicepipe.errors import DevicepipeError
+
 _LOCK = "lock"
 
 
 @contextmanager
 def workspace(parent: Path) -> Iterator[Path]:
-    """A new, empty, locked folder below `parent`, which is removed at the end; folders of dead runs are removed first."""
+    """A new, empty, locked folder below `parent`; folders of dead runs are removed first."""
     parent.mkdir(parents=True, exist_ok=True)
     for stale in parent.iterdir():
         _remove_if_dead(stale)
@@ -27,8 +30,12 @@ def workspace(parent: Path) -> Iterator[Path]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield folder
-        finally:
+        except DevicepipeError:
+            raise
+        except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_if_dead(folder: Path) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
+from devicepipe.build.platformio import Build
 from devicepipe.errors import UsageError
 from devicepipe.evidence.bundle import Bundle, BundleWriter
 from devicepipe.evidence.predicates import KeyInfo
@@ -54,6 +55,9 @@ class Context:
         keys: Who signs.
         tester: Who runs the tests (IEC 62304 5.7.5).
         cancel: Set when the run is to stop.
+        in_place: Build in the project's own folder, using what was built there before: for development, never for a release.
+        builds: Each board's first build, for what needs the folder it was made in (analysers, the second build). No evidence is
+            taken from here: that is in the bundle.
     """
 
     project: Project
@@ -64,6 +68,8 @@ class Context:
     keys: Keys
     tester: str
     cancel: threading.Event
+    in_place: bool = False
+    builds: dict[str, Build] = field(default_factory=dict)
 
     @property
     def bundle(self) -> Bundle:

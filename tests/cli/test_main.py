@@ -17,7 +17,12 @@ from devicepipe.errors import BenchError, IntegrityError, UsageError
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "devicepipe", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "devicepipe", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -25,7 +30,9 @@ def test_help_names_every_command_and_imports_none_of_them(tmp_path: Path) -> No
     code = "import sys; sys.argv = ['devicepipe', '--help']\nimport devicepipe.__main__"
     heavy = "pydantic", "reportlab", "rich", "securesystemslib", "pytest"
     probe = f"import sys, atexit\natexit.register(lambda: print([m for m in {heavy} if m in sys.modules]))\n{code}"
-    done = subprocess.run([sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
     assert all(name in done.stdout for name in _COMMANDS)
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -55,7 +62,9 @@ def test_json_errors_are_one_document_on_standard_output(tmp_path: Path) -> None
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["keys", "--nonsense"], ["verify"]], ids=["command", "option", "argument"])
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["keys", "--nonsense"], ["verify"]], ids=["command", "option", "argument"]
+)
 def test_wrong_usage_is_exit_code_2(tmp_path: Path, arguments: list[str]) -> None:
     assert run(*arguments, cwd=tmp_path).returncode == 2
 

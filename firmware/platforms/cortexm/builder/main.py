@@ -12,76 +12,80 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from SCons.Script import Builder, Default, DefaultEnvironment
 
 ED25519_SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")  # RFC 8410, section 4
 STACK_SIZE = {"application": 2048, "bootloader": 4096}
 TOOLS = "arm-none-eabi-"
+ERASED = 0xFF
 
 env = DefaultEnvironment()
 board = env.BoardConfig()
+board_name = env["BOARD"]
 program = env.GetProjectOption("custom_program", "")
 platform_dir = Path(env.PioPlatform().get_dir())
 project_dir = Path(env.subst("$PROJECT_DIR"))
 build_dir = Path(env.subst("$BUILD_DIR"))
 
 
-def stop(message):
+def stop(message: str) -> NoReturn:
     """Ends the build with one plain sentence instead of a traceback."""
     sys.stderr.write("error: " + message + "\n")
-    env.Exit(1)
+    sys.exit(1)
 
 
-def number(value):
+def number(value: int | str) -> int:
     """A manifest integer: a JSON number or a string such as "0x8000"."""
     return value if isinstance(value, int) else int(value, 0)
 
 
-def manifest(key):
+def manifest(key: str) -> int:
     """An integer of the manifest's devicepipe section; the build stops if it is missing."""
     value = board.get("devicepipe." + key, None)
     if value is None:
-        stop("board %s: boards/%s.json has no devicepipe.%s" % (env["BOARD"], env["BOARD"], key))
+        stop(f"board {board_name}: boards/{board_name}.json has no devicepipe.{key}")
     return number(value)
 
 
-def image_key():
+def image_key() -> bytes:
     """The 32 raw bytes of the Ed25519 key the bootloader trusts, from a PEM SubjectPublicKeyInfo."""
     path = Path(os.environ.get("DEVICEPIPE_IMAGE_KEY") or project_dir.parent / ".devicepipe/keys/image.pub.pem")
     if not path.is_file():
-        stop("no image key at %s: run `devicepipe keys`, or set DEVICEPIPE_IMAGE_KEY to a public key (PEM)" % path)
-    lines = path.read_text(encoding="ascii", errors="replace").split()
-    text = " ".join(lines)
+        stop(f"no image key at {path}: run `devicepipe keys`, or set DEVICEPIPE_IMAGE_KEY to a public key (PEM)")
+    text = " ".join(path.read_text(encoding="ascii", errors="replace").split())
     begin, end = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
-    if not (text.startswith(begin) and text.endswith(end)):
-        stop("image key %s: expected one PEM block '%s'" % (path, begin))
+    # RFC 7468 section 2 lets text stand before the block; development keys say there what they are.
+    if text.count(begin) != 1 or not text.endswith(end):
+        stop(f"image key {path}: expected one PEM block '{begin}'")
     try:
-        der = base64.b64decode(text[len(begin) : -len(end)].replace(" ", ""), validate=True)
+        der = base64.b64decode(text.partition(begin)[2].removesuffix(end).replace(" ", ""), validate=True)
     except binascii.Error as error:
-        stop("image key %s: bad base64 (%s)" % (path, error))
+        stop(f"image key {path}: bad base64 ({error})")
     if len(der) != len(ED25519_SPKI_PREFIX) + 32 or not der.startswith(ED25519_SPKI_PREFIX):
-        stop("image key %s: expected an Ed25519 public key" % path)
+        stop(f"image key {path}: expected an Ed25519 public key")
     return der[len(ED25519_SPKI_PREFIX) :]
 
 
-def identity(variable, default, allowed, length):
+def identity(variable: str, default: str, allowed: str, shortest: int, longest: int) -> str:
     """An identity string from the environment, limited to characters that are safe in a C string literal."""
     value = os.environ.get(variable) or default
-    if len(value) not in length or not set(value) <= set(allowed):
-        stop("%s=%r: expected %d to %d characters of %s" % (variable, value, length[0], length[-1], allowed))
+    if not shortest <= len(value) <= longest or not set(value) <= set(allowed):
+        length = str(longest) if shortest == longest else f"{shortest} to {longest}"
+        stop(f"{variable}={value!r}: expected {length} characters of {allowed}")
     return value
 
 
-def build_config():
+def build_config() -> str:
     """The text of build_config.h for this board and program."""
     letters, digits = "abcdefghijklmnopqrstuvwxyz", "0123456789"
-    version = identity("DEVICEPIPE_VERSION", "0.0.0", letters + letters.upper() + digits + ".-+", range(5, 33))
-    commit = identity("DEVICEPIPE_COMMIT", "0" * 40, digits + "abcdef", range(40, 41))
+    version = identity("DEVICEPIPE_VERSION", "0.0.0", letters + letters.upper() + digits + ".-+", 5, 32)
+    commit = identity("DEVICEPIPE_COMMIT", "0" * 40, digits + "abcdef", 40, 40)
     kind = os.environ.get("DEVICEPIPE_KEY_KIND") or "development"
     if kind not in ("development", "production"):
-        stop("DEVICEPIPE_KEY_KIND=%r: expected development or production" % kind)
-    strings = {"BOARD_NAME": env["BOARD"], "BUILD_VERSION": version, "BUILD_COMMIT": commit, "KEY_KIND": kind}
+        stop(f"DEVICEPIPE_KEY_KIND={kind!r}: expected development or production")
+    strings = {"BOARD_NAME": board_name, "BUILD_VERSION": version, "BUILD_COMMIT": commit, "KEY_KIND": kind}
     numbers = {
         "CPU_HZ": number(board.get("build.f_cpu").rstrip("L")),
         "CONSOLE_BAUD": manifest("console.baud"),
@@ -98,21 +102,21 @@ def build_config():
     }
     lines = ["/* Generated from the board manifest and DEVICEPIPE_*; do not edit. */", "#ifndef BUILD_CONFIG_H"]
     lines += ["#define BUILD_CONFIG_H"]
-    lines += ['#define %s "%s"' % item for item in strings.items()]
-    lines += ["#define %s 0x%xu" % item for item in numbers.items()]
+    lines += [f'#define {name} "{value}"' for name, value in strings.items()]
+    lines += [f"#define {name} {value:#x}u" for name, value in numbers.items()]
     if program == "bootloader":
-        lines.append("#define IMAGE_KEY_BYTES " + ", ".join("0x%02xu" % byte for byte in image_key()))
-    return "\n".join(lines + ["#endif", ""])
+        lines.append("#define IMAGE_KEY_BYTES " + ", ".join(f"{byte:#04x}u" for byte in image_key()))
+    return "\n".join([*lines, "#endif", ""])
 
 
 if program not in STACK_SIZE:
-    stop("[env:%s] custom_program: expected one of %s" % (env["PIOENV"], ", ".join(sorted(STACK_SIZE))))
+    stop(f"[env:{env['PIOENV']}] custom_program: expected one of {', '.join(sorted(STACK_SIZE))}")
 if shutil.which(TOOLS + "gcc") is None:
-    stop("%sgcc is not on PATH: install the Arm GNU toolchain (Debian: gcc-arm-none-eabi)" % TOOLS)
-if not list((project_dir / "lib").glob("monocypher/monocypher.c")):
-    stop("firmware/lib/monocypher is missing: run `devicepipe build`, or lay it down as soup.toml says")
-if manifest("flash.erased") != 0xFF:
-    stop("board %s: only flash that erases to 0xff is supported" % env["BOARD"])
+    stop(f"{TOOLS}gcc is not on PATH: install the Arm GNU toolchain (Debian: gcc-arm-none-eabi)")
+if program == "bootloader" and not (project_dir / "lib/monocypher/monocypher.c").is_file():
+    stop(f"lib/monocypher is missing from {project_dir}: run `devicepipe build`, or lay it down as soup.toml says")
+if manifest("flash.erased") != ERASED:
+    stop(f"board {board_name}: only flash that erases to 0xff is supported")
 
 flash_base = manifest("flash.base")
 header_size = manifest("image.header-size")
@@ -172,20 +176,22 @@ env.Append(
         "-ffunction-sections",
         "-fdata-sections",
         "-fstack-usage",
-        "-ffile-prefix-map=%s=." % project_dir,
-        "-ffile-prefix-map=%s=build" % build_dir,
+        f"-ffile-prefix-map={project_dir}=.",
+        f"-ffile-prefix-map={build_dir}=build",
     ],
     LINKFLAGS=[
         *machine,
         "-nostdlib",
         "-Wl,--gc-sections,--build-id=none,--fatal-warnings",
-        "-Wl,-T," + str(link_script),
-        "-Wl,-Map," + str(build_dir / "firmware.map"),
-        *["-Wl,--defsym=%s=0x%x" % item for item in symbols.items()],
+        f"-Wl,-T,{link_script}",
+        f"-Wl,-Map,{build_dir / 'firmware.map'}",
+        *[f"-Wl,--defsym={name}={value:#x}" for name, value in symbols.items()],
     ],
     LIBS=["gcc"],
     BUILDERS={
-        output: Builder(suffix=suffix, action=env.VerboseAction("$OBJCOPY -O %s $SOURCES $TARGET" % output, "Building $TARGET"))
+        output: Builder(
+            suffix=suffix, action=env.VerboseAction(f"$OBJCOPY -O {output} $SOURCES $TARGET", "Building $TARGET")
+        )
         for output, suffix in (("binary", ".bin"), ("ihex", ".hex"))
     },
 )

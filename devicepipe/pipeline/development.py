@@ -1,0 +1,103 @@
+"""Development runs: build, sign and test the working tree as it is, board by board, without making a release.
+
+The stages are those of a release, and so is the evidence; but objects of the last build are used again where their sources have not
+changed, boards and tests can be picked, and the unsealed bundle in `.devicepipe/dev` is never a release.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from devicepipe.build.source import read_commit
+from devicepipe.evidence.bundle import Bundle, BundleWriter
+from devicepipe.pipeline.graph import Progress, Step, quietly, run
+from devicepipe.pipeline.workspace import workspace
+from devicepipe.project.config import Project
+from devicepipe.stages.build import build
+from devicepipe.stages.context import Context, default_tester, open_keys
+from devicepipe.stages.sign import sign
+from devicepipe.stages.source import attest_source, lay_down_libraries
+from devicepipe.stages.test import run_tests
+
+VERSION = "0.0.0"
+"""The version of what was never released."""
+
+Goal = Literal["build", "sign", "test"]
+
+
+@dataclass(frozen=True)
+class Development:
+    """What a development run made: the unsealed bundle and the boards it is about."""
+
+    bundle: Bundle
+    boards: tuple[str, ...]
+
+
+def develop(
+    project: Project,
+    goal: Goal,
+    *,
+    boards: Sequence[str],
+    pytest_arguments: tuple[str, ...] = (),
+    progress: Progress,
+    cancel: threading.Event,
+) -> Development:
+    """Run the stages up to `goal` on the working tree.
+
+    Args:
+        project: The product.
+        goal: The last stage.
+        boards: Names of the boards; empty for all.
+        pytest_arguments: Which tests, e.g. ("-k", "occlusion").
+        progress: Where to report.
+        cancel: Set to stop the run.
+
+    Raises:
+        UsageError, ProductError, BenchError: As the stages do.
+    """
+    chosen = project.model_copy(
+        update={"boards": tuple(project.board(name) for name in dict.fromkeys(boards)) or project.boards}
+    )
+    commit = read_commit(project.root)
+    keys = open_keys(project)
+    final = project.state / "dev"
+    with workspace(project.state / "work") as work:
+        context = Context(
+            project=chosen,
+            home=project.root,
+            work=work,
+            version=VERSION,
+            writer=BundleWriter(work / "bundle", keys.release.signer, keys.release.public),
+            keys=keys,
+            tester=default_tester(),
+            cancel=cancel,
+            in_place=True,
+        )
+        attest_source(context, commit, [], dirty=bool(commit.dirty))
+        lay_down_libraries(chosen, context.cache)
+        steps: list[Step] = []
+        for board in chosen.boards:
+            name = board.name
+            steps.append(Step(f"build {name}", quietly(build, context, board, commit)))
+            if goal != "build":
+                steps.append(Step(f"sign {name}", quietly(sign, context, board), (f"build {name}",)))
+            if goal == "test":
+                tests = partial(run_tests, context, board, pytest_arguments=pytest_arguments)
+                steps.append(Step(f"test {name}", tests, (f"sign {name}",), kind="wait"))
+        # Boards share the working tree's build folder, which two PlatformIO runs at once would clear under each other.
+        run(steps, progress, cancel, cpus=1 if len(chosen.boards) > 1 else os.cpu_count() or 1)
+        _replace(work / "bundle", final)
+    return Development(Bundle(final), tuple(board.name for board in chosen.boards))
+
+
+def _replace(made: Path, final: Path) -> None:
+    if final.exists():
+        shutil.rmtree(final)
+    made.rename(final)

@@ -1,0 +1,88 @@
+"""Build: a board's firmwares from a copy of the commit, with provenance; and once more elsewhere, compared bit for bit."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from devicepipe.build.platformio import Build, BuildInputs, build_board
+from devicepipe.build.provenance import make_provenance
+from devicepipe.build.reproducibility import compare
+from devicepipe.build.soup import load_lock
+from devicepipe.build.source import Commit
+from devicepipe.evidence.layout import IMAGE_KEY
+from devicepipe.evidence.predicates import PROVENANCE, REPRODUCIBILITY
+from devicepipe.project.config import ProjectBoard
+from devicepipe.stages.context import Context
+
+_FIRST = "build"
+# Of another length than the first, so that a path which leaks into the output moves what follows it.
+_SECOND = "second-build-elsewhere"
+
+
+def build(context: Context, board: ProjectBoard, commit: Commit) -> None:
+    """Build a board, add its outputs to the bundle and attest their provenance.
+
+    Raises:
+        ProductError: It does not compile, link or fit.
+        UsageError: The PlatformIO project or its environments are wrong.
+        BenchError: A compiler or platform is missing.
+    """
+    project, writer = context.project, context.writer
+    made = _build(context, board, commit, _FIRST)
+    context.builds[board.name] = made
+    artifacts = [artifact.path for firmware in made.result.firmwares for artifact in firmware.artifacts]
+    for name in artifacts:
+        writer.add_file(made.output / name, name)
+    writer.add_file(made.log, f"evidence/{board.name}/build.log")
+    soup = project.firmware.soup
+    provenance = make_provenance(
+        made,
+        inputs=_inputs(context, commit),
+        manifest=project.root / board.entry.manifest,
+        manifest_name=board.entry.manifest,
+        soup=load_lock(project.root / soup) if soup is not None else None,
+        invocation_id=f"{project.product.name} {context.version} {board.name}",
+        dirty=bool(commit.dirty),
+    )
+    writer.attest(f"{board.name}/build", PROVENANCE, provenance, artifacts)
+
+
+def rebuild(context: Context, board: ProjectBoard, commit: Commit) -> None:
+    """Build a board again in another folder and attest whether the outputs are the same. Raises as `build`."""
+    second = _build(context, board, commit, _SECOND)
+    result = compare(context.builds[board.name], second)
+    context.writer.add_file(second.log, f"evidence/{board.name}/second-build.log")
+    context.writer.attest(f"{board.name}/reproducibility", REPRODUCIBILITY, result, result.compared)
+
+
+def _build(context: Context, board: ProjectBoard, commit: Commit, place: str) -> Build:
+    """Build in a copy of its own: PlatformIO clears a project's build folder when two runs share it."""
+    folder = context.work / place / board.name
+    if context.in_place:
+        source = context.project.root
+    else:
+        source = folder / "source"
+        shutil.copytree(context.project.root, source, symlinks=True)
+    return build_board(
+        project=source / context.project.firmware.project,
+        board=board.board,
+        environments={"application": board.entry.application, "bootloader": board.entry.bootloader},
+        inputs=_inputs(context, commit),
+        output=folder / "out",
+        log=folder / "build.log",
+        cancel=context.cancel,
+        build_root=source,
+    )
+
+
+def _inputs(context: Context, commit: Commit) -> BuildInputs:
+    key = context.keys.image.public
+    return BuildInputs(
+        version=context.version,
+        commit=commit.id,
+        source_date_epoch=commit.epoch,
+        image_key=Path(context.bundle.path(IMAGE_KEY)),
+        image_key_sha256=key.keyid,
+        key_kind="development" if key.development else "production",
+    )
