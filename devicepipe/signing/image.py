@@ -59,6 +59,10 @@ for command in json.loads(sys.argv[1]):
 
 _PROOF = object()
 
+# What imgtool accepted in this process: (SHA-256 of the file, key id) -> image digest. Verifying is a pure function of both, and a
+# release asks several times for the same image.
+_accepted: dict[tuple[str, str], str] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class SignedImage:
@@ -182,7 +186,10 @@ def sign_image(
             [["sign", *options, *fix, str(source), str(image)], ["verify", "-k", str(key), str(image)]], binary
         )
         data = image.read_bytes()
-    made = _signed_image(data, out, str(out), public_key, verified)
+    if len(verified) != 1:
+        raise IntegrityError("imgtool did not verify what it made", link=str(out))
+    _accept(data, public_key, verified[0])
+    made = _signed_image(data, out, str(out), public_key)
     expected = (hashlib.sha256(payload).hexdigest(), mcuboot_version, security_counter, header_size)
     if (made.payload_digest, made.version, made.security_counter, made.header_size) != expected:
         raise IntegrityError("imgtool made another image than it was asked for", link=str(out))
@@ -218,27 +225,10 @@ def verify_images(images: Mapping[str, bytes], public_key: PublicKey) -> dict[st
         UsageError, BenchError: As `verify_image`.
     """
     _check_key(public_key)
-    with tempfile.TemporaryDirectory(prefix="devicepipe-image-") as folder:
-        work = Path(folder)
-        key = work / "key.pem"
-        key.write_bytes(public_key.pem)
-        commands: list[list[str]] = []
-        for index, (link, data) in enumerate(images.items()):
-            _parse(data, link)  # before imgtool, which reads headers without looking where they end
-            file = work / f"{index}.bin"
-            file.write_bytes(data)
-            commands.append(["verify", "-k", str(key), str(file)])
-        result = _run_imgtool(commands)
-    digests = _verified_digests(result.stdout)
-    if result.returncode != 0 or len(digests) != len(images):
-        failed = list(images)[min(len(digests), len(images) - 1)]
-        raise IntegrityError(
-            f"does not verify under the image key {public_key.keyid}: {_last_line(result)}", link=failed
-        )
-    return {
-        link: _signed_image(data, Path(link), link, public_key, [digest])
-        for (link, data), digest in zip(images.items(), digests, strict=True)
-    }
+    for link, data in images.items():
+        _parse(data, link)  # before imgtool, which reads headers without looking where they end
+    _imgtool_verify({link: data for link, data in images.items() if _acceptance(data, public_key) is None}, public_key)
+    return {link: _signed_image(data, Path(link), link, public_key) for link, data in images.items()}
 
 
 # --- imgtool --------------------------------------------------------------------------------------------------------
@@ -256,6 +246,36 @@ def _imgtool_sign(commands: list[list[str]], binary: Path) -> list[str]:
             )
         raise BenchError(f"imgtool failed: {reason}", remedy="check the image settings of the board manifest")
     return _verified_digests(result.stdout)
+
+
+def _imgtool_verify(images: Mapping[str, bytes], public_key: PublicKey) -> None:
+    if not images:
+        return
+    with tempfile.TemporaryDirectory(prefix="devicepipe-image-") as folder:
+        key = Path(folder) / "key.pem"
+        key.write_bytes(public_key.pem)
+        commands: list[list[str]] = []
+        for index, data in enumerate(images.values()):
+            file = Path(folder) / f"{index}.bin"
+            file.write_bytes(data)
+            commands.append(["verify", "-k", str(key), str(file)])
+        result = _run_imgtool(commands)
+    digests = _verified_digests(result.stdout)
+    for data, digest in zip(images.values(), digests, strict=False):
+        _accept(data, public_key, digest)
+    if result.returncode != 0 or len(digests) != len(images):
+        failed = list(images)[min(len(digests), len(images) - 1)]
+        raise IntegrityError(
+            f"does not verify under the image key {public_key.keyid}: {_last_line(result)}", link=failed
+        )
+
+
+def _accept(data: bytes, public_key: PublicKey, digest: str) -> None:
+    _accepted[hashlib.sha256(data).hexdigest(), public_key.keyid] = digest
+
+
+def _acceptance(data: bytes, public_key: PublicKey) -> str | None:
+    return _accepted.get((hashlib.sha256(data).hexdigest(), public_key.keyid))
 
 
 def _run_imgtool(commands: list[list[str]]) -> subprocess.CompletedProcess[str]:
@@ -342,11 +362,11 @@ def _tlv_area(data: bytes, start: int, magic: int, link: str) -> tuple[dict[int,
     return entries, end
 
 
-def _signed_image(data: bytes, path: Path, link: str, public_key: PublicKey, verified: list[str]) -> SignedImage:
-    """The typed value of an image; `verified` holds the digest with which imgtool accepted exactly these bytes."""
+def _signed_image(data: bytes, path: Path, link: str, public_key: PublicKey) -> SignedImage:
+    """The typed value of an image that imgtool has accepted."""
     layout = _parse(data, link)
     digest = hashlib.sha256(data[: layout.hashed_end]).hexdigest()
-    if verified != [digest] or layout.unprotected[_SHA256].hex() != digest:
+    if _acceptance(data, public_key) != digest or layout.unprotected[_SHA256].hex() != digest:
         raise IntegrityError("imgtool did not verify it with this digest", link=link)
     if layout.unprotected[_KEYHASH].hex() != public_key.keyid:
         raise IntegrityError("names another key in its key hash", link=link)

@@ -1,0 +1,343 @@
+"""Bundles whose signatures are all good and whose story is not: the broken link is named."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devicepipe.errors import IntegrityError
+from devicepipe.evidence.verify import verify_bundle
+from devicepipe.signing.keys import DEVELOPMENT_MARKER
+from tests.evidence.synthetic_bundle import (
+    HEADER,
+    SLOT,
+    Keys,
+    Spoil,
+    board_files,
+    development_keys,
+    ecdsa_pair,
+    make_bundle,
+    to_hex,
+)
+
+SOURCE = "attestations/source.dsse.json"
+GATE = "attestations/gate.dsse.json"
+TRACE = "attestations/traceability.dsse.json"
+IMAGE = "images/alpha/application.signed.bin"
+FACTORY = "images/alpha/factory.hex"
+OTHER = "0" * 64
+
+
+def of(kind: str) -> str:
+    return f"attestations/alpha/{kind}.dsse.json"
+
+
+def edit(name: str, where: str, value: object) -> Spoil:
+    """Set one value of a predicate; `where` is a dotted path."""
+
+    def change(predicate: dict[str, Any]) -> None:
+        *parents, last = (int(part) if part.isdigit() else part for part in where.split("."))
+        target: Any = predicate
+        for part in parents:
+            target = target[part]
+        target[last] = value
+
+    return Spoil(edit={name: change})
+
+
+def drop(name: str, where: str) -> Spoil:
+    return Spoil(edit={name: lambda predicate: predicate.pop(where)})
+
+
+def files() -> dict[str, bytes]:
+    return dict(board_files("alpha", "1.2.3", development_keys()))
+
+
+def flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+def broken_link(tmp_path: Path, spoil: Spoil, boards: tuple[str, ...] = ("alpha",), keys: Keys | None = None) -> str:
+    made = make_bundle(tmp_path, boards=boards, spoil=spoil, keys=keys)
+    with pytest.raises(IntegrityError) as caught:
+        verify_bundle(made.path, made.keys.release.public)
+    return caught.value.link
+
+
+def passed_over_a_failure(test: dict[str, Any]) -> None:
+    test.update(passedTests=["hil/test_pump.py::test_2"])
+    test["devicepipe"]["cases"][0]["verdict"] = "failed"
+
+
+STORIES: dict[str, tuple[Spoil, str]] = {
+    # source and release
+    "another version in the source": (edit("source", "version", "1.2.4"), SOURCE),
+    "another commit in the source": (edit("source", "commit", "2e" * 20), SOURCE),
+    "another product in the source": (edit("source", "product", "pomp"), SOURCE),
+    "another version in the release": (edit("release", "version", "1.2.4"), SOURCE),
+    "no board": (edit("source", "boards", []), SOURCE),
+    "board twice": (edit("source", "boards", ["alpha", "alpha"]), SOURCE),
+    "board that is a path": (edit("source", "boards", ["../alpha"]), SOURCE),
+    "board without evidence": (edit("source", "boards", ["alpha", "beta"]), "attestations/beta/build.dsse.json"),
+    "evidence of a board that is not released": (
+        edit("source", "boards", ["beta"]),
+        "attestations/beta/build.dsse.json",
+    ),
+    "source lacks a key": (drop("source", "tester"), SOURCE),
+    "source has a further key": (edit("source", "comment", "x"), SOURCE),
+    "true spelled as text": (edit("source", "dirty", "no"), SOURCE),
+    "commit in upper case": (edit("source", "commit", "1F" * 20), SOURCE),
+    **{
+        f"no {kind}": (Spoil(leave_out=[f"alpha/{kind}"]), of(kind)) for kind in ("reproducibility", "analysis", "sbom")
+    },
+    "no test": (Spoil(leave_out=["alpha/test"]), of("test")),
+    "no gate": (Spoil(leave_out=["gate"]), GATE),
+    "no traceability": (Spoil(leave_out=["traceability"]), TRACE),
+    "no source": (Spoil(leave_out=["source"]), SOURCE),
+    # keys
+    "no image key": (Spoil(leave_out=["keys/image.pub.pem"]), "keys/image.pub.pem"),
+    "no release key": (Spoil(leave_out=["keys/release.pub.pem"]), "keys/release.pub.pem"),
+    "image key is no key": (Spoil(files={"keys/image.pub.pem": b"hello"}), "keys/image.pub.pem"),
+    "two image keys in one file": (
+        Spoil(files={"keys/image.pub.pem": development_keys().image.public.pem + development_keys(1).image.public.pem}),
+        "keys/image.pub.pem",
+    ),
+    "another image key": (Spoil(files={"keys/image.pub.pem": development_keys(1).image.public.pem}), SOURCE),
+    "another release key": (Spoil(files={"keys/release.pub.pem": development_keys(1).release.public.pem}), SOURCE),
+    "source names another image key": (edit("source", "imageKey.keyid", OTHER), SOURCE),
+    "source hides that the image key is for development": (edit("source", "imageKey.development", value=False), SOURCE),
+    "release hides development keys": (edit("release", "developmentKeys", value=False), "release.json"),
+    # images
+    "image with a flipped payload bit": (Spoil(files={IMAGE: flipped(files()["application.signed.bin"], 600)}), IMAGE),
+    "image with junk behind it": (Spoil(files={IMAGE: files()["application.signed.bin"] + b"\xff" * 4}), IMAGE),
+    "image without its last byte": (Spoil(files={IMAGE: files()["application.signed.bin"][:-1]}), IMAGE),
+    "unsigned image": (Spoil(files={IMAGE: files()["application.bin"]}), IMAGE),
+    "signing is not about its image": (Spoil(subjects={"alpha/signing": [FACTORY]}), of("signing")),
+    "signing names no file of the bundle": (edit("alpha/signing", "image", "images/alpha/none.bin"), of("signing")),
+    # build
+    "build of another version": (
+        edit("alpha/build", "buildDefinition.externalParameters.version", "1.2.4"),
+        of("build"),
+    ),
+    "build of another commit": (
+        edit("alpha/build", "buildDefinition.resolvedDependencies.0.digest.gitCommit", "2e" * 20),
+        of("build"),
+    ),
+    "build without a commit": (edit("alpha/build", "buildDefinition.resolvedDependencies", []), of("build")),
+    "build of another board": (edit("alpha/build", "devicepipe.board", "beta"), of("build")),
+    "build output with another digest": (
+        edit("alpha/build", "devicepipe.firmwares.0.artifacts.0.sha256", OTHER),
+        of("build"),
+    ),
+    "build output with another size": (edit("alpha/build", "devicepipe.firmwares.0.artifacts.0.size", 1), of("build")),
+    "build output that is not there": (
+        edit("alpha/build", "devicepipe.firmwares.0.artifacts.0.path", "images/alpha/x.elf"),
+        of("build"),
+    ),
+    "build without an application": (edit("alpha/build", "devicepipe.firmwares", []), of("build")),
+    "build about none of its outputs": (Spoil(subjects={"alpha/build": ["keys/image.pub.pem"]}), of("build")),
+    # reports
+    "reproducibility of another board": (edit("alpha/reproducibility", "board", "beta"), of("reproducibility")),
+    "identical after one build": (edit("alpha/reproducibility", "builds", 1), of("reproducibility")),
+    "identical after comparing nothing": (edit("alpha/reproducibility", "compared", []), of("reproducibility")),
+    "identical with a difference": (
+        edit("alpha/reproducibility", "differences", [{"artifact": "application.bin", "offset": 3}]),
+        of("reproducibility"),
+    ),
+    "analysis of another board": (edit("alpha/analysis", "board", "beta"), of("analysis")),
+    "analysis of nothing": (Spoil(subjects={"alpha/analysis": ["keys/image.pub.pem"]}), of("analysis")),
+    "SBOM that is none": (edit("alpha/sbom", "bomFormat", "SPDX"), of("sbom")),
+    # signing
+    "signing of another board": (edit("alpha/signing", "board", "beta"), of("signing")),
+    "signing with another image digest": (edit("alpha/signing", "imageDigest", OTHER), of("signing")),
+    "signing with another payload digest": (edit("alpha/signing", "payloadDigest", OTHER), of("signing")),
+    "signing with another security counter": (edit("alpha/signing", "securityCounter", 2), of("signing")),
+    "signing with another image version": (edit("alpha/signing", "imageVersion", "1.2.4+0"), of("signing")),
+    "signing with another key": (edit("alpha/signing", "key.keyid", OTHER), of("signing")),
+    "signed payload is not the built binary": (
+        Spoil(files={"images/alpha/application.bin": b"rebuilt"}),
+        of("signing"),
+    ),
+    # factory image
+    "factory image is no Intel HEX": (Spoil(files={FACTORY: b"hello"}), FACTORY),
+    "factory image with another image": (
+        Spoil(files={FACTORY: files()["bootloader.hex"].replace(b":00000001FF\n", to_hex(b"\0" * 9, SLOT.address))}),
+        FACTORY,
+    ),
+    "factory image without the boot loader": (
+        Spoil(files={FACTORY: to_hex(files()["application.signed.bin"], SLOT.address)}),
+        FACTORY,
+    ),
+    "factory image with something more": (
+        Spoil(files={FACTORY: files()["factory.hex"].replace(b":00000001FF\n", to_hex(b"more", 0x30000))}),
+        FACTORY,
+    ),
+    "factory image with the image at another address": (
+        Spoil(
+            files={
+                FACTORY: files()["bootloader.hex"].replace(
+                    b":00000001FF\n", to_hex(files()["application.signed.bin"], SLOT.address + 0x1000)
+                )
+            }
+        ),
+        FACTORY,
+    ),
+    "application linked for another address": (
+        Spoil(files={"images/alpha/application.hex": to_hex(files()["application.bin"], SLOT.address + HEADER + 4)}),
+        FACTORY,
+    ),
+    # test
+    "test of another payload": (edit("alpha/test", "devicepipe.payloadDigest", OTHER), of("test")),
+    "test of another image": (edit("alpha/test", "devicepipe.imageDigest", OTHER), of("test")),
+    "test of another board": (edit("alpha/test", "devicepipe.board", "beta"), of("test")),
+    "test on another board's device": (edit("alpha/test", "devicepipe.device.board", "beta"), of("test")),
+    "test with another serial log": (edit("alpha/test", "devicepipe.serialLogSha256", OTHER), of("test")),
+    "test whose serial log was exchanged": (
+        Spoil(
+            files={"evidence/beta/x": b"x"},
+            edit={"alpha/test": lambda t: t["devicepipe"].update(serialLog="evidence/beta/x")},
+        ),
+        of("test"),
+    ),
+    "test is not about the image": (Spoil(subjects={"alpha/test": ["evidence/alpha/serial.log"]}), of("test")),
+    "device ran another image before": (edit("alpha/test", "devicepipe.identityBefore.digest", OTHER), of("test")),
+    "device ran another image afterwards": (edit("alpha/test", "devicepipe.identityAfter.digest", OTHER), of("test")),
+    "device had another commit": (edit("alpha/test", "devicepipe.identityBefore.commit", "2e" * 20), of("test")),
+    "device had another version": (edit("alpha/test", "devicepipe.identityBefore.version", "1.2.2+0"), of("test")),
+    "device was another board": (edit("alpha/test", "devicepipe.identityAfter.board", "beta"), of("test")),
+    "device was not asked": (Spoil(edit={"alpha/test": lambda t: t["devicepipe"].pop("identityAfter")}), of("test")),
+    "unknown verdict": (edit("alpha/test", "devicepipe.cases.0.verdict", "skipped"), of("test")),
+    "failed case in the list of passed ones": (edit("alpha/test", "devicepipe.cases.0.verdict", "failed"), of("test")),
+    "PASSED over a failed case": (Spoil(edit={"alpha/test": passed_over_a_failure}), of("test")),
+    "case twice": (edit("alpha/test", "devicepipe.cases.1.id", "hil/test_pump.py::test_1"), of("test")),
+    "passed test that was no case": (edit("alpha/test", "passedTests", ["a", "b"]), of("test")),
+    "case outside the serial log": (edit("alpha/test", "devicepipe.cases.0.logEnd", 10_000), of("test")),
+    # traceability
+    "matrix shows as passed what was not run": (
+        edit("traceability", "matrix.0.test", "hil/test_pump.py::test_3"),
+        TRACE,
+    ),
+    "matrix shows as passed on another board": (edit("traceability", "matrix.0.verdicts.beta", "passed"), TRACE),
+    "matrix leaves a test out": (Spoil(edit={"traceability": lambda t: t["matrix"].pop()}), TRACE),
+    # stray images
+    "image that nothing attests": (
+        Spoil(files={"images/alpha/second.signed.bin": b"x"}),
+        "images/alpha/second.signed.bin",
+    ),
+    # gate
+    "gate judged other evidence": (edit("gate", "inputAttestations.0.digest.sha256", OTHER), GATE),
+    "gate judged too little": (Spoil(edit={"gate": lambda g: g["inputAttestations"].pop()}), GATE),
+    "gate judged something twice": (
+        Spoil(edit={"gate": lambda g: g["inputAttestations"].append(g["inputAttestations"][0])}),
+        GATE,
+    ),
+    "gate's input has a second digest": (edit("gate", "inputAttestations.0.digest.md5", "0" * 32), GATE),
+    "gate is not about the image": (Spoil(subjects={"gate": ["keys/image.pub.pem"]}), GATE),
+    "gate says PASSED and decided otherwise": (edit("gate", "devicepipe.releasable", value=False), GATE),
+    "gate says FAILED and decided otherwise": (edit("gate", "verificationResult", "FAILED"), GATE),
+    "releasable over a dirty tree": (edit("source", "dirty", value=True), GATE),
+    "releasable over a broken rule": (
+        edit(
+            "gate",
+            "devicepipe.decisions",
+            [
+                {
+                    "rule": "tests-pass",
+                    "title": "t",
+                    "clause": "c",
+                    "severity": "error",
+                    "passed": False,
+                    "message": "m",
+                    "remedy": "r",
+                    "board": "",
+                }
+            ],
+        ),
+        GATE,
+    ),
+    "release denies what the gate decided": (edit("release", "releasable", value=False), "release.json"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "link"), STORIES.values(), ids=STORIES.keys())
+def test_a_story_that_does_not_hold(tmp_path: Path, spoil: Spoil, link: str) -> None:
+    assert broken_link(tmp_path, spoil) == link
+
+
+def test_a_not_releasable_bundle_verifies(tmp_path: Path) -> None:
+    def failed(gate: dict[str, Any]) -> None:
+        gate["verificationResult"] = "FAILED"
+        gate["devicepipe"].update(releasable=False, reasons=["it failed"])
+
+    spoil = Spoil(
+        edit={"gate": failed, "release": lambda release: release.update(releasable=False, reasons=["it failed"])}
+    )
+    made = make_bundle(tmp_path, spoil=spoil)
+    assert not verify_bundle(made.path, made.keys.release.public).release.releasable
+
+
+def test_a_test_that_reports_a_wrong_device_verifies_but_nothing_of_it_may_show_as_passed(tmp_path: Path) -> None:
+    def wrong_device(test: dict[str, Any]) -> None:
+        test["devicepipe"]["identityErrors"] = ["device says digest '00', expected '01'"]
+
+    assert broken_link(tmp_path, Spoil(edit={"alpha/test": wrong_device})) == TRACE
+
+
+@pytest.mark.parametrize("kind", ["build", "reproducibility", "analysis", "sbom", "signing", "test"])
+def test_attestation_about_another_boards_files(tmp_path: Path, kind: str) -> None:
+    """Board alpha's evidence must not rest on what was built for beta."""
+
+    made = make_bundle(
+        tmp_path, boards=("beta", "alpha"), spoil=Spoil(subjects={f"alpha/{kind}": ["images/beta/application.elf"]})
+    )
+    with pytest.raises(IntegrityError) as caught:
+        verify_bundle(made.path, made.keys.release.public)
+    assert caught.value.link == of(kind)
+
+
+def test_an_image_signed_by_another_key(tmp_path: Path) -> None:
+    foreign = board_files("alpha", "1.2.3", development_keys(1))["application.signed.bin"]
+    assert broken_link(tmp_path, Spoil(files={IMAGE: foreign})) == IMAGE
+
+
+def test_an_image_of_another_board(tmp_path: Path) -> None:
+    foreign = board_files("beta", "1.2.3", development_keys())["application.signed.bin"]
+    assert broken_link(tmp_path, Spoil(files={IMAGE: foreign})) == of("signing")
+
+
+def test_an_image_key_that_cannot_sign_images(tmp_path: Path) -> None:
+    key = ecdsa_pair().public
+
+    def name_it(source: dict[str, Any]) -> None:
+        source["imageKey"] = {"keyid": key.keyid, "scheme": key.scheme, "development": False}
+
+    spoil = Spoil(files={"keys/image.pub.pem": key.pem}, edit={"source": name_it})
+    assert broken_link(tmp_path, spoil) == "keys/image.pub.pem"
+
+
+def test_a_development_key_cannot_shed_its_marker_before_a_verifier_who_knows(tmp_path: Path) -> None:
+    keys = development_keys()
+    plain = keys.release.public.pem.replace(DEVELOPMENT_MARKER.encode() + b"\n", b"")
+
+    def deny(source: dict[str, Any]) -> None:
+        source["releaseKey"]["development"] = False
+
+    spoil = Spoil(files={"keys/release.pub.pem": plain}, edit={"source": deny})
+    assert broken_link(tmp_path, spoil) == "keys/release.pub.pem"
+
+
+def test_production_keys(tmp_path: Path) -> None:
+    keys = Keys(development_keys().image, ecdsa_pair())
+    made = make_bundle(tmp_path, keys=keys)
+    verified = verify_bundle(made.path, keys.release.public)
+    assert verified.release.development_keys  # the image key still is one
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_changed_bit_of_the_signed_image_is_named(tmp_path: Path, seed: int) -> None:
+    data = files()["application.signed.bin"]
+    place = random.Random(seed).randrange(len(data))
+    assert broken_link(tmp_path, Spoil(files={IMAGE: flipped(data, place)})) == IMAGE
