@@ -239,7 +239,11 @@ _PRODUCT = (
         "it does not link: {text}",
     ),
 )
-_BENCH = r"^.*?(?:UnknownPackage|HTTPClientError|InternetConnectionError|UnknownPlatform|command not found|: not found$|not on PATH).*$"
+_BENCH = re.compile(
+    r"^.*?(?:UnknownPackage|UnknownPlatform|HTTPClientError|InternetConnectionError"
+    r"|command not found|: not found$|not on PATH).*$",
+    re.MULTILINE,
+)
 _OTHER = r"^\**\s*[Ee]rror: (?P<text>.*)$"
 
 
@@ -253,7 +257,7 @@ def _explain(configuration: Path, board: Board, log: Path) -> UsageError | Produ
     for pattern, message in _PRODUCT:
         if found := re.search(pattern, output, re.MULTILINE):
             return ProductError(f"{board.name}: {message.format(**found.groupdict())}", remedy=where)
-    if found := re.search(_BENCH, output, re.MULTILINE):
+    if found := _BENCH.search(output):
         return BenchError(
             f"{board.name}: a platform, package or compiler is missing: {found[0].strip()}",
             remedy=f"install what is named (`pio pkg install` fetches a project's platforms and packages); {where}",

