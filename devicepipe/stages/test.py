@@ -37,7 +37,7 @@ def run_tests(
         BenchError: The session could not be held at all; a session that went wrong is evidence, not an exception.
         UsageError: There are no tests, or the board has no device.
     """
-    bundle, writer = context.bundle, context.writer
+    writer = context.writer
     folder = f"evidence/{board.name}"
     output = context.work / "test" / board.name
     run = run_session(

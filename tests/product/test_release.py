@@ -1,0 +1,237 @@
+"""One release of the reference product on both boards, and what anyone can check of it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader
+
+from devicepipe.errors import IntegrityError
+from devicepipe.evidence.verify import verify_bundle
+from devicepipe.signing.keys import PublicKey
+from tests.product.conftest import Product
+
+pytestmark = pytest.mark.xdist_group("product-release")
+
+BOARDS = ("microbit", "mps2_an385")
+
+
+@pytest.fixture(scope="session")
+def bundle(released: Product) -> Path:
+    return released.root / "dist/infusion-pump-1.2.3"
+
+
+@pytest.fixture(scope="session")
+def key(released: Product) -> PublicKey:
+    return PublicKey.load(released.root / ".devicepipe/keys/release.pub.pem")
+
+
+def predicate(bundle: Path, name: str) -> dict[str, object]:
+    import base64
+
+    envelope = json.loads((bundle / f"attestations/{name}.dsse.json").read_bytes())
+    found: dict[str, object] = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
+    return found
+
+
+def test_verify_accepts_it(released: Product) -> None:
+    outcome = released.run("verify", "dist/infusion-pump-1.2.3", "--key", ".devicepipe/keys/release.pub.pem", "--json")
+    assert outcome.code == 0
+    document = outcome.json()
+    assert document["intact"] is True
+    assert document["release"]["releasable"] is True
+    assert document["release"]["developmentKeys"] is True
+
+
+def test_verify_needs_neither_repository_nor_state(released: Product, bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle, tmp_path / "b")
+    shutil.copy(released.root / ".devicepipe/keys/release.pub.pem", tmp_path / "k.pem")
+    done = subprocess.run(
+        [sys.executable, "-m", "devicepipe", "verify", "b", "--key", "k.pem"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "DEVELOPMENT" in done.stdout
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_imgtool_accepts_the_image(bundle: Path, board: str) -> None:
+    imgtool = Path(sys.executable).with_name("imgtool")
+    command = [
+        imgtool,
+        "verify",
+        "-k",
+        bundle / "keys/image.pub.pem",
+        bundle / f"images/{board}/application.signed.bin",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_openssl_accepts_the_release_signature(bundle: Path, tmp_path: Path) -> None:
+    """A third party needs no devicepipe: DSSE's pre-authentication encoding and Ed25519 by OpenSSL."""
+    import base64
+
+    envelope = json.loads((bundle / "release.json.dsse").read_bytes())
+    payload = (bundle / "release.json").read_bytes()
+    assert base64.b64decode(envelope["payload"]) == payload
+    kind = envelope["payloadType"].encode()
+    (tmp_path / "pae").write_bytes(b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload))
+    (tmp_path / "sig").write_bytes(base64.b64decode(envelope["signatures"][0]["sig"]))
+    command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", str(bundle / "keys/release.pub.pem"), "-rawin"]
+    done = subprocess.run(
+        [*command, "-in", str(tmp_path / "pae"), "-sigfile", str(tmp_path / "sig")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_report_names_every_requirement(released: Product, bundle: Path) -> None:
+    items = {
+        found
+        for file in (released.root / "requirements").glob("*.md")
+        for found in re.findall(r"^## (\S+)", file.read_text(), re.M)
+    }
+    assert len([item for item in items if item.startswith("SRS-")]) >= 10
+    assert len([item for item in items if item.startswith("HAZ-")]) >= 3
+    pages = [page.extract_text() for page in PdfReader(bundle / "documents/software-verification-report.pdf").pages]
+    text = "\n".join(pages)
+    assert [item for item in sorted(items) if item not in text] == []
+    assert all(re.search(rf"\b{number} of {len(pages)}\b", page) for number, page in enumerate(pages, start=1))
+    assert "NOT RELEASABLE" not in text
+    assert "RELEASABLE" in text
+
+
+def test_documents_are_made_again_byte_for_byte(released: Product, bundle: Path, tmp_path: Path) -> None:
+    outcome = released.run("report", str(bundle), "--output", str(tmp_path / "again"))
+    assert outcome.code == 0, outcome.out + outcome.err
+    for document in (bundle / "documents").iterdir():
+        assert (tmp_path / "again" / document.name).read_bytes() == document.read_bytes()
+
+
+def test_every_case_passed_on_both_boards_through_the_signed_image(bundle: Path) -> None:
+    for board in BOARDS:
+        run = predicate(bundle, f"{board}/test")["devicepipe"]
+        signing = predicate(bundle, f"{board}/signing")
+        assert isinstance(run, dict)
+        assert run["cases"]
+        assert {case["verdict"] for case in run["cases"]} == {"passed"}
+        assert run["payloadDigest"] == signing["payloadDigest"]
+        for identity in ("identityBefore", "identityAfter"):
+            assert run[identity]["digest"] == signing["imageDigest"]
+
+
+def test_nothing_in_the_bundle_names_this_machine(released: Product, bundle: Path) -> None:
+    private = [str(released.root), str(Path(__file__).parents[2]), str(Path.home()) + "/"]
+    for file in bundle.rglob("*"):
+        if file.is_file() and not file.name.endswith(".elf"):
+            data = file.read_bytes()
+            assert [path for path in private if path.encode() in data] == [], file
+
+
+def test_the_same_commit_gives_the_same_images(released: Product, bundle: Path) -> None:
+    outcome = released.run("release", "1.2.3-again", "--json")
+    assert outcome.code == 2, "MCUboot versions have no pre-release part"
+    assert "1.2.3-again" in outcome.out
+
+
+def test_a_released_version_is_refused_when_it_is_real(released: Product) -> None:
+    """A bundle made with development keys may be made anew; a dirty tree may not be released."""
+    (released.root / "stray.txt").write_text("not committed")
+    try:
+        outcome = released.run("release", "9.9.9", "--json")
+    finally:
+        (released.root / "stray.txt").unlink()
+    assert outcome.code == 2
+    assert "stray.txt" in outcome.json()["message"]
+    assert "--allow-dirty" in outcome.json()["remedy"]
+
+
+# --- tampering: every file of the real bundle ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy(bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle, tmp_path / "copy"))
+
+
+def names(bundle: Path) -> list[str]:
+    return sorted(path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file())
+
+
+def broken_link(bundle: Path, key: PublicKey) -> str:
+    with pytest.raises(IntegrityError) as raised:
+        verify_bundle(bundle, key)
+    return raised.value.link
+
+
+def test_a_flipped_byte_in_any_file_is_found_there(copy: Path, key: PublicKey) -> None:
+    for name in names(copy):
+        original = (copy / name).read_bytes()
+        for position in sorted({0, len(original) // 2, len(original) - 1}):
+            if not original:
+                continue
+            changed = bytearray(original)
+            changed[position] ^= 1
+            (copy / name).write_bytes(changed)
+            assert broken_link(copy, key) == name
+        (copy / name).write_bytes(original)
+    assert verify_bundle(copy, key).release.version == "1.2.3"
+
+
+def test_a_dropped_file_is_missed(copy: Path, key: PublicKey) -> None:
+    for name in names(copy):
+        (copy / name).rename(copy.parent / "aside")
+        assert broken_link(copy, key) == name
+        (copy.parent / "aside").rename(copy / name)
+
+
+def test_an_added_file_is_found(copy: Path, key: PublicKey) -> None:
+    for name in (
+        "added",
+        "images/added.bin",
+        ".hidden",
+        "attestations/microbit/added.dsse.json",
+        "documents/report.pdf",
+    ):
+        (copy / name).write_bytes(b"added")
+        assert broken_link(copy, key) == name
+        (copy / name).unlink()
+
+
+def test_two_swapped_files_are_found(copy: Path, key: PublicKey) -> None:
+    everything = names(copy)
+    for first, second in itertools.pairwise(everything):
+        if (copy / first).read_bytes() == (copy / second).read_bytes():
+            continue
+        swap(copy / first, copy / second)
+        assert broken_link(copy, key) in (first, second)
+        swap(copy / first, copy / second)
+
+
+def swap(first: Path, second: Path) -> None:
+    one, two = first.read_bytes(), second.read_bytes()
+    first.write_bytes(two)
+    second.write_bytes(one)
+
+
+def test_a_signature_replaced_by_another_valid_one_is_found(copy: Path, key: PublicKey) -> None:
+    """The other attestation's signature is valid, by the right key, and not over this payload."""
+    envelopes = [name for name in names(copy) if name.endswith((".dsse.json", ".dsse"))]
+    for name, other in zip(envelopes, [*envelopes[1:], envelopes[0]], strict=True):
+        original = (copy / name).read_bytes()
+        envelope, donor = json.loads(original), json.loads((copy / other).read_bytes())
+        envelope["signatures"] = donor["signatures"]
+        (copy / name).write_text(json.dumps(envelope))
+        assert broken_link(copy, key) == name
+        (copy / name).write_bytes(original)
