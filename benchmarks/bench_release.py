@@ -1,9 +1,9 @@
 """A cold release of both boards against the same steps by hand, one after another, with the same tools.
 
-By hand: two clones, `pio run` in each, cmp; imgtool sign and verify, hexmerge; boot and pytest on one board after the other. A release
-does that and the evidence: analysis, SBOM, attestations, trace, gate, documents, seal. Both find the locked C library in the
-cache, and neither finds any build output. Runs are interleaved; the value is the median of the ratios of wall times,
-target at most 1.0. A second line tells what a single build by hand (no proof of reproducibility) would take.
+By hand: two clones, `pio run` in each, cmp; imgtool sign and verify, hexmerge; boot and pytest on one board after the other.
+A release does that and the evidence: analysis, SBOM, attestations, trace, gate, documents, seal. Both find the locked C library
+in the cache, and neither finds any build output. Runs are interleaved; the value is the median of the ratios of wall
+times, target at most 1.0. A second line compares with a single build by hand, which proves no reproducibility.
 
 Prints last one JSON line: {"measure", "value", "unit", "target", "ok"}.
 """
