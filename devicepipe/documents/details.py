@@ -5,14 +5,23 @@ from __future__ import annotations
 from devicepipe.documents.cells import NONE, NOT_APPLICABLE, time_text, verdict_cell, yes_no
 from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, Paragraph, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
-from devicepipe.evidence.predicates import BuildResult, Decision, Identity, StaticAnalysis, TestCase, TestRun, Tool
+from devicepipe.evidence.predicates import (
+    BuildResult,
+    Decision,
+    Identity,
+    StaticAnalysis,
+    TestCase,
+    TestRun,
+    Tool,
+    Verdict,
+)
 
 
 def gate(record: ReleaseRecord) -> tuple[Block, ...]:
     """Every decision of the gate, with what was seen."""
     columns = (
-        Column("Rule", 29),
-        Column("Clause", 13),
+        Column("Rule", 28),
+        Column("Clause", 16),
         Column("Board", 12),
         Column("Outcome", 11),
         Column("What was seen", 29),
@@ -82,10 +91,10 @@ def _artifacts(build: BuildResult) -> Table:
         for artifact in firmware.artifacts
     )
     columns = (
-        Column("Software", 18),
-        Column("Output", 13),
-        Column("File", 30),
-        Column("Bytes", 11, "right"),
+        Column("Software", 17),
+        Column("Output", 9),
+        Column("File", 34),
+        Column("Bytes", 10, "right"),
         Column("SHA-256", 31),
     )
     return Table("Outputs", columns, rows, group_columns=1, row_header=2)
@@ -164,7 +173,7 @@ def _case(case: TestCase) -> tuple[Cell, ...]:
         ),
         Cell(case.expected or "not stated", tone=Tone.PLAIN if case.expected else Tone.WARNING),
         Cell(f"{case.procedure_file}:{case.procedure_line}", case.procedure_sha256),
-        Cell(verdict.text, case.reason, tone=verdict.tone),
+        Cell(verdict.text, "" if case.verdict is Verdict.PASSED else "see Deviations", tone=verdict.tone),
         Cell(f"{case.duration_seconds:.2f}"),
         Cell(f"{case.log_start:,} to {case.log_end:,}") if ran else NOT_APPLICABLE,
     )

@@ -1,6 +1,6 @@
 """Documents as HTML: one file that needs nothing else, readable by a screen reader and printable.
 
-No script, no external resource, no style attribute. Every text is escaped; hidden characters are codes. What a tone says is in the
+No script, no external resource. Every text is escaped; hidden characters are codes. What a tone says is in the
 words, the colour only repeats it. Sources: HTML Living Standard; WCAG 2.2, 1.3.1 (tables), 1.4.1 (colour), 2.4.1 (bypass).
 """
 
@@ -84,9 +84,14 @@ thead th { background: var(--shade); color: var(--heavy); font-weight: 600; vert
 .notice.w { border-color: var(--warning); background: #fcf1d8; }
 .notice.w > p { color: var(--warning); }
 @media print {
-  @page { size: PAPER landscape; margin: 14mm 12mm; }
+  @page { size: PAPER landscape; margin: 17mm 12mm 15mm; font: 8pt "Source Sans 3", "Segoe UI", Arial, sans-serif;
+    @top-left { content: "LEFT"; }
+    @top-center { content: "BANNER"; color: #9b1c1c; font-weight: 600; font-size: 10pt; }
+    @top-right { content: "RIGHT"; }
+    @bottom-left { content: "FOOTER"; }
+    @bottom-right { content: "Page " counter(page) " of " counter(pages); } }
   body { padding: 0; max-width: none; font-size: 9.5pt; }
-  .skip { display: none; }
+  .skip, header.running, body > footer { display: none; }
   .wide { overflow: visible; }
   .banner { position: static; }
   thead { display: table-header-group; }
@@ -105,6 +110,14 @@ def render_html(document: Document) -> bytes:
 
 def _text(text: str) -> str:
     return html.escape(visible(text))
+
+
+def _css_text(text: str) -> str:
+    """The inside of a CSS string: everything but letters, digits and spaces is escaped (CSS Syntax 3, 4.3.7)."""
+    return "".join(
+        character if character.isascii() and (character.isalnum() or character == " ") else f"\\{ord(character):x} "
+        for character in visible(text)
+    )
 
 
 class _Html:
@@ -126,7 +139,7 @@ class _Html:
             ("identifier", document.identifier),
         ):
             yield f'<meta name="{name}" content="{_text(content)}">'
-        yield f"<style>{_STYLE.replace('PAPER', document.paper)}</style>\n</head>\n<body>"
+        yield f"<style>{self._style()}</style>\n</head>\n<body>"
         yield '<a class="skip" href="#content">Skip to the content</a>'
         yield f'<header class="running"><strong>{_text(running.left)}</strong><span>{_text(running.right)}</span></header>'
         if running.banner:
@@ -135,6 +148,15 @@ class _Html:
         for block in document.blocks:
             yield from self._block(block)
         yield f"</main>\n<footer><p>{_text(running.footer)}</p></footer>\n</body>\n</html>\n"
+
+    def _style(self) -> str:
+        """The style sheet with the running texts, which printing puts into the margins of every page."""
+        running = self._document.running
+        texts = {"LEFT": running.left, "BANNER": running.banner, "RIGHT": running.right, "FOOTER": running.footer}
+        style = _STYLE.replace("PAPER", self._document.paper)
+        for name, text in texts.items():
+            style = style.replace(f'"{name}"', f'"{_css_text(text)}"')
+        return style
 
     def _block(self, block: Block) -> Iterator[str]:
         match block:
@@ -217,7 +239,9 @@ def _table(table: Table) -> Iterator[str]:
         return
     label = f' role="region" aria-label="{_text(table.caption)}" tabindex="0"' if table.caption else ""
     yield f'<div class="wide"{label}><table>{caption}<colgroup>'
-    yield "".join("<col>" for _ in table.columns) + "</colgroup><thead><tr>"
+    total = sum(column.width for column in table.columns)
+    yield "".join(f'<col style="width: {100 * column.width / total:.1f}%">' for column in table.columns)
+    yield "</colgroup><thead><tr>"
     for column in table.columns:
         number = ' class="number"' if column.align == "right" else ""
         yield f'<th scope="col"{number}>{_text(column.title)}</th>'

@@ -144,5 +144,5 @@ def _tools(record: ReleaseRecord) -> Table:
         )
         for tool in sorted(uses, key=lambda tool: (tool.name, tool.version, tool.sha256 or ""))
     )
-    columns = (Column("Tool", 20), Column("Version", 17), Column("Used for", 16), Column("SHA-256 of the program", 46))
+    columns = (Column("Tool", 19), Column("Version", 14), Column("Used for", 13), Column("SHA-256 of the program", 54))
     return Table("Tools", columns, rows, empty="The evidence names no tools.")

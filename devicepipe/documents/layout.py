@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from devicepipe.documents.grid import put_key_values, put_table
@@ -62,11 +63,12 @@ class _Entry:
     """A line of the table of contents that waits for its heading's page."""
 
     page: Page
+    slot: int  # the place in the page's texts, so that reading order is kept
     y: float
     left: float
     right: float
     mark: int
-    style: Style
+    color: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +233,11 @@ class _Layouter:
                 flow.page.text(left + gap, flow.y + style.size, style, line)
                 flow.y += style.leading
             end = left + gap + measure(lines[-1], style.face, style.size)
-            self._entries.append(_Entry(flow.page, flow.y - style.leading, end, SIDE + flow.width, mark, style))
+            slot = len(flow.page.texts)
+            flow.page.text(end, flow.y, style, " ")
+            self._entries.append(
+                _Entry(flow.page, slot, flow.y - style.leading, end, SIDE + flow.width, mark, style.color)
+            )
 
     # --- what is known only at the end
 
@@ -239,43 +245,51 @@ class _Layouter:
         pages = {mark: number for number, page in enumerate(self._flow.pages, start=1) for mark, _ in page.marks}
         for entry in self._entries:
             text = str(pages[entry.mark])
-            style = Style(Face.REGULAR, 9.5, 13, entry.style.color)
+            style = Style(Face.REGULAR, 9.5, 13, entry.color)
             x = entry.right - measure(text, style.face, style.size)
             baseline = entry.y + style.size
-            entry.page.text(x, baseline, style, text)
+            entry.page.texts[entry.slot] = (x, baseline, style.face, style.size, style.color, text)
             if x - entry.left > _SHORTEST_LEADER:
                 line = (entry.left + 6, baseline - 1.5, x - 6, baseline - 1.5, 0.4, RULE)
                 entry.page.lines.append(line)
             entry.page.links.append((SIDE, entry.y, entry.right - SIDE, style.leading, entry.mark))
 
     def _furnish(self, page: Page, number: int, total: int) -> None:
+        """Header, banner and footer; the header comes before the page's other texts, as it is read."""
         running, right = self._document.running, page.width - SIDE
         head = _fit(running.right, _RUNNING, (right - SIDE) * 0.5)
         width = measure(head, _RUNNING.face, _RUNNING.size)
-        page.text(right - width, HEADER_BASE, _RUNNING, head)
+        body, page.texts = page.texts, []
         page.text(SIDE, HEADER_BASE, _RUNNING_STRONG, _fit(running.left, _RUNNING_STRONG, right - SIDE - width - 20))
+        page.text(right - width, HEADER_BASE, _RUNNING, head)
         page.lines.append((SIDE, HEADER_RULE, right, HEADER_RULE, 0.6, HEAVY))
         if running.banner:
             page.fills.append((SIDE, HEADER_RULE + 4, right - SIDE, BANNER_HEIGHT, TONE_INK[Tone.BAD]))
             banner = _fit(running.banner, _BANNER, right - SIDE - 20)
             x = SIDE + (right - SIDE - measure(banner, _BANNER.face, _BANNER.size)) / 2
             page.text(x, HEADER_RULE + 4 + BANNER_HEIGHT / 2 + 3.4, _BANNER, banner)
+        page.texts += body
         base = page.height - BOTTOM + 20
         page.lines.append((SIDE, base - 11, right, base - 11, 0.4, RULE))
         count = f"Page {number} of {total}"
         width = measure(count, _RUNNING.face, _RUNNING.size)
-        page.text(right - width, base, _RUNNING, count)
         page.text(SIDE, base, _RUNNING, _fit(running.footer, _RUNNING, right - SIDE - width - 20))
+        page.text(right - width, base, _RUNNING, count)
 
 
+@lru_cache(maxsize=64)
 def _fit(text: str, style: Style, width: float) -> str:
     """One line of at most that width; what is cut is shown by "…" (headers and footers repeat what stands in full elsewhere)."""
     line = drawable(text.replace("\n", " "), style.face)
     if measure(line, style.face, style.size) <= width:
         return line
-    while line and measure(line + "…", style.face, style.size) > width:
-        line = line[:-1]
-    return line + "…"
+    kept, used = "", measure("…", style.face, style.size)
+    for character in line:
+        used += measure(character, style.face, style.size)
+        if used > width:
+            break
+        kept += character
+    return kept + "…"
 
 
 def lay_out(document: Document) -> Layout:

@@ -86,23 +86,31 @@ def _canvas(document: Document, out: io.BytesIO) -> Any:
     return canvas
 
 
-def _rgb(color: int) -> tuple[float, float, float]:
-    return (color >> 16 & 255) / 255, (color >> 8 & 255) / 255, (color & 255) / 255
+def _rgb(color: int) -> tuple[float, ...]:
+    return tuple(round((color >> shift & 255) / 255, 3) for shift in (16, 8, 0))
+
+
+def _rounded(*numbers: float) -> tuple[float, ...]:
+    return tuple(round(number, 2) for number in numbers)
 
 
 def _draw(canvas: Any, page: Page) -> None:
+    """Draw a page. Coordinates are rounded here, so that no other code's way of printing numbers shows in the file."""
     top = page.height
     for x, y, width, height, color in page.fills:
         canvas.setFillColorRGB(*_rgb(color))
-        canvas.rect(x, top - y - height, width, height, stroke=0, fill=1)
+        canvas.rect(*_rounded(x, top - y - height, width, height), stroke=0, fill=1)
     canvas.setLineWidth(0.8)
     for x, y, width, height, color in page.frames:
         canvas.setStrokeColorRGB(*_rgb(color))
-        canvas.rect(x, top - y - height, width, height, stroke=1, fill=0)
+        canvas.rect(*_rounded(x, top - y - height, width, height), stroke=1, fill=0)
+    strokes: dict[tuple[float, int], list[tuple[float, ...]]] = {}
     for x1, y1, x2, y2, weight, color in page.lines:
+        strokes.setdefault((weight, color), []).append(_rounded(x1, top - y1, x2, top - y2))
+    for (weight, color), lines in strokes.items():
         canvas.setLineWidth(weight)
         canvas.setStrokeColorRGB(*_rgb(color))
-        canvas.line(x1, top - y1, x2, top - y2)
+        canvas.lines(lines)
     text = canvas.beginText(0, 0)
     face, size, ink = Face.REGULAR, 0.0, INK
     text.setFillColorRGB(*_rgb(ink))
@@ -113,13 +121,14 @@ def _draw(canvas: Any, page: Page) -> None:
         if color != ink:
             ink = color
             text.setFillColorRGB(*_rgb(ink))
-        text.setTextOrigin(round(x, 2), round(top - baseline, 2))
+        text.setTextOrigin(*_rounded(x, top - baseline))
         text.textOut(string)
     canvas.drawText(text)
     for mark, y in page.marks:
-        canvas.bookmarkHorizontalAbsolute(f"heading-{mark}", top - y + 6, left=SIDE)
+        canvas.bookmarkHorizontalAbsolute(f"heading-{mark}", round(top - y + 6, 2), left=SIDE)
     for x, y, width, height, mark in page.links:
-        canvas.linkAbsolute("", f"heading-{mark}", (x, top - y - height, x + width, top - y), Border="[0 0 0]")
+        area = _rounded(x, top - y - height, x + width, top - y)
+        canvas.linkAbsolute("", f"heading-{mark}", area, Border="[0 0 0]")
 
 
 def _outline(canvas: Any, layout: Layout) -> None:

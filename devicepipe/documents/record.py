@@ -96,8 +96,10 @@ class ReleaseRecord:
 
     @property
     def releasable(self) -> bool:
-        """The gate's decision; a dirty tree is never releasable, whatever the decision says."""
-        return self.decisions.releasable and not self.source.dirty
+        """The gate's word, unless the record itself speaks against it: a dirty tree, a failed rule, or no decision at all."""
+        decided = self.decisions.decisions
+        held = bool(decided) and all(decision.passed or decision.severity == "warning" for decision in decided)
+        return self.decisions.releasable and held and not self.source.dirty
 
     @property
     def status(self) -> str:

@@ -158,11 +158,11 @@ def _trace_findings(record: ReleaseRecord) -> Table:
         for finding in record.traceability.findings
     )
     columns = (
-        Column("Kind", 18),
+        Column("Kind", 17),
         Column("Item", 14),
-        Column("Board", 13),
-        Column("What does not hold", 34),
-        Column("Where", 21),
+        Column("Board", 12),
+        Column("What does not hold", 31),
+        Column("Where", 26),
     )
     return Table("", columns, rows)
 
