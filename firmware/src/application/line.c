@@ -19,10 +19,10 @@ enum line_result line_take(struct line *line, uint8_t character)
 {
     enum line_result result = LINE_PENDING;
     if ((character == (uint8_t)'\n') || (character == (uint8_t)'\r')) {
-        if (line->garbled) {
-            result = LINE_GARBLED;
-        } else if (line->length > LINE_MAX) {
+        if (line->length > LINE_MAX) {
             result = LINE_TOO_LONG;
+        } else if (line->garbled) {
+            result = LINE_GARBLED;
         } else if (line->length > 0u) {
             line->text[line->length] = '\0';
             result = LINE_COMPLETE;

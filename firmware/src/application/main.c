@@ -13,6 +13,7 @@
 #include "port/port.h"
 
 static struct pump pump;
+static uint32_t pump_time; /* port_milliseconds() up to which the pump has come */
 static struct line line;
 
 static void print(struct text *text)
@@ -29,9 +30,17 @@ static void print_string(const char *string)
     print(&text);
 }
 
+static void let_time_pass(void)
+{
+    const uint32_t now = port_milliseconds();
+    pump_advance(&pump, now - pump_time);
+    pump_time = now;
+}
+
 static void run_command(void)
 {
     struct text text;
+    let_time_pass();
     const enum command_effect effect = command_run(line.text, &pump, &text);
     print(&text);
     if (effect == COMMAND_OCCLUSION_EVENT) {
@@ -76,8 +85,6 @@ static void power_on_selftest(void)
 
 int main(void)
 {
-    uint32_t now = 0u;
-
     port_init();
     pump_init(&pump);
     line_init(&line);
@@ -85,17 +92,15 @@ int main(void)
     port_start();
     print_string("app: ready board=" BOARD_NAME " version=" BUILD_VERSION);
     for (;;) {
-        const uint32_t then = now;
         uint8_t character;
 
-        now = port_milliseconds();
-        pump_advance(&pump, now - then);
+        let_time_pass();
         if (port_read_overrun()) {
             line_lost(&line);
         }
         while (port_read(&character)) {
             take_character(character);
         }
-        port_sleep(now);
+        port_sleep();
     }
 }

@@ -7,8 +7,8 @@
  *   any state --pressure above the limit--> alarm (occlusion, latched) --clear, pressure back--> idle
  *
  * Delivered volume is counted since the last start: rate times time, exact in integers. What is reported is that volume
- * rounded down to 1 microlitre. Time is counted in whole milliseconds, so start and stop add less than 1 ms each:
- * below 0.003 microlitres a time at the highest rate.
+ * rounded down to 1 microlitre. Time comes in whole milliseconds, so each start and each stop is off by less than 1 ms,
+ * which is below 0.003 microlitres at the highest rate.
  */
 #ifndef APPLICATION_PUMP_H
 #define APPLICATION_PUMP_H

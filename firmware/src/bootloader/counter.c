@@ -85,6 +85,7 @@ bool counter_hold(const struct counter_store *store, uint32_t counter)
     const struct copy a = scan_a(store);
     const struct copy b = scan_b(store);
     const bool b_first = (b.counter < a.counter) || ((b.counter == a.counter) && a.intact && !b.intact);
-    return b_first ? (hold(store, &b, counter) && hold(store, &a, counter))
-                   : (hold(store, &a, counter) && hold(store, &b, counter));
+    const struct copy *const first = b_first ? &b : &a;
+    const struct copy *const second = b_first ? &a : &b;
+    return hold(store, first, counter) && hold(store, second, counter);
 }

@@ -85,9 +85,9 @@ static enum image_result check_counter(const struct image *image)
 
 static enum image_result check_slot0(struct image *image)
 {
-    uint8_t digest[SHA256_SIZE];
     enum image_result result = image_parse((const uint8_t *)SLOT0_ADDRESS, SLOT0_SIZE, IMAGE_HEADER_SIZE, image);
     if (result == IMAGE_OK) {
+        uint8_t digest[SHA256_SIZE];
         image_digest(image, digest);
         print_image(image, digest);
         result = verify_image(image, digest, image_key);

@@ -7,12 +7,20 @@
 void ring_put(struct ring *ring, uint8_t character)
 {
     const uint32_t written = ring->written;
-    if ((written - ring->read) < RING_SIZE) {
-        ring->data[written % RING_SIZE] = character;
-        ring->written = written + 1u;
-    } else {
-        ring->lost = true;
-    }
+    ring->data[written % RING_SIZE] = character;
+    ring->written = written + 1u;
+}
+
+bool ring_is_full(const struct ring *ring)
+{
+    const uint32_t written = ring->written;
+    return (written - ring->read) >= RING_SIZE;
+}
+
+bool ring_is_empty(const struct ring *ring)
+{
+    const uint32_t written = ring->written;
+    return written == ring->read;
 }
 
 bool ring_get(struct ring *ring, uint8_t *character)
@@ -24,13 +32,4 @@ bool ring_get(struct ring *ring, uint8_t *character)
         ring->read = read + 1u;
     }
     return available;
-}
-
-bool ring_take_lost(struct ring *ring)
-{
-    const bool lost = ring->lost;
-    if (lost) {
-        ring->lost = false;
-    }
-    return lost;
 }

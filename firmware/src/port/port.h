@@ -19,9 +19,9 @@ _Noreturn void port_halt(void);                          /* for ever, asleep, an
 /* Application. */
 void port_start(void);                  /* console input and the tick; enables interrupts */
 bool port_read(uint8_t *character);     /* next console character, if there is one */
-bool port_read_overrun(void);           /* true once after console characters were lost */
-uint32_t port_milliseconds(void);       /* since port_start(); wraps after 49.7 days */
-void port_sleep(uint32_t since);        /* until port_milliseconds() differs from since, or input arrives */
+bool port_read_overrun(void);           /* true once after the UART lost characters */
+uint32_t port_milliseconds(void);       /* since port_start(); to be called at least hourly; wraps after 49.7 days */
+void port_sleep(void);                  /* until input arrives, 10 ms at most */
 bool port_ram_passes(void);             /* tests all of RAM, leaving it as it was; enables interrupts */
 const char *port_serial(void);          /* the device's serial number */
 _Noreturn void port_reset(void);

@@ -14,13 +14,12 @@ static bool word_passes(volatile uint32_t *word)
     cpu_disable_interrupts();
     const uint32_t value = *word;
     *word = 0x55555555u;
-    bool passes = (*word == 0x55555555u);
+    const uint32_t first = *word;
     *word = 0xaaaaaaaau;
-    passes = passes && (*word == 0xaaaaaaaau);
+    const uint32_t second = *word;
     *word = value;
-    passes = passes && (*word == value);
     cpu_enable_interrupts();
-    return passes;
+    return (first == 0x55555555u) && (second == 0xaaaaaaaau);
 }
 
 bool port_ram_passes(void)

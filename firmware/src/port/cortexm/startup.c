@@ -19,13 +19,13 @@ __attribute__((section(".handover"), used)) volatile uint32_t handover_vectors;
 
 void reset_handler(void)
 {
-    const uint32_t *from = &__data_load;
-    for (uint32_t *to = &__data_start; to < &__data_end; to++) {
-        *to = *from;
-        from++;
+    uintptr_t from = (uintptr_t)&__data_load;
+    for (uintptr_t to = (uintptr_t)&__data_start; to < (uintptr_t)&__data_end; to += 4u) {
+        REGISTER(to) = REGISTER(from);
+        from += 4u;
     }
-    for (uint32_t *to = &__bss_start; to < &__bss_end; to++) {
-        *to = 0u;
+    for (uintptr_t to = (uintptr_t)&__bss_start; to < (uintptr_t)&__bss_end; to += 4u) {
+        REGISTER(to) = 0u;
     }
     (void)main();
     port_halt();

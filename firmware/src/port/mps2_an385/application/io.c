@@ -8,6 +8,8 @@
 #include "port/mps2_an385/an385.h"
 #include "port/port.h"
 
+const uint32_t board_console_interrupt = 1u << UART0_RX_IRQ;
+
 static void uart_interrupt(void)
 {
     UART0_INTCLEAR = UART0_INT_RX;
@@ -16,9 +18,14 @@ static void uart_interrupt(void)
     }
 }
 
+/* Only ends sleep. */
 static void tick_interrupt(void)
 {
-    events_millisecond();
+}
+
+uint32_t board_microseconds(void)
+{
+    return FPGAIO_COUNTER;
 }
 
 __attribute__((section(".vectors"), used)) static const union vector vectors[VECTOR_COUNT] = {
@@ -33,11 +40,22 @@ __attribute__((section(".vectors"), used)) static const union vector vectors[VEC
 void port_start(void)
 {
     UART0_CTRL = UART0_CTRL_TX | UART0_CTRL_RX | UART0_CTRL_RX_INTERRUPT;
-    SYST_RVR = (CPU_HZ / 1000u) - 1u;
+    FPGAIO_PRESCALE = (CPU_HZ / 1000000u) - 1u;
+    FPGAIO_COUNTER = 0u;
+    SYST_RVR = ((CPU_HZ / 1000000u) * TICK_MICROSECONDS) - 1u;
     SYST_CVR = 0u;
     SYST_CSR = SYST_CSR_RUN_WITH_INTERRUPT;
-    NVIC_ISER = 1u << UART0_RX_IRQ;
+    NVIC_ISER = board_console_interrupt;
     cpu_enable_interrupts();
+}
+
+bool port_read_overrun(void)
+{
+    const bool overrun = ((UART0_STATE & UART0_STATE_RX_OVERRUN) != 0u);
+    if (overrun) {
+        UART0_STATE = UART0_STATE_RX_OVERRUN;
+    }
+    return overrun;
 }
 
 const char *port_serial(void)
