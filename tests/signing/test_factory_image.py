@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from intelhex import IntelHex
+
+from devicepipe.errors import IntegrityError, ProductError, UsageError
+from devicepipe.signing.factory import Placement, check_factory_image, make_factory_image, read_hex
+from devicepipe.signing.image import SignedImage, sign_image
+from devicepipe.signing.keys import ensure_development_keys
+
+BOOT = Placement(0x10000000, 0x1000)
+SLOT = Placement(0x10001000, 0x4000)
+BOOTLOADER = b"boot" * 100
+
+
+def to_hex(data: bytes, address: int, start: int | None = None) -> bytes:
+    parsed, text = IntelHex(), io.StringIO()
+    parsed.frombytes(data, offset=address)
+    if start is not None:
+        parsed.start_addr = {"EIP": start}
+    parsed.write_hex_file(text)
+    return text.getvalue().encode()
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> SignedImage:
+    folder = tmp_path_factory.mktemp("image")
+    pair = ensure_development_keys(folder / "keys").image
+    (folder / "application.bin").write_bytes(b"application" * 30)
+    return sign_image(
+        folder / "application.bin",
+        folder / "signed.bin",
+        signer=pair.signer(),
+        public_key=pair.public,
+        version="1.0.0",
+        security_counter=0,
+        header_size=512,
+        slot_size=SLOT.size,
+        align=4,
+    )
+
+
+@pytest.fixture
+def bootloader(tmp_path: Path) -> Path:
+    path = tmp_path / "bootloader.hex"
+    path.write_bytes(to_hex(BOOTLOADER, BOOT.address, start=BOOT.address + 5))
+    return path
+
+
+def test_boot_loader_and_image_and_nothing_else(signed: SignedImage, bootloader: Path, tmp_path: Path) -> None:
+    out = tmp_path / "factory.hex"
+    make_factory_image(bootloader, BOOT, signed, SLOT, out)
+    found = read_hex(out.read_bytes(), "factory.hex")
+    image = signed.path.read_bytes()
+    assert found == {
+        **{BOOT.address + offset: value for offset, value in enumerate(BOOTLOADER)},
+        **{SLOT.address + offset: value for offset, value in enumerate(image)},
+    }
+    assert check_factory_image(out.read_bytes(), bootloader.read_bytes(), image, "factory.hex") == SLOT.address
+    assert b":04000005" not in out.read_bytes(), "no start address record"
+    assert b"\r" not in out.read_bytes()
+
+
+def test_a_binary_boot_loader_gives_the_same(signed: SignedImage, bootloader: Path, tmp_path: Path) -> None:
+    (tmp_path / "bootloader.bin").write_bytes(BOOTLOADER)
+    make_factory_image(bootloader, BOOT, signed, SLOT, tmp_path / "a.hex")
+    make_factory_image(tmp_path / "bootloader.bin", BOOT, signed, SLOT, tmp_path / "b.hex")
+    assert (tmp_path / "a.hex").read_bytes() == (tmp_path / "b.hex").read_bytes()
+
+
+def test_overlapping_regions(signed: SignedImage, bootloader: Path, tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError, match=r"overlap.*0x10000100"):
+        make_factory_image(bootloader, BOOT, signed, Placement(BOOT.address + 0x100, 0x4000), tmp_path / "out.hex")
+    assert not (tmp_path / "out.hex").exists()
+
+
+@pytest.mark.parametrize(
+    ("boot", "slot"),
+    [
+        (Placement(BOOT.address, 0x100), SLOT),
+        (Placement(BOOT.address + 0x100, 0x1000), SLOT),
+        (BOOT, Placement(SLOT.address, 0x100)),
+    ],
+    ids=["boot loader too large", "boot loader linked elsewhere", "image too large"],
+)
+def test_a_part_outside_its_region(
+    signed: SignedImage, bootloader: Path, tmp_path: Path, boot: Placement, slot: Placement
+) -> None:
+    with pytest.raises(ProductError, match="0x1000"):
+        make_factory_image(bootloader, boot, signed, slot, tmp_path / "out.hex")
+    assert not (tmp_path / "out.hex").exists()
+
+
+def test_an_empty_boot_loader(signed: SignedImage, tmp_path: Path) -> None:
+    (tmp_path / "bootloader.bin").write_bytes(b"")
+    with pytest.raises(ProductError, match="empty"):
+        make_factory_image(tmp_path / "bootloader.bin", BOOT, signed, SLOT, tmp_path / "out.hex")
+
+
+def test_a_boot_loader_that_is_no_hex(signed: SignedImage, tmp_path: Path) -> None:
+    (tmp_path / "bootloader.hex").write_text("hello")
+    with pytest.raises(UsageError):
+        make_factory_image(tmp_path / "bootloader.hex", BOOT, signed, SLOT, tmp_path / "out.hex")
+
+
+def test_an_image_changed_after_it_was_verified(signed: SignedImage, bootloader: Path, tmp_path: Path) -> None:
+    data = signed.path.read_bytes()
+    signed.path.write_bytes(data + b"\0")
+    try:
+        with pytest.raises(IntegrityError, match="changed"):
+            make_factory_image(bootloader, BOOT, signed, SLOT, tmp_path / "out.hex")
+    finally:
+        signed.path.write_bytes(data)
+
+
+IMAGE = b"image of the application"
+END = b":00000001FF\n"
+GOOD = to_hex(BOOTLOADER, 0).replace(END, to_hex(IMAGE, 0x8000))
+
+BAD_FACTORY_IMAGES = {
+    "empty": b"",
+    "no hex": b"hello",
+    "only the boot loader": to_hex(BOOTLOADER, 0),
+    "only the image": to_hex(IMAGE, 0x8000),
+    "another boot loader": GOOD.replace(to_hex(BOOTLOADER, 0)[:43], to_hex(b"toob" * 4, 0)[:43]),
+    "another image": to_hex(BOOTLOADER, 0).replace(END, to_hex(IMAGE.upper(), 0x8000)),
+    "a longer image": to_hex(BOOTLOADER, 0).replace(END, to_hex(IMAGE + b"!", 0x8000)),
+    "a shorter image": to_hex(BOOTLOADER, 0).replace(END, to_hex(IMAGE[:-1], 0x8000)),
+    "something before the image": GOOD.replace(END, to_hex(b"x", 0x7000)),
+    "something after the image": GOOD.replace(END, to_hex(b"x", 0x9000)),
+    "a byte twice": GOOD.replace(END, to_hex(b"x", 0x8000)),
+    "a wrong checksum": GOOD.replace(END, b":0000000100\n"),
+}
+
+
+def test_a_good_factory_image() -> None:
+    assert check_factory_image(GOOD, to_hex(BOOTLOADER, 0), IMAGE, "factory.hex") == 0x8000
+
+
+@pytest.mark.parametrize("factory", BAD_FACTORY_IMAGES.values(), ids=BAD_FACTORY_IMAGES.keys())
+def test_bad_factory_images(factory: bytes) -> None:
+    with pytest.raises(IntegrityError) as caught:
+        check_factory_image(factory, to_hex(BOOTLOADER, 0), IMAGE, "factory.hex")
+    assert caught.value.link == "factory.hex"
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_hex_or_an_integrity_error(data: bytes) -> None:
+    with contextlib.suppress(IntegrityError):
+        assert all(0 <= value <= 255 for value in read_hex(b":" + data, "x").values())
