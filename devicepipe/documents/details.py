@@ -28,8 +28,10 @@ def gate(record: ReleaseRecord) -> tuple[Block, ...]:
         Column("Remedy", 22),
     )
     rows = tuple(_decision(decision) for decision in record.decisions.decisions)
+    reasons = tuple((Cell(reason),) for reason in record.reasons)
     return (
         Paragraph.plain(f"Rule set: {record.decisions.rule_set}."),
+        *([Table("Why it is not releasable", (Column("Reason", 1),), reasons)] if reasons else []),
         Table("Decisions", columns, rows, group_columns=2, empty="The gate took no decision."),
     )
 

@@ -174,7 +174,7 @@ class _Grid:
             if not lines:
                 continue
             if row.tones[index] in {Tone.BAD, Tone.WARNING}:
-                self._put_tone(index, row.tones[index], height)
+                self._put_tone(index, row.tones[index], sum(style.leading for style, _ in lines) + 2 * _PAD_Y)
             y = flow.y + _PAD_Y
             for style, text in lines:
                 self._put_line(index, y, style, text)

@@ -11,6 +11,7 @@ from devicepipe.documents.texts import to_blocks
 from devicepipe.evidence.predicates import KeyInfo, Tool
 
 _SHOWN_REASONS: Final = 10
+_SHOWN_LENGTH: Final = 240
 
 
 def title_page(record: ReleaseRecord, identifier: str) -> tuple[Block, ...]:
@@ -39,9 +40,12 @@ def _status(record: ReleaseRecord) -> Notice:
         held = f"{len(decisions) - warnings} of {len(decisions)} decisions of rule set {record.decisions.rule_set} hold"
         return Notice(Tone.GOOD, "✓ RELEASABLE", (held + (f"; {warnings} with a warning." if warnings else "."),))
     reasons = record.reasons
-    shown = reasons[:_SHOWN_REASONS]
+    shown = tuple(
+        reason if len(reason) <= _SHOWN_LENGTH else f"{reason[:_SHOWN_LENGTH]} … (in full under Gate decisions)"
+        for reason in reasons[:_SHOWN_REASONS]
+    )
     if len(reasons) > len(shown):
-        shown = (*shown, f"… and {len(reasons) - len(shown)} more: see Deviations and Gate decisions.")
+        shown = (*shown, f"… and {len(reasons) - len(shown)} more, under Gate decisions.")
     return Notice(Tone.BAD, "NOT RELEASABLE", shown)
 
 
