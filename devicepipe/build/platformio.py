@@ -95,6 +95,7 @@ class Build:
         result: What evidence says of it; artifact paths are relative to `output`.
         output: The folder that holds the artifacts.
         project: The copy of the PlatformIO project that it was built in.
+        root: The folder that stands for "." in path-free evidence.
         databases: Per role, the compilation database with real paths, for analysers.
         log: PlatformIO's output, path-free.
         started_on: UTC, RFC 3339.
@@ -104,6 +105,7 @@ class Build:
     result: BuildResult
     output: Path
     project: Path
+    root: Path
     databases: Mapping[Role, Path]
     log: Path
     started_on: str
@@ -176,6 +178,7 @@ def build_board(
         result=BuildResult(board=board.name, firmwares=firmwares, compilers=compilers_of(databases.values())),
         output=output,
         project=project,
+        root=build_root or project,
         databases=databases,
         log=log,
         started_on=started,

@@ -149,7 +149,7 @@ def _steps(context: Context, commit: Commit) -> list[Step]:
             Step(f"test {name}", partial(run_tests, context, board), (f"sign {name}",), kind="wait"),
         ]
         second += [
-            Step(f"analyse {name}", quietly(analyse, context, board), (f"build {name}",)),
+            Step(f"analyse {name}", quietly(analyse, context, board), (f"sign {name}",)),
             Step(f"rebuild {name}", quietly(rebuild, context, board, commit), (f"build {name}",)),
         ]
     last = [

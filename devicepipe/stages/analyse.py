@@ -1,0 +1,108 @@
+"""Analyse: what can be said of a board's sources and programs without running them, and its bill of materials."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from typing import get_args
+
+from devicepipe.analysis.cppcheck import analyse as run_cppcheck
+from devicepipe.analysis.elf import check_elf
+from devicepipe.analysis.sbom import LinkedFirmware, Product, make_sbom
+from devicepipe.build.collect import Role
+from devicepipe.build.soup import Component, load_lock
+from devicepipe.evidence.bundle import Bundle
+from devicepipe.evidence.predicates import (
+    SBOM,
+    STATIC_ANALYSIS,
+    BuildResult,
+    Check,
+    Finding,
+    Provenance,
+    SourceInfo,
+    StaticAnalysis,
+    Tool,
+)
+from devicepipe.project.config import ProjectBoard
+from devicepipe.stages.context import Context
+from devicepipe.stages.sign import factory_name
+
+_ROLES: tuple[Role, ...] = get_args(Role)
+
+
+def analyse(context: Context, board: ProjectBoard) -> None:
+    """Run static analysis over the board's firmwares where they were built, check the linked programs, and list their parts.
+
+    Raises:
+        BenchError: An analyser failed, or did not report its must-fail sample.
+        ProductError: A link map cannot be read.
+    """
+    build = context.bundle.predicate(Provenance, board.name).devicepipe
+    soup = context.project.firmware.soup
+    components = load_lock(context.project.root / soup).components if soup is not None else ()
+    _static_analysis(context, board, build, components)
+    _bill_of_materials(context, board, build, components)
+
+
+def _static_analysis(
+    context: Context, board: ProjectBoard, build: BuildResult, components: tuple[Component, ...]
+) -> None:
+    bundle, writer = context.bundle, context.writer
+    made = context.builds[board.name]
+    foreign = {place for component in components for place in component.files}
+    # A file that both firmwares are built from is analysed in each, and a finding in it counts once.
+    tools: dict[Tool, None] = {}
+    findings: dict[Finding, None] = {}
+    proven: dict[str, str] = {}
+    checks: list[Check] = []
+    subjects: list[str] = []
+    for role in _ROLES:
+        report = run_cppcheck(
+            made.databases[role], project=made.project, root=made.root, core=board.board.core, foreign=foreign
+        )
+        tools.update(dict.fromkeys(report.tools))
+        findings.update(dict.fromkeys(report.findings))
+        proven |= report.proven_on
+        elf = build.firmware(role).artifact("elf").path
+        checks += check_elf(bundle.read(elf), role=role, board=board.board)
+        subjects.append(elf)
+        subjects.append(writer.add_bytes(report.sarif, f"evidence/{board.name}/{role}.sarif").name)
+    predicate = StaticAnalysis(
+        board=board.name, tools=list(tools), proven_on=proven, findings=list(findings), checks=checks
+    )
+    writer.attest(f"{board.name}/analysis", STATIC_ANALYSIS, predicate, subjects)
+
+
+def _bill_of_materials(
+    context: Context, board: ProjectBoard, build: BuildResult, components: tuple[Component, ...]
+) -> None:
+    bundle, writer = context.bundle, context.writer
+    source = bundle.predicate(SourceInfo)
+    factory = writer.subject(factory_name(board.name))
+    data = make_sbom(
+        Product(
+            name=source.product,
+            version=source.version,
+            manufacturer=source.manufacturer,
+            board=board.name,
+            binary=factory.name,
+            sha256=factory.digest.sha256,
+        ),
+        [_linked(bundle, build, role) for role in _ROLES],
+        soup=components,
+        compilers=build.compilers,
+        timestamp=source.commit_time,
+        generator=Tool(name="devicepipe", version=version("devicepipe")),
+    )
+    file = writer.add_bytes(data, f"evidence/{board.name}/sbom.cdx.json")
+    elves = [build.firmware(role).artifact("elf").path for role in _ROLES]
+    writer.attest(f"{board.name}/sbom", SBOM, json.loads(data), [file.name, factory.name, *elves])
+
+
+def _linked(bundle: Bundle, build: BuildResult, role: Role) -> LinkedFirmware:
+    firmware = build.firmware(role)
+    return LinkedFirmware(
+        role=role,
+        link_map=bundle.read(firmware.artifact("map").path).decode(),
+        compile_commands=bundle.read(firmware.artifact("compile-commands").path).decode(),
+    )
