@@ -250,7 +250,10 @@ class BundleWriter:
             raise IntegrityError("no attestation of this name belongs to a bundle", link=path)
         digests = {subject: self.subject(subject).digest.sha256 for subject in subjects}
         statement = make_statement(predicate_type, predicate, digests, path)
-        text = canonical_text(statement)
+        try:
+            text = canonical_text(statement)
+        except (ValueError, RecursionError) as error:
+            raise IntegrityError(f"cannot be written as canonical JSON: {error}", link=path) from error
         # What cannot be read back as it was meant (a float beyond 2^53, say) must not be signed.
         statement = parse_canonical(text, path)
         with self._signing:

@@ -47,7 +47,7 @@ from devicepipe.signing.factory import check_factory_image, read_hex
 from devicepipe.signing.image import SignedImage, image_version, verify_images
 from devicepipe.signing.keys import PublicKey
 
-_MAXIMUM_HEX = 64 * 1024 * 1024
+_MAXIMUM_HEX = 16 * 1024 * 1024  # about 6 MiB of flash
 _MAXIMUM_PEM = 64 * 1024
 
 

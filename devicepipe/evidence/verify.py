@@ -10,7 +10,8 @@ The order of the checks is fixed, and the first link that does not hold is the o
 6. the cross links between the attestations, keys and images: see `links.py`.
 
 What always holds of a `VerifiedBundle`: all of that held, and every later read compares the bytes with the signed list again.
-Sizes, depths and counts are bounded (`files.py`, `statement.py`), and nothing is waited for.
+Sizes, depths and counts are bounded (`files.py`, `statement.py`), and nothing is waited for. Not covered: file modes and times,
+which no copy of a bundle keeps, and whether the documents say what the evidence does (`devicepipe report` makes them anew).
 """
 
 from __future__ import annotations

@@ -225,9 +225,14 @@ def verify_images(images: Mapping[str, bytes], public_key: PublicKey) -> dict[st
         UsageError, BenchError: As `verify_image`.
     """
     _check_key(public_key)
-    for link, data in images.items():
-        _parse(data, link)  # before imgtool, which reads headers without looking where they end
-    _imgtool_verify({link: data for link, data in images.items() if _acceptance(data, public_key) is None}, public_key)
+    asked: dict[str, bytes] = {}
+    try:
+        for link, data in images.items():
+            _parse(data, link)  # before imgtool, which reads headers without looking where they end
+            if _acceptance(data, public_key) is None:
+                asked[link] = data
+    finally:
+        _imgtool_verify(asked, public_key)  # also what stands before an image that is none: the first bad one is named
     return {link: _signed_image(data, Path(link), link, public_key) for link, data in images.items()}
 
 

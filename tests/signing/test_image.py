@@ -260,6 +260,9 @@ def test_the_first_bad_one_of_several_is_named(good: SignedImage, keys: Developm
     with pytest.raises(IntegrityError) as caught:
         verify_images({"one": data, "two": bad, "three": data}, keys.image.public)
     assert caught.value.link == "two"
+    with pytest.raises(IntegrityError) as caught:
+        verify_images({"one": data, "two": bad, "three": b"no image"}, keys.image.public)
+    assert caught.value.link == "two"
 
 
 def test_imgtool_alone_would_have_passed_junk_and_an_unsigned_image(good: SignedImage, keys: DevelopmentKeys) -> None:
