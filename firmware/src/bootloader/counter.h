@@ -4,8 +4,8 @@
  *
  * RECORD FORMAT (the state region of the board manifest: STATE_ADDRESS, STATE_SIZE)
  *
- * The region holds two copies of a log: copy A in its first half, copy B in its second half. Each half is a whole number
- * of flash pages. A log is a row of records of 16 bytes, four little-endian words:
+ * The region holds two copies of a log: copy A in its first half, copy B in its second half. Each half is a whole
+ * number of flash pages. A log is a row of records of 16 bytes, four little-endian words:
  *
  *   offset 0   0x43535044   start mark, the bytes "DPSC"
  *   offset 4   counter
@@ -16,14 +16,14 @@
  * intact if it is valid records followed by erased ones, none or more of each.
  *
  *   stored counter   the highest counter of all valid records of both copies; 0 if there is none
- *   usable state     one copy is intact and has a record; or both are erased; or A is not intact and B is erased, which is
- *                    the very first write cut off
+ *   usable state     one copy is intact and has a record; or both are erased; or A is not intact and B is erased,
+ *                    which is the very first write cut off
  *   unusable state   anything else: a counter may have been lost, so nothing may be started
  *
- * A copy is brought to a counter by appending a record if it is intact and has room, else by erasing it and writing record
- * 0. The copy with the lower counter goes first (if equal, the one that is not intact; else A), the other follows once the
- * first is complete. So at every moment one copy is intact and holds the counter, wherever power fails; and once both are
- * written, either may decay without lowering it.
+ * A copy is brought to a counter by appending a record if it is intact and has room, else by erasing it and writing
+ * record 0. The copy with the lower counter goes first (if equal, the one that is not intact; else A), the other follows
+ * once the first is complete. So at every moment one copy is intact and holds the counter, wherever power fails; and
+ * once both are written, either may decay without lowering it.
  *
  * A programmer presets counter n by writing one record at STATE_ADDRESS of an erased region; copy B may stay erased.
  */
@@ -39,7 +39,8 @@
 
 /*
  * Where the log lies and how flash is changed there. Flash is memory-mapped and read directly. erase sets size bytes to
- * 0xff; program writes words in ascending order over erased ones. Both return false if the flash does not hold the result.
+ * 0xff; program writes words in ascending order over erased ones. Both return false if the flash does not hold the
+ * result.
  */
 struct counter_store {
     const uint32_t *region;

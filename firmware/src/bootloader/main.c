@@ -25,7 +25,8 @@ static void print_banner(void)
     uint8_t key_hash[SHA256_SIZE];
     verify_key_hash(image_key, key_hash);
     text_start(&line);
-    text_string(&line, "boot: devicepipe bootloader board=" BOARD_NAME " version=" BUILD_VERSION " key=" KEY_KIND " keyhash=");
+    text_string(&line, "boot: devicepipe bootloader board=" BOARD_NAME " version=" BUILD_VERSION " key=" KEY_KIND);
+    text_string(&line, " keyhash=");
     text_bytes(&line, key_hash, 8u);
     print(&line);
 }

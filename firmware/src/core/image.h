@@ -55,7 +55,7 @@ struct image {
     const uint8_t *signature; /* IMAGE_SIGNATURE_SIZE bytes, or NULL */
 };
 
-/* Reads the image in a slot. IMAGE_OK, _NO_IMAGE, _BAD_HEADER, _BAD_SIZE or _BAD_TLV; image is complete only with IMAGE_OK. */
+/* Reads the image in a slot: IMAGE_OK (only then image is complete), _NO_IMAGE, _BAD_HEADER, _BAD_SIZE or _BAD_TLV. */
 enum image_result image_parse(const uint8_t *slot, uint32_t slot_size, uint32_t header_size, struct image *image);
 
 /* The digest of what a parsed image holds, computed now. */

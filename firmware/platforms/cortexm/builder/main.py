@@ -89,8 +89,6 @@ def build_config() -> str:
     numbers = {
         "CPU_HZ": number(board.get("build.f_cpu").rstrip("L")),
         "CONSOLE_BAUD": manifest("console.baud"),
-        "FLASH_BASE": flash_base,
-        "FLASH_SIZE": manifest("flash.size"),
         "FLASH_PAGE_SIZE": manifest("flash.page"),
         "SLOT0_ADDRESS": flash_base + manifest("regions.slot0.offset"),
         "SLOT0_SIZE": manifest("regions.slot0.size"),

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  * Console input and time: what a board gives, and what port.h's reading, time and sleep are made of.
  *
- * Time is read from a free-running counter, not counted in interrupts, so that none is lost while interrupts are late. The
- * tick only ends sleep: it lets time pass in the pump and keeps an emulator's main loop turning.
+ * Time is read from a free-running counter, not counted in interrupts, so that none is lost while interrupts are late.
+ * The tick only ends sleep: it lets time pass in the pump and keeps an emulator's main loop turning.
  */
 #ifndef PORT_CORTEXM_EVENTS_H
 #define PORT_CORTEXM_EVENTS_H

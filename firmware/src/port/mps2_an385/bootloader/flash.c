@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
- * The AN385 has no flash but RAM at its place. This driver gives it NOR behaviour, so that what works here works on flash:
- * erasing sets whole pages to ones, programming can only clear bits. See port.h.
+ * The AN385 has no flash but RAM at its place. This driver gives it NOR behaviour, so that what works here works on
+ * flash: erasing sets whole pages to ones, programming can only clear bits. See port.h.
  */
 #include "build_config.h"
 #include "port/cortexm/scs.h"
