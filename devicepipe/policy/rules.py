@@ -246,4 +246,4 @@ def _evaluate(expression: cel.Expression, variables: cel.Activation) -> tuple[An
 
 def _error(path: Path, text: str, where: tuple[str | int, ...], message: str, *, remedy: str = "") -> UsageError:
     key = ".".join(str(part) for part in where)
-    return UsageError(message, file=path, line=line_of(text, where), key=key, remedy=remedy or "see docs/adr/0004")
+    return UsageError(message, file=path, line=line_of(text, where), key=key, remedy=remedy or "devicepipe/policy/rules.py says how a rule set is written")

@@ -69,7 +69,8 @@ def read_text(path: Path) -> str:
             remedy="save the file as UTF-8",
         ) from error
     text = text.replace("\r\n", "\n")
-    if found := _CONTROL.search(text):
+    plain = text.replace("\n", "").replace("\t", "").isprintable()  # quick, and nearly always enough
+    if not plain and (found := _CONTROL.search(text)):
         raise UsageError(
             f"control character U+{ord(found[0]):04X}",
             file=path,
