@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from devicepipe.documents.cells import NONE, NOT_APPLICABLE, time_text, verdict_cell, yes_no
 from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, Paragraph, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
@@ -163,11 +165,17 @@ def _cases(run: TestRun) -> Table:
         Column("Seconds", 8, "right"),
         Column("Log bytes", 12, "right"),
     )
-    return Table("Test cases", columns, tuple(_case(case) for case in run.cases), empty="No test case was collected.")
+    return Table(
+        "Test cases", columns, tuple(_case(case, run) for case in run.cases), empty="No test case was collected."
+    )
 
 
-def _case(case: TestCase) -> tuple[Cell, ...]:
+def _case(case: TestCase, run: TestRun) -> tuple[Cell, ...]:
     verdict = verdict_cell(case.verdict.value)
+    if case.verdict is not Verdict.PASSED:
+        verdict = replace(verdict, detail="see Deviations")
+    elif run.identity_errors:
+        verdict = replace(verdict, detail="does not count: identity differs", tone=Tone.WARNING)
     ran = case.log_end > case.log_start
     return (
         Cell(
@@ -175,7 +183,7 @@ def _case(case: TestCase) -> tuple[Cell, ...]:
         ),
         Cell(case.expected or "not stated", tone=Tone.PLAIN if case.expected else Tone.WARNING),
         Cell(f"{case.procedure_file}:{case.procedure_line}", case.procedure_sha256),
-        Cell(verdict.text, "" if case.verdict is Verdict.PASSED else "see Deviations", tone=verdict.tone),
+        verdict,
         Cell(f"{case.duration_seconds:.2f}"),
         Cell(f"{case.log_start:,} to {case.log_end:,}") if ran else NOT_APPLICABLE,
     )

@@ -15,13 +15,12 @@ def matrix_table(record: ReleaseRecord) -> Table:
     """The matrix as a table whose first three columns are groups."""
     items = {item.id: item for item in record.traceability.items}
     boards = tuple(record.source.boards)
-    # Verdict columns are as wide as their longest word, whatever the number of boards.
     columns = (
-        Column("Hazard", 19),
-        Column("Risk control", 21),
-        Column("Requirement", 27),
-        Column("Test", 33),
-        *(Column(board, 10.5) for board in boards),
+        Column("Hazard", 17),
+        Column("Risk control", 19),
+        Column("Requirement", 24),
+        Column("Test", 40),
+        *(Column(board, 9.2) for board in boards),
     )
     rows = tuple(_row(row, items, boards) for row in record.traceability.matrix)
     return Table(

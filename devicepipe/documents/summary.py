@@ -34,7 +34,9 @@ def _results(record: ReleaseRecord) -> Table:
                 Cell(run.device.id, device),
                 yes_no(not run.identity_errors, yes="✓ agrees", no="DIFFERS"),
                 count_cell(len(run.cases), bad=None if run.cases else Tone.BAD),
-                count_cell(counts["passed"]),
+                Cell(f"{counts['passed']:,}", "do not count", tone=Tone.WARNING)
+                if run.identity_errors and counts["passed"]
+                else count_cell(counts["passed"]),
                 count_cell(counts["failed"], bad=Tone.BAD),
                 count_cell(counts["error"], bad=Tone.BAD),
                 count_cell(counts["not_run"], bad=Tone.WARNING),

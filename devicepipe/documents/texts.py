@@ -59,7 +59,7 @@ def load_texts(folder: Path | None) -> dict[str, str]:
                 remedy=f"rename or remove it; known texts: {', '.join(TEXT_NAMES)}",
             )
         try:
-            texts[path.name] = path.read_text(encoding="utf-8").replace("\r\n", "\n")
+            texts[path.name] = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:
             raise UsageError("is not UTF-8", file=path, remedy="save it as UTF-8") from error
     return texts

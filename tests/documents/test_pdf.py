@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def read(pdf: bytes) -> pypdf.PdfReader:
     return pypdf.PdfReader(io.BytesIO(pdf))
 
 
+@cache
 def texts(pdf: bytes) -> list[str]:
     return [page.extract_text() for page in read(pdf).pages]
 
@@ -158,7 +160,7 @@ def test_only_embedded_source_sans_and_no_trap_of_reportlab() -> None:
 
 
 def test_page_n_of_m_on_every_page() -> None:
-    pages = texts(report(records.green(40)))
+    pages = texts(report(records.green(20)))
     for number, text in enumerate(pages, start=1):
         assert f"Page {number} of {len(pages)}" in text
 
@@ -263,6 +265,22 @@ def test_a_verdict_that_is_not_passed_appears_with_its_reason(verdict: Verdict, 
     assert word in text
     assert "expected 'OK', saw nothing for 5 s" in text
     assert word not in "".join(texts(report(records.green())))
+
+
+def test_passed_cases_of_a_device_with_another_identity_do_not_count() -> None:
+    record = records.green()
+    errors = ["after: the device says commit " + "0" * 40]
+    wrong = record.runs[0].model_copy(update={"identity_errors": errors})
+    text = " ".join("".join(texts(report(replace(record, runs=(wrong, record.runs[1]))))).split())
+    assert "DIFFERS" in text
+    assert "does not count: identity differs" in text
+    assert errors[0] in text
+
+
+def test_a_failed_rule_is_never_releasable_whatever_the_gate_says() -> None:
+    record = records.with_verdict(records.green(), Verdict.FAILED, "x")
+    lying = replace(record, decisions=record.decisions.model_copy(update={"releasable": True, "reasons": []}))
+    assert all("NOT RELEASABLE" in text for text in texts(report(lying)))
 
 
 def test_without_any_evidence_it_says_so_and_does_not_fall_over() -> None:

@@ -21,7 +21,7 @@ def test_every_text_has_a_default_and_none_is_forgotten() -> None:
 
 
 def test_projects_text_overrides_by_name_and_leaves_the_others(tmp_path: Path) -> None:
-    (tmp_path / "scope.md").write_text("Our scope.\r\n", encoding="utf-8", newline="")
+    (tmp_path / "scope.md").write_text("\ufeffOur scope.\r\n", encoding="utf-8", newline="")
     (tmp_path / "README.md").write_text("how to edit these", encoding="utf-8")
     texts = load_texts(tmp_path)
     assert texts["scope.md"] == "Our scope.\n"
