@@ -15,6 +15,9 @@ fail() {
     exit 3
 }
 
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
 # --- system packages: a command (or file) to look for, and the Debian/Ubuntu package that has it -------------------------
 missing=()
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
@@ -42,9 +45,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         as_root=(sudo)
     fi
     printf 'setup: installing %s\n' "${missing[*]}" >&2
-    log=$(mktemp)
-    trap 'rm -f "$log"' EXIT
-    { "${as_root[@]}" apt-get update -qq &&
+        { "${as_root[@]}" apt-get update -qq &&
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
         >"$log" 2>&1 </dev/null || { tail -n 15 "$log" >&2; fail "apt-get could not install ${missing[*]}" "$by_hand"; }
 fi
@@ -58,7 +59,8 @@ if [ "$(cat "$STAMP" 2>/dev/null || true)" != "$wanted" ]; then
     "${pip[@]}" install --require-hashes --no-deps -r requirements.lock ||
         fail "the packages of requirements.lock could not be installed" "see pip's message above; a package index must be reachable the first time"
     # setuptools comes from the lock, so nothing unlocked is fetched to build devicepipe itself.
-    "${pip[@]}" install --no-deps --no-build-isolation --editable . || fail "devicepipe itself could not be installed into $VENV" "see pip's message above"
+    "${pip[@]}" install --no-deps --no-build-isolation --editable . >"$log" 2>&1 ||
+        { cat "$log" >&2; fail "devicepipe itself could not be installed into $VENV" "see pip's message above"; }
     printf '%s\n' "$wanted" >"$STAMP"
 fi
 
@@ -66,6 +68,6 @@ fi
 soup=$(sha256sum firmware/soup.toml | cut -d' ' -f1)
 if [ "$(cat .devicepipe/soup-done 2>/dev/null || true)" != "$soup" ] || [ ! -d firmware/lib ]; then
     printf 'setup: fetching the C libraries of firmware/soup.toml\n' >&2
-    "$VENV/bin/devicepipe" soup fetch
+    "$VENV/bin/devicepipe" soup fetch >/dev/null
     printf '%s\n' "$soup" >.devicepipe/soup-done
 fi
