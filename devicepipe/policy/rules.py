@@ -79,10 +79,15 @@ class _File(_Table):
     rule: tuple[RuleText, ...] = Field(min_length=1)
 
 
-class Outcome(BaseModel):
-    """What a rule says of evidence: whether it holds, and what was seen (one sentence or several)."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a rule says of evidence.
 
-    model_config = ConfigDict(frozen=True)
+    Attributes:
+        holds: Whether it holds.
+        seen: What was seen, in sentences or names.
+        undecided: Why the rule could not be evaluated; "" where it could.
+    """
 
     holds: bool
     seen: tuple[str, ...]
@@ -246,4 +251,10 @@ def _evaluate(expression: cel.Expression, variables: cel.Activation) -> tuple[An
 
 def _error(path: Path, text: str, where: tuple[str | int, ...], message: str, *, remedy: str = "") -> UsageError:
     key = ".".join(str(part) for part in where)
-    return UsageError(message, file=path, line=line_of(text, where), key=key, remedy=remedy or "devicepipe/policy/rules.py says how a rule set is written")
+    return UsageError(
+        message,
+        file=path,
+        line=line_of(text, where),
+        key=key,
+        remedy=remedy or "devicepipe/policy/rules.py says how a rule set is written",
+    )
