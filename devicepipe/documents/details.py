@@ -159,8 +159,8 @@ def _identity(identity: Identity | None) -> Cell:
 def _cases(run: TestRun) -> Table:
     columns = (
         Column("Test case", 26),
-        Column("Expected result", 34),
-        Column("Procedure", 20),
+        Column("Expected result", 32),
+        Column("Procedure", 22),
         Column("Verdict", 12),
         Column("Seconds", 8, "right"),
         Column("Log bytes", 12, "right"),

@@ -80,7 +80,7 @@ def document(*blocks: Any, banner: str = "", paper: Any = "A4") -> Document:
 
 
 def test_rendering_twice_and_after_another_document_gives_the_same_bytes() -> None:
-    record = records.green()
+    record = records.green(4)
     first = report(record)
     render_pdf(document(Paragraph.plain("Ελληνικά, кириллица → ≥ ✓ first: other glyphs in another order")))
     assert report(record) == first
@@ -90,7 +90,7 @@ SCRIPT = """
 import hashlib
 from tests.documents import release_records as records
 from devicepipe.documents.release import render_documents
-for name, data in render_documents(records.untested(records.dirty(records.green()))).items():
+for name, data in render_documents(records.untested(records.dirty(records.green(4)))).items():
     print(name, hashlib.sha256(data).hexdigest())
 """
 
@@ -121,20 +121,20 @@ def test_another_process_folder_locale_zone_and_hash_seed_give_the_same_bytes(tm
 
 
 def test_reportlab_settings_are_as_before_and_do_not_reach_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = report(records.green())
+    expected = report(records.green(4))
     monkeypatch.setattr(rl_config, "invariant", 0)
     monkeypatch.setattr(rl_config, "pdfComments", 1)
-    assert report(records.green()) == expected
+    assert report(records.green(4)) == expected
     assert (rl_config.invariant, rl_config.pdfComments) == (0, 1)
 
 
 def test_different_documents_have_different_ids() -> None:
-    one, two = read(report(records.green())), read(report(records.dirty(records.green())))
+    one, two = read(report(records.green(4))), read(report(records.dirty(records.green(4))))
     assert one.trailer["/ID"] != two.trailer["/ID"]
 
 
 def test_time_in_the_metadata_is_the_evidences_not_the_clocks() -> None:
-    info = read(report(records.green())).metadata
+    info = read(report(records.green(4))).metadata
     assert info is not None
     assert str(info["/CreationDate"]).startswith("D:20260301120005")
     assert info.title == "Software Verification Report: infusion-pump 0.1.0"
@@ -146,7 +146,7 @@ def test_time_in_the_metadata_is_the_evidences_not_the_clocks() -> None:
 
 
 def test_only_embedded_source_sans_and_no_trap_of_reportlab() -> None:
-    pdf = report(records.green())
+    pdf = report(records.green(4))
     reader = read(pdf)
     assert b"Helvetica" not in pdf
     assert b"/Trans" not in pdf
@@ -166,14 +166,14 @@ def test_page_n_of_m_on_every_page() -> None:
 
 
 def test_header_names_product_version_document_and_commit_on_every_page() -> None:
-    for text in texts(report(records.green())):
+    for text in texts(report(records.green(4))):
         assert "infusion-pump 0.1.0" in text
         assert "SVR-infusion-pump-0.1.0" in text
         assert records.COMMIT[:12] in text
 
 
 def test_outline_and_contents_lead_to_the_pages_of_the_headings() -> None:
-    reader = read(report(records.green()))
+    reader = read(report(records.green(4)))
 
     def flat(entries: Any) -> list[Any]:
         return [leaf for entry in entries for leaf in (flat(entry) if isinstance(entry, list) else [entry])]
@@ -202,9 +202,9 @@ def test_outline_and_contents_lead_to_the_pages_of_the_headings() -> None:
 
 
 def test_matrix_and_test_pages_are_landscape_and_paper_size_is_as_asked() -> None:
-    sizes = {tuple(map(round, map(float, page.mediabox[2:]))) for page in read(report(records.green())).pages}
+    sizes = {tuple(map(round, map(float, page.mediabox[2:]))) for page in read(report(records.green(4))).pages}
     assert sizes == {(595, 842), (842, 595)}
-    letter = report(replace(records.green(), paper="Letter"))
+    letter = report(replace(records.green(4), paper="Letter"))
     assert {tuple(map(round, map(float, page.mediabox[2:]))) for page in read(letter).pages} == {(612, 792), (792, 612)}
 
 
@@ -219,7 +219,7 @@ def test_every_one_of_500_requirements_is_in_the_text_of_the_matrix() -> None:
 
 
 def test_every_requirement_test_and_digest_is_in_the_text() -> None:
-    record = records.green()
+    record = records.green(4)
     text = squeezed(report(record))
     for item in record.traceability.items:
         assert item.id in text
@@ -235,24 +235,24 @@ def test_every_requirement_test_and_digest_is_in_the_text() -> None:
 
 
 def test_not_releasable_stands_on_every_page_and_releasable_on_none() -> None:
-    for text in texts(report(records.untested(records.green()))):
+    for text in texts(report(records.untested(records.green(4)))):
         assert "NOT RELEASABLE" in text
-    for text in texts(report(records.green())):
+    for text in texts(report(records.green(4))):
         assert "NOT RELEASABLE" not in text
-    assert "✓ RELEASABLE" in texts(report(records.green()))[0]
+    assert "✓ RELEASABLE" in texts(report(records.green(4)))[0]
 
 
 def test_dirty_tree_says_so_on_every_page_whatever_the_gate_says() -> None:
-    record = records.dirty(records.green())
+    record = records.dirty(records.green(4))
     assert record.decisions.releasable
     for text in texts(report(record)):
         assert "NOT RELEASABLE: built from a modified source tree" in text
 
 
 def test_development_keys_are_named_and_production_keys_are_not() -> None:
-    for text in texts(report(records.green())):
+    for text in texts(report(records.green(4))):
         assert "signed with development keys" in text
-    assert "DEVELOPMENT" in texts(report(records.green()))[0]
+    assert "DEVELOPMENT" in texts(report(records.green(4)))[0]
     assert "evelopment keys" not in "".join(texts(report(records.green(development=False))))
 
 
@@ -260,15 +260,15 @@ def test_development_keys_are_named_and_production_keys_are_not() -> None:
     ("verdict", "word"), [(Verdict.FAILED, "FAILED"), (Verdict.ERROR, "ERROR"), (Verdict.NOT_RUN, "NOT RUN")]
 )
 def test_a_verdict_that_is_not_passed_appears_with_its_reason(verdict: Verdict, word: str) -> None:
-    pdf = report(records.with_verdict(records.green(), verdict, "expected 'OK', saw nothing for 5 s"))
+    pdf = report(records.with_verdict(records.green(4), verdict, "expected 'OK', saw nothing for 5 s"))
     text = " ".join("".join(texts(pdf)).split())
     assert word in text
     assert "expected 'OK', saw nothing for 5 s" in text
-    assert word not in "".join(texts(report(records.green())))
+    assert word not in "".join(texts(report(records.green(4))))
 
 
 def test_passed_cases_of_a_device_with_another_identity_do_not_count() -> None:
-    record = records.green()
+    record = records.green(4)
     errors = ["after: the device says commit " + "0" * 40]
     wrong = record.runs[0].model_copy(update={"identity_errors": errors})
     text = " ".join("".join(texts(report(replace(record, runs=(wrong, record.runs[1]))))).split())
@@ -278,7 +278,7 @@ def test_passed_cases_of_a_device_with_another_identity_do_not_count() -> None:
 
 
 def test_a_failed_rule_is_never_releasable_whatever_the_gate_says() -> None:
-    record = records.with_verdict(records.green(), Verdict.FAILED, "x")
+    record = records.with_verdict(records.green(4), Verdict.FAILED, "x")
     lying = replace(record, decisions=record.decisions.model_copy(update={"releasable": True, "reasons": []}))
     assert all("NOT RELEASABLE" in text for text in texts(report(lying)))
 
@@ -405,7 +405,7 @@ def test_ten_thousand_rows_are_laid_out_in_full() -> None:
 
 def test_many_boards_keep_the_matrix_readable() -> None:
     boards = tuple(f"board_{n}" for n in range(8))
-    record = records.green()
+    record = records.green(4)
     matrix = [
         row.model_copy(update={"verdicts": dict.fromkeys(boards, "passed")}) for row in record.traceability.matrix
     ]
