@@ -128,7 +128,7 @@ def build_board(
     """Build a board's firmwares in one call of PlatformIO, and collect them as `output`/images/<board>/<role>.*.
 
     Args:
-        project: A fresh copy of the PlatformIO project that no other build is using.
+        project: The PlatformIO project; for a release a fresh copy. Builds of other environments may run in it at once.
         board: Whose firmware it is.
         environments: PlatformIO environment per role.
         inputs: What the build is told from outside.
@@ -153,7 +153,8 @@ def build_board(
     command = [sys.executable, "-P", "-m", "platformio", "run", "--project-dir", str(project)]
     for name in environments.values():
         command += ["--environment", name]
-    command += ["--target", "compiledb", "--target", "buildprog"]
+    # Automatic cleaning would remove the build folder under another board's build that shares the copy.
+    command += ["--target", "compiledb", "--target", "buildprog", "--disable-auto-clean"]
     if jobs is not None:
         command += ["--jobs", str(jobs)]
     cleaner = PathCleaner(build_root or project, core_dir)
@@ -238,7 +239,11 @@ _PRODUCT = (
         "the program does not fit: {bytes} bytes too many for {region}",
     ),
     (
-        r"^(?P<text>.*?(?:will not fit in region|undefined reference to|multiple definition of|cannot find -l).*)$",
+        r"^.*?section `(?P<section>[^']+)' will not fit in region `(?P<region>\w+)'.*$",
+        "the program does not fit: section {section} is too large for {region}",
+    ),
+    (
+        r"^(?P<text>.*?(?:undefined reference to|multiple definition of|cannot find -l).*)$",
         "it does not link: {text}",
     ),
 )
@@ -256,7 +261,8 @@ def _explain(configuration: Path, board: Board, log: Path) -> UsageError | Produ
     where = f"the whole output is in {log}"
     for pattern, message in _USAGE:
         if found := re.search(pattern, output, re.MULTILINE):
-            return UsageError(message.format(board=board.name, **found.groupdict()), file=configuration, remedy=where)
+            parts = {name: ", ".join(sorted(value.split(", "))) for name, value in found.groupdict().items()}
+            return UsageError(message.format(board=board.name, **parts), file=configuration, remedy=where)
     for pattern, message in _PRODUCT:
         if found := re.search(pattern, output, re.MULTILINE):
             return ProductError(f"{board.name}: {message.format(**found.groupdict())}", remedy=where)

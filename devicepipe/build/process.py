@@ -1,6 +1,6 @@
 """One child process in its own process group: bounded, cancellable, its output in a file.
 
-What always holds: when `run_logged` returns or raises, no process of the group that it started is running any more.
+What always holds: when `run_logged` returns or raises, every process of the group that it started has ended or was killed.
 """
 
 from __future__ import annotations

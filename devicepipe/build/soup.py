@@ -154,7 +154,7 @@ class SoupLock(BaseModel):
         return UsageError(
             message,
             file=self.path,
-            line=line_of(self.text, where),
+            line=_line(self.text, where),
             key=".".join(str(part) for part in where),
             remedy=remedy,
         )
@@ -190,6 +190,15 @@ def load_lock(path: Path) -> SoupLock:
     return lock
 
 
+def _line(text: str, where: tuple[str | int, ...]) -> int | None:
+    """The line of a key; entries of `files` are found by their text, since they stand in a table of their own or in one line."""
+    if "files" in where[:-1]:
+        for number, line in enumerate(text.splitlines(), start=1):
+            if f'"{where[-1]}"' in line:
+                return number
+    return line_of(text, where)
+
+
 def _usage_error(path: Path, text: str, error: ValidationError) -> UsageError:
     first: Any = error.errors()[0]
     where = tuple(part for part in first["loc"] if part != "[key]")
@@ -202,7 +211,7 @@ def _usage_error(path: Path, text: str, error: ValidationError) -> UsageError:
     known = ", ".join(sorted(field.alias or name for name, field in table.model_fields.items()))
     remedy = f"known keys: {known}" if first["type"] == "extra_forbidden" else ""
     key = ".".join(str(part) for part in where)
-    return UsageError(message, file=path, line=line_of(text, where), key=key, remedy=remedy)
+    return UsageError(message, file=path, line=_line(text, where), key=key, remedy=remedy)
 
 
 # --- fetching -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,6 @@
+#include "idle.h"
+
+unsigned idle_unused(unsigned value)
+{
+    return value * 3u;
+}

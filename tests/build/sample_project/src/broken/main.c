@@ -1,0 +1,6 @@
+int reset(void);
+
+int reset(void)
+{
+    return not_declared;
+}

@@ -1,0 +1,6 @@
+int missing_function(void);
+
+void reset(void)
+{
+    (void)missing_function();
+}

@@ -1,0 +1,3 @@
+import SCons.Script  # type: ignore[import-untyped]
+
+SCons.Script.main()
