@@ -219,7 +219,7 @@ def test_every_one_of_500_requirements_is_in_the_text_of_the_matrix() -> None:
 
 
 def test_every_requirement_test_and_digest_is_in_the_text() -> None:
-    record = records.green(4)
+    record = records.green(12)
     text = squeezed(report(record))
     for item in record.traceability.items:
         assert item.id in text
