@@ -6,12 +6,12 @@ Checked in this order, the first broken link named:
 2. keys: `keys/release.pub.pem` is the caller's key, `keys/image.pub.pem` the source's; both say alike whether they are
    development keys;
 3. images: each board's signed image verifies under `keys/image.pub.pem` with imgtool;
-4. per board: build (of the source's commit and version; its outputs are in the bundle), reproducibility, analysis, SBOM, signing
-   (the signed payload is the built binary; the factory image is bootloader + signed image), test (of that payload and image,
-   with that serial log);
+4. per board: build (of the source's commit and version, for its image key; its outputs are in the bundle), reproducibility,
+   analysis, SBOM, signing (the signed payload is the built binary; the factory image is bootloader + signed image), test (of
+   that payload and image, with that serial log);
 5. traceability: what the matrix shows as passed did pass, and no test is left out;
 6. every file below `images/` is a subject of an attestation;
-7. gate: its inputs are exactly the other attestations, and its result is the release statement's.
+7. gate: its inputs are exactly the other attestations, its rules are in the bundle, and its result is the release statement's.
 
 Whether a product is good enough is the gate's business, not checked here.
 """
@@ -220,7 +220,14 @@ class _Check:
         build, link = provenance.devicepipe, attestation.path
         _same("board", build.board, board, link, "its name")
         definition = provenance.build_definition
-        _same("version", definition.external_parameters.get("version"), source.version, link, "the source")
+        for what, expected in (
+            ("board", board),
+            ("version", source.version),
+            ("commit", source.commit),
+            ("dirty", source.dirty),
+            ("imageKey", {"sha256": source.image_key.keyid}),
+        ):
+            _same(what, definition.external_parameters.get(what), expected, link, "the source")
         commits = {
             dependency.digest["gitCommit"]
             for dependency in definition.resolved_dependencies
@@ -239,7 +246,10 @@ class _Check:
                 self.about(attestation, artifact.path)
                 _same("size", artifact.size, size_of(self.bundle.folder, artifact.path), link, artifact.path)
         _artifact(build, "application", "bin", link)
-        self.held(link, "built from the source's commit as this version; its outputs are in the bundle")
+        self.held(
+            link,
+            "built from the source's commit as this version, trusting its image key; its outputs are in the bundle",
+        )
         return build
 
     def reports(self, board: str, build: BuildResult) -> None:
@@ -317,6 +327,8 @@ class _Check:
         _same("payload digest", run.payload_digest, signing.payload_digest, link, "the signing attestation")
         _same("image digest", run.image_digest, signing.image_digest, link, "the signing attestation")
         self.file_is(run.serial_log, run.serial_log_sha256, link)
+        for used in result.configuration:
+            self.file_is(used.name, used.digest.sha256, link)
         self.cases(result, link)
         if not run.identity_errors:
             for identity in (run.identity_before, run.identity_after):
@@ -377,6 +389,10 @@ class _Check:
         expected = [other.as_input() for path, other in sorted(self.by_path.items()) if path != link]
         if sorted(summary.input_attestations, key=lambda entry: str(entry.get("uri"))) != expected:
             raise IntegrityError("did not judge exactly the other attestations of this bundle", link=link)
+        rules = str(summary.policy.get("uri"))
+        if not self.bundle.exists(rules):
+            raise IntegrityError(f"was decided by the rules {rules!r}, which are not in this bundle", link=link)
+        _same("policy", summary.policy, {"uri": rules, "digest": {"sha256": self.bundle.sha256(rules)}}, link, rules)
         _same(
             "result", summary.verification_result, "PASSED" if decisions.releasable else "FAILED", link, "its decisions"
         )
@@ -385,8 +401,9 @@ class _Check:
         ]
         if decisions.releasable and (broken or source.dirty):
             raise IntegrityError("says releasable over broken rules or a dirty tree", link=link)
-        if self.release.releasable != decisions.releasable:
-            raise IntegrityError("does not say of 'releasable' what the gate decided", link=RELEASE_STATEMENT)
+        decided = (decisions.releasable, decisions.reasons)
+        if (self.release.releasable, self.release.reasons) != decided:
+            raise IntegrityError("does not say what the gate decided, for its reasons", link=RELEASE_STATEMENT)
         verdict = "releasable" if decisions.releasable else "NOT RELEASABLE"
         self.held(link, f"judged exactly these attestations: {verdict}, as the release statement says")
 

@@ -204,7 +204,6 @@ def _file_signer(path: Path, public_key: PublicKey) -> Signer:
     # Built here and not by Signer.from_priv_key_uri, which cuts a path at '?' and '#'.
     try:
         private = load_pem_private_key(path.read_bytes(), password=None)
-        return CryptoSigner(private, public_key.to_securesystemslib())
     except OSError as error:
         raise UsageError(
             f"private key cannot be read: {error.strerror}", file=path, remedy="name an existing PEM file"
@@ -214,11 +213,12 @@ def _file_signer(path: Path, public_key: PublicKey) -> Signer:
             "private key is encrypted", file=path, remedy="use an unencrypted PKCS #8 file, or a signer such as hsm:"
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise UsageError("is not a PEM private key of the public key's kind", file=path) from error
-    except Exception as error:
+        raise UsageError("is not a PEM private key", file=path) from error
+    if PublicKey._of(private.public_key(), development=False, file=path).keyid != public_key.keyid:  # noqa: SLF001 - one module
         raise UsageError(
             "private key does not fit the public key", file=path, remedy="configure the two halves of one key"
-        ) from error
+        )
+    return CryptoSigner(private, public_key.to_securesystemslib())
 
 
 # --- development keys -----------------------------------------------------------------------------------------------

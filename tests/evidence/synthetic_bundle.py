@@ -23,6 +23,7 @@ from securesystemslib.signer import Signer  # type: ignore[attr-defined]
 
 from devicepipe.evidence import predicates as p
 from devicepipe.evidence.bundle import Attestation, BundleWriter
+from devicepipe.evidence.layout import IMAGE_KEY, RELEASE_KEY
 from devicepipe.signing.factory import Placement, make_factory_image
 from devicepipe.signing.image import imgtool_version, sign_image
 from devicepipe.signing.keys import PublicKey, ensure_development_keys, load_signer
@@ -205,8 +206,8 @@ class _Maker:
         )
 
     def source(self) -> None:
-        self.add("keys/image.pub.pem", self.keys.image.public.pem)
-        self.add("keys/release.pub.pem", self.keys.release.public.pem)
+        self.add(IMAGE_KEY, self.keys.image.public.pem)
+        self.add(RELEASE_KEY, self.keys.release.public.pem)
         info = p.SourceInfo(
             product="pump",
             title="Pump",
@@ -223,7 +224,7 @@ class _Maker:
             image_key=self.keys.image.info,
             release_key=self.keys.release.info,
         )
-        self.attest("source", p.SOURCE, info, ["keys/image.pub.pem", "keys/release.pub.pem"])
+        self.attest("source", p.SOURCE, info, [IMAGE_KEY, RELEASE_KEY])
 
     def board(self, board: str) -> None:
         folder = f"images/{board}"
@@ -275,7 +276,13 @@ class _Maker:
         return p.Provenance(
             build_definition=p.BuildDefinition(
                 build_type=p.BUILD_TYPE,
-                external_parameters={"version": self.version, "board": board},
+                external_parameters={
+                    "board": board,
+                    "version": self.version,
+                    "commit": COMMIT,
+                    "dirty": False,
+                    "imageKey": {"sha256": self.keys.image.public.keyid},
+                },
                 internal_parameters={},
                 resolved_dependencies=[p.ResourceDescriptor(name="source", digest={"gitCommit": COMMIT})],
             ),
@@ -309,7 +316,7 @@ class _Maker:
         ]
         return p.TestResult(
             result="PASSED",
-            configuration=[],
+            configuration=[self.writer.subject(IMAGE_KEY)] if IMAGE_KEY not in self.spoil.leave_out else [],
             passed_tests=[case.id for case in cases],
             warned_tests=[],
             failed_tests=[],
@@ -343,11 +350,15 @@ class _Maker:
             findings=[],
         )
         self.attest("traceability", p.TRACEABILITY, trace, images)
+        self.add("evidence/policy/basic.toml", b"rules")
         summary = p.VerificationSummary(
             verifier={"id": "urn:devicepipe:gate"},
             time_verified=TIME,
             resource_uri=f"pkg:generic/pump@{self.version}",
-            policy={"uri": "urn:devicepipe:rule-set:basic"},
+            policy={
+                "uri": "evidence/policy/basic.toml",
+                "digest": {"sha256": self.digest("evidence/policy/basic.toml")},
+            },
             input_attestations=[made.as_input() for made in self.attestations.values()],
             verification_result="PASSED",
             verified_levels=["SLSA_BUILD_LEVEL_1"],

@@ -126,6 +126,28 @@ STORIES: dict[str, tuple[Spoil, str]] = {
         edit("alpha/build", "buildDefinition.resolvedDependencies.0.digest.gitCommit", "2e" * 20),
         of("build"),
     ),
+    **{
+        f"build that was told another {what}": (
+            edit("alpha/build", f"buildDefinition.externalParameters.{what}", value),
+            of("build"),
+        )
+        for what, value in (
+            ("board", "beta"),
+            ("commit", "2e" * 20),
+            ("dirty", True),
+            ("imageKey", {"sha256": OTHER}),
+        )
+    },
+    "build of two commits": (
+        Spoil(
+            edit={
+                "alpha/build": lambda build: build["buildDefinition"]["resolvedDependencies"].append(
+                    {"digest": {"gitCommit": "2e" * 20}}
+                )
+            }
+        ),
+        of("build"),
+    ),
     "build without a commit": (edit("alpha/build", "buildDefinition.resolvedDependencies", []), of("build")),
     "build of another board": (edit("alpha/build", "devicepipe.board", "beta"), of("build")),
     "build output with another digest": (
@@ -202,6 +224,11 @@ STORIES: dict[str, tuple[Spoil, str]] = {
         ),
         of("test"),
     ),
+    "test with another configuration": (edit("alpha/test", "configuration.0.digest.sha256", OTHER), of("test")),
+    "test with a configuration that is not there": (
+        edit("alpha/test", "configuration.0.name", "bench.toml"),
+        of("test"),
+    ),
     "test is not about the image": (Spoil(subjects={"alpha/test": ["evidence/alpha/serial.log"]}), of("test")),
     "device ran another image before": (edit("alpha/test", "devicepipe.identityBefore.digest", OTHER), of("test")),
     "device ran another image afterwards": (edit("alpha/test", "devicepipe.identityAfter.digest", OTHER), of("test")),
@@ -235,10 +262,21 @@ STORIES: dict[str, tuple[Spoil, str]] = {
         GATE,
     ),
     "gate's input has a second digest": (edit("gate", "inputAttestations.0.digest.md5", "0" * 32), GATE),
+    "gate by other rules": (edit("gate", "policy.digest.sha256", OTHER), GATE),
+    "gate by rules that are not there": (edit("gate", "policy.uri", "evidence/policy/other.toml"), GATE),
+    "gate by rules without a digest": (Spoil(edit={"gate": lambda g: g["policy"].pop("digest")}), GATE),
     "gate is not about the image": (Spoil(subjects={"gate": ["keys/image.pub.pem"]}), GATE),
     "gate says PASSED and decided otherwise": (edit("gate", "devicepipe.releasable", value=False), GATE),
     "gate says FAILED and decided otherwise": (edit("gate", "verificationResult", "FAILED"), GATE),
-    "releasable over a dirty tree": (edit("source", "dirty", value=True), GATE),
+    "releasable over a dirty tree": (
+        Spoil(
+            edit={
+                "source": lambda source: source.update(dirty=True),
+                "alpha/build": lambda build: build["buildDefinition"]["externalParameters"].update(dirty=True),
+            }
+        ),
+        GATE,
+    ),
     "releasable over a broken rule": (
         edit(
             "gate",
@@ -258,6 +296,7 @@ STORIES: dict[str, tuple[Spoil, str]] = {
         ),
         GATE,
     ),
+    "release gives other reasons": (edit("release", "reasons", ["it is fine"]), "release.json"),
     "release denies what the gate decided": (edit("release", "releasable", value=False), "release.json"),
 }
 

@@ -315,7 +315,7 @@ def test_a_huge_envelope(made: Made) -> None:
 
 def test_a_flood_of_files_stops_at_the_first(made: Made) -> None:
     (made.path / "flood").mkdir()
-    for number in range(5000):
+    for number in range(500):
         (made.path / f"flood/{number}").touch()
     assert broken_link(made.path, made.keys) == "flood"
 
