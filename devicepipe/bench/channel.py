@@ -20,6 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -217,7 +218,7 @@ class SerialLoop:
         self._selector = selectors.DefaultSelector()
         self._waker, self._wakee = socket.socketpair()
         self._selector.register(self._wakee, selectors.EVENT_READ, self._woken)
-        self._requests: deque[Callable[[], None]] = deque()
+        self._requests: deque[tuple[Callable[[], object], Future[object]]] = deque()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="devicepipe-serial", daemon=True)
         self._thread.start()
@@ -255,21 +256,24 @@ class SerialLoop:
         if threading.current_thread() is self._thread:
             action()
             return
-        done = threading.Event()
-
-        def run() -> None:
-            action()
-            done.set()
-
-        self._requests.append(run)
+        answer: Future[object] = Future()
+        self._requests.append((action, answer))
         self._waker.send(b".")
-        if not done.wait(10.0):
-            raise BenchError("the thread that receives serial data does not respond", remedy="run the session again")
+        try:
+            answer.result(timeout=10.0)
+        except TimeoutError as error:
+            raise BenchError(
+                "the thread that receives serial data does not respond", remedy="run the session again"
+            ) from error
 
     def _woken(self) -> None:
         self._wakee.recv(_CHUNK)
         while self._requests:
-            self._requests.popleft()()
+            action, answer = self._requests.popleft()
+            try:
+                answer.set_result(action())
+            except Exception as error:  # noqa: BLE001 - it belongs to who asked, and must not end the thread
+                answer.set_exception(error)
 
     def _run(self) -> None:
         while not self._closing:
@@ -297,6 +301,7 @@ class Channel:
         self._unread = bytearray()
         self._last = b""
         self._ended = False
+        self._closed = False
         self._changed = threading.Condition()
         loop.watch(port.fileno(), self._on_readable)
 
@@ -389,7 +394,10 @@ class Channel:
         return self._port.untaken()
 
     def close(self) -> None:
-        """Receive what has arrived and close the port."""
+        """Receive what has arrived and close the port; harmless when it is closed already."""
+        if self._closed:
+            return
+        self._closed = True
         self._receive()
         self._loop.forget(self._port.fileno())
         self._port.close()

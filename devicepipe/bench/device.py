@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from devicepipe.bench.channel import Channel
 from devicepipe.bench.factory import flash_contents, load_factory
-from devicepipe.bench.faults import DeviceFaultError, NoReply
+from devicepipe.bench.faults import DeviceFaultError, NoReplyError
 from devicepipe.bench.protocol import REPLY, STARTED, parse_identity
 from devicepipe.bench.qemu import Qemu
 from devicepipe.bench.spec import SessionSpec
@@ -86,22 +86,23 @@ class Device:
             timeout: The longest wait for the reply, in seconds.
 
         Raises:
-            NoReply: No line beginning with OK or ERR came in time, or an OK that answers another command.
+            NoReplyError: No line beginning with OK or ERR came in time, or an OK that answers another command.
             BenchError: The device was lost.
         """
         reply = self.channel.take_line(REPLY, timeout, ask=line.encode("ascii") + b"\n")
         if reply is None:
-            raise NoReply(f"no reply to {line!r} within {timeout:g} s; unread: {_excerpt(self.channel.unread)}")
+            raise NoReplyError(f"no reply to {line!r} within {timeout:g} s; unread: {_excerpt(self.channel.unread)}")
         text = _text(reply)
         if text.startswith("OK") and text.split()[1:2] != line.split()[:1]:
-            raise NoReply(f"the reply to {line!r} is that of another command: {text!r}")
+            raise NoReplyError(f"the reply to {line!r} is that of another command: {text!r}")
         return text
 
     def identity(self, timeout: float = 5.0) -> Identity:
         """What the device says of itself now.
 
         Raises:
-            DeviceFaultError: It does not answer within `timeout` seconds, or not with an identity.
+            NoReplyError: It does not answer within `timeout` seconds.
+            BadIdentityError: The answer is no identity.
             BenchError: The device was lost.
         """
         return parse_identity(self.command("id", timeout))
@@ -121,14 +122,14 @@ class Device:
             That line without its line end, taken out of what `dut` sees; the lines before it stay there.
 
         Raises:
-            NoReply: Neither came in time.
+            NoReplyError: Neither came in time.
             BenchError: The device was lost.
         """
         limit = self._boot_timeout if timeout is None else timeout
         line = self.channel.take_line(STARTED, limit)
         sent = self.channel.log.read(self._reset_at)
         if line is None:
-            raise NoReply(f"the device did not start within {limit:g} s after its reset; it sent {_excerpt(sent)}")
+            raise NoReplyError(f"the device did not start within {limit:g} s after its reset; it sent {_excerpt(sent)}")
         self.boot_output = sent[: sent.index(line) + len(line)]
         return _text(line)
 
@@ -215,7 +216,7 @@ class Device:
         started = self.wait_started()
         if started.startswith("boot: refused"):
             raise DeviceFaultError(f"the bootloader does not start the factory image: {started!r}")
-        identity = self.identity()
+        identity = self.identity(timeout=self._boot_timeout)
         self.channel.discard()
         return identity
 
@@ -227,11 +228,15 @@ class Device:
             BenchError: The device was lost.
         """
         try:
-            return self.identity(timeout=1.0)
-        except DeviceFaultError:
+            reply = self.command("id", timeout=1.0)
+        except NoReplyError:
+            reply = "ERR"
+        # An ERR may be the answer to what the test had begun to type.
+        if reply.startswith("ERR"):
             self.reset()
             self.wait_started()
-            return self.identity()
+            reply = self.command("id", timeout=self._boot_timeout)
+        return parse_identity(reply)
 
     def pause(self) -> None:
         """Stop the device where it is: it sends nothing until it is prepared again."""

@@ -36,7 +36,7 @@ class ChannelProcess(PexpectProcess):  # type: ignore[misc]
 
         Raises:
             pexpect.TIMEOUT: None came.
-            Lockup: The device's processor locked up.
+            LockupError: The device's processor locked up.
             BenchError: The device was lost in any other way.
         """
         data = self._device.channel.read(size, self.timeout if timeout == -1 else timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from intelhex import HexReaderError, IntelHex
@@ -34,7 +35,7 @@ def load_factory(path: Path) -> dict[int, bytes]:
         raise UsageError("is cut off: its last line is not the end-of-file record ':00000001FF'", file=path)
     image = IntelHex()
     try:
-        image.loadhex(path.open(encoding="ascii"))
+        image.loadhex(io.StringIO(text))
     except (HexReaderError, ValueError) as error:
         raise UsageError(f"is not Intel HEX: {error}", file=path) from error
     segments = {start: bytes(image.tobinarray(start=start, end=end - 1)) for start, end in image.segments()}

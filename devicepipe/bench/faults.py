@@ -11,9 +11,13 @@ class DeviceFaultError(AssertionError):
     """The device did something that no correct device does."""
 
 
-class Lockup(DeviceFaultError):
+class LockupError(DeviceFaultError):
     """The processor locked up: a fault inside a fault handler (Armv6-M/Armv7-M Architecture Reference Manual, "Lockup")."""
 
 
-class NoReply(DeviceFaultError):
+class BadIdentityError(DeviceFaultError):
+    """The device's reply to `id` is no identity: it cannot be the image under test."""
+
+
+class NoReplyError(DeviceFaultError):
     """The device did not answer, or answered another command."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from devicepipe.bench.faults import DeviceFaultError
+from devicepipe.bench.faults import BadIdentityError
 from devicepipe.evidence.predicates import Identity
 
 STARTED = re.compile(rb"^(?:app: ready |boot: refused )[^\n]*\n", re.MULTILINE)
@@ -24,14 +24,15 @@ def parse_identity(reply: str) -> Identity:
     """Read the reply to `id`.
 
     Raises:
-        DeviceFaultError: The reply is not an identity; says what is missing.
+        BadIdentityError: The reply is not an identity; says what is missing or said twice.
     """
-    if not reply.startswith("OK id "):
-        raise DeviceFaultError(f"expected 'OK id …' in reply to 'id', got {reply!r}")
-    fields = dict(word.split("=", 1) for word in reply.split()[2:] if "=" in word)
+    words = [word.partition("=") for word in reply.split()[2:]]
+    fields = {name: value for name, _, value in words}
+    if reply.split()[:2] != ["OK", "id"] or len(fields) != len(words):
+        raise BadIdentityError(f"expected 'OK id …' with each field once in reply to 'id', got {reply!r}")
     missing = [name for name in _COMPARED if not fields.get(name)]
     if missing:
-        raise DeviceFaultError(f"the reply to 'id' lacks {', '.join(missing)}: {reply!r}")
+        raise BadIdentityError(f"the reply to 'id' lacks {', '.join(missing)}: {reply!r}")
     return Identity(**{name: fields.get(name, "") for name in (*_COMPARED, "serial", "key")})
 
 

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from devicepipe.bench.channel import Channel, SerialLog, SerialLoop, SocketPort
-from devicepipe.bench.faults import Lockup
+from devicepipe.bench.faults import LockupError
 from devicepipe.bench.gdbstub import GdbStub
 from devicepipe.bench.qmp import Qmp
 from devicepipe.errors import BenchError, UsageError
@@ -206,7 +206,7 @@ class Qemu:
         return sum(event["event"] == "RESET" and bool(event["data"].get("guest")) for event in self._qmp.events)
 
     def cause_of_death(self) -> Exception:
-        """Why a socket to QEMU closed: a `Lockup` of the processor (the product's fault), or a BenchError for any other reason."""
+        """Why a socket to QEMU closed: a LockupError, which is the product's fault, or a BenchError for any other reason."""
         try:
             status = self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -216,7 +216,7 @@ class Qemu:
         printed = self.output.read_text(encoding="utf-8", errors="replace")
         lockups = [line for line in printed.splitlines() if "Lockup:" in line]
         if lockups and status == -signal.SIGABRT:
-            return Lockup(
+            return LockupError(
                 f"the processor of board '{self.board.name}' locked up ({lockups[-1]}); registers in {self.output}"
             )
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit status {status}"

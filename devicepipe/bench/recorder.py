@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -19,7 +19,7 @@ from _pytest.outcomes import Failed, Skipped
 from devicepipe.bench.case import applies, case_of, relative
 from devicepipe.bench.channel import SerialLog, SerialLoop
 from devicepipe.bench.device import Device
-from devicepipe.bench.faults import DeviceFaultError, Lockup
+from devicepipe.bench.faults import BadIdentityError, DeviceFaultError, LockupError
 from devicepipe.bench.protocol import identity_errors
 from devicepipe.bench.qemu import Qemu, die_with_parent
 from devicepipe.bench.record import (
@@ -143,24 +143,28 @@ class Recorder:
         """
         self._identity_is_last = False
         try:
-            identity = self.device.prepare()
+            self._identified(item, "before", self.device.prepare)
         except (DeviceFaultError, DevicepipeError):
             self._unprepared += 1
-            if self._unprepared >= _UNPREPARED_LIMIT:
+            if self._unprepared >= _UNPREPARED_LIMIT and not item.session.shouldfail:
                 item.session.shouldfail = f"the device could not be prepared {self._unprepared} times in a row"
             raise
         self._unprepared = 0
-        self._identified(item, "before", identity)
         yield
         if self.device.altered:
             self._record.write(FlashAltered(id=item.nodeid))
         else:
-            self._identified(item, "after", self.device.recheck())
+            self._identified(item, "after", self.device.recheck)
             self._identity_is_last = True
         self.device.pause()
 
-    def _identified(self, item: pytest.Item, when: Literal["before", "after"], identity: Identity) -> None:
-        errors = identity_errors(self.spec.expected, identity)
+    def _identified(self, item: pytest.Item, when: Literal["before", "after"], ask: Callable[[], Identity]) -> None:
+        identity, errors = None, list[str]()
+        try:
+            identity = ask()
+            errors = identity_errors(self.spec.expected, identity)
+        except BadIdentityError as error:
+            errors = [str(error)]
         self._record.write(IdentityTaken(id=item.nodeid, when=when, identity=identity, errors=errors))
         if errors:
             message = f"what runs on the device is not the image under test ({when} the test): {'; '.join(errors)}"
@@ -244,7 +248,7 @@ def phase_verdict(report: pytest.TestReport, error: BaseException | None) -> tup
 def _accuse(report: pytest.TestReport, error: BaseException) -> Verdict:
     """The product, where an assertion of the test itself does not hold or the processor locked up; otherwise the harness."""
     in_test = report.when == "call" and isinstance(error, AssertionError | Failed | pexpect.TIMEOUT | pexpect.EOF)
-    locked_up = report.when != "setup" and isinstance(error, Lockup)
+    locked_up = report.when != "setup" and isinstance(error, LockupError)
     return Verdict.FAILED if in_test or locked_up else Verdict.ERROR
 
 

@@ -34,10 +34,12 @@ class Ending:
     Attributes:
         status: Its exit status; negative: the signal that killed it.
         stopped: Why we stopped it, or "".
+        last_words: The last that pytest printed.
     """
 
     status: int
     stopped: str = ""
+    last_words: str = ""
 
 
 @dataclass
@@ -151,13 +153,14 @@ class SessionResult:
                 if ending.status < 0
                 else f"ended with exit status {ending.status}"
             )
-            return f"the session died: pytest {how} without an end mark"
+            return f"the session died: pytest {how} without an end mark, after it said: {ending.last_words}"
         if self.end.exit_status != ending.status:
             return (
                 f"the session ended with exit status {self.end.exit_status}, but pytest's process with {ending.status}"
             )
         if self.end.exit_status not in {0, 1}:
-            return f"the session was broken off with exit status {self.end.exit_status} {self.end.stopped}".rstrip()
+            why = self.end.stopped or ending.last_words
+            return f"the session was broken off with exit status {self.end.exit_status}: {why}"
         return ""
 
     def test_cases(self, ending: Ending, *, whole: bool, log_size: int) -> list[TestCase]:

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 import devicepipe
 from devicepipe.bench.factory import flash_contents, load_factory
 from devicepipe.bench.qemu import emulator_program, emulator_tool
@@ -240,7 +242,7 @@ def _run_pytest(spec: SessionSpec, files: _Files, progress: Progress | None, can
         os.close(reader)
         if writer >= 0:
             os.close(writer)
-    return Ending(status, stopped)
+    return Ending(status, stopped, last_words=" | ".join(_lines(files.pytest_log)[-3:]))
 
 
 def _watch(
@@ -303,11 +305,12 @@ def _demand_cases(spec: SessionSpec, files: _Files, result: SessionResult, endin
         raise BenchError(
             f"tests cannot be collected ({broken}); pytest says:\n{_tail(files.pytest_log)}", remedy=remedy
         )
+    refused = result.end is not None and result.end.exit_status == pytest.ExitCode.USAGE_ERROR
     whole = not spec.pytest_arguments
-    if result.cases or (whole and result.left_out):
+    if not refused and (result.cases or (whole and result.left_out)):
         return
     if ending.stopped or ending.status not in {0, 5}:
-        how = ending.stopped or f"pytest ended with exit status {ending.status} before it collected a test"
+        how = ending.stopped or f"pytest ended with exit status {ending.status} before it ran a test"
         raise BenchError(f"{how}; it says:\n{_tail(files.pytest_log)}", remedy=remedy)
     chosen = f" with {' '.join(spec.pytest_arguments)}" if spec.pytest_arguments else ""
     where = f"for board '{spec.board.name}' was collected in '{spec.tests.name}'{chosen}"
@@ -318,5 +321,9 @@ def _demand_cases(spec: SessionSpec, files: _Files, result: SessionResult, endin
 
 
 def _tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join(f"  {line}" for line in lines[-_TAIL_LINES:])
+    return "\n".join(f"  {line}" for line in _lines(log)[-_TAIL_LINES:])
+
+
+def _lines(log: Path) -> list[str]:
+    """The lines of a log that say something."""
+    return [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]

@@ -62,8 +62,13 @@ static void read_line(void)
 static void identify(void)
 {
     print("OK id ");
-    for (const char *c = IDENTITY; *c; c++) send(lies && *c == 'd' && c[1] == '=' ? 'x' : *c);
-    print(lies ? " digest=0000000000000000000000000000000000000000000000000000000000000000\r\n" : "\r\n");
+    unsigned zeros = 0;
+    for (const char *c = IDENTITY; *c; c++) {
+        if (lies && c[-3] == 's' && c[-2] == 't' && c[-1] == '=') zeros = 64; /* the value of digest= */
+        send(zeros ? '0' : *c);
+        if (zeros) zeros--;
+    }
+    print("\r\n");
 }
 
 int main(void)
