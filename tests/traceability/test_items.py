@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -204,23 +205,13 @@ def test_a_folder_without_items_is_refused(tmp_path: Path) -> None:
 
 # --- round trip -----------------------------------------------------------------------------------------------------
 
-_CHARACTERS = st.characters(max_codepoint=0x2FF, exclude_categories=["Cc"]) | st.sampled_from("±µ≥“”🩺中")
-_LINE = st.text(_CHARACTERS, max_size=12).map(str.rstrip)
-_WORD = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
-_KEY = st.lists(_WORD, min_size=1, max_size=3).map("-".join)
-_ONE_LINE = _LINE.map(str.strip).filter(bool)
-
-
-def _is_text(lines: list[str]) -> bool:
-    """Text that the grammar takes as it is: it begins and ends with words, and none of its lines is a heading or a fence."""
-    return (
-        bool(lines and lines[0].strip() and lines[-1].strip())
-        and not lines[0].startswith("-")
-        and not any(line.lstrip()[:1] in {"#", "`", "~"} for line in lines if line.strip())
-    )
-
-
-_TEXT = st.lists(_LINE, min_size=1, max_size=5).filter(_is_text).map("\n".join)
+_CHARACTERS = st.sampled_from("abXY09 \t-:,.#`~*_|<>[]()'\"\\/=ÄßΩ±µ≥“”中🩺")
+_WORD = st.sampled_from(["a", "source", "note2", "rationale", "x9y"])
+_KEY = st.lists(_WORD, min_size=1, max_size=2).map("-".join)
+_ONE_LINE = st.text(_CHARACTERS, max_size=12).map(lambda text: f"a{text}".rstrip())
+# Lines of a text: what begins like a heading or a fence is refused or means something, and a text begins and ends with words.
+_LINE = _ONE_LINE | st.just("") | _ONE_LINE.map("- {}: ".format).map(str.rstrip) | _ONE_LINE.map("    # {}".format)
+_TEXT = st.tuples(_ONE_LINE, st.lists(_LINE, max_size=4), _ONE_LINE).map(lambda t: "\n".join([t[0], *t[1], t[2]]))
 
 
 @st.composite
@@ -269,10 +260,33 @@ def test_any_text_is_read_or_refused_with_its_place(text: str) -> None:
     assert all(item.text for item in items)
 
 
+_PARTS = [
+    "# T",
+    "## SRS-001 S",
+    "## SRS-2 S",
+    "- a: b",
+    "- c: d",
+    "",
+    "Text.",
+    "### R",
+    "    ## SRS-003 S",
+    "a ## SRS-004 S",
+]
+
+
+@given(st.lists(st.sampled_from(_PARTS), max_size=20))
+def test_no_item_is_lost_in_the_text_of_another_one(lines: list[str]) -> None:
+    items: list[RawItem] | None = None
+    with contextlib.suppress(UsageError):
+        items = parse("\n".join(lines), Path("x.md"))
+    headings = [number for number, line in enumerate(lines, start=1) if line.startswith("## ")]
+    assert items is None or [item.line for item in items] == headings
+
+
 @given(
-    text=st.text(_CHARACTERS | st.just("\n")),
-    fields=st.dictionaries(_KEY, st.text(_CHARACTERS)),
-    links=st.dictionaries(_KEY, st.lists(_WORD)),
+    text=st.text(_CHARACTERS | st.just("\n"), max_size=30),
+    fields=st.dictionaries(_KEY, st.text(_CHARACTERS, max_size=10), max_size=4),
+    links=st.dictionaries(_KEY, st.lists(_WORD, max_size=3), max_size=2),
 )
 def test_the_fingerprint_is_taken_over_canonical_json(
     text: str, fields: dict[str, str], links: dict[str, list[str]]
