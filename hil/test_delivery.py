@@ -118,8 +118,8 @@ def test_idle_after_a_reset_during_a_delivery(device: Device, dut: Dut, pump: Pu
         device.reset()
     else:
         assert pump.command("reset") == "OK reset"
-    dut.expect_exact("boot: start slot0\r\n", timeout=5)
     assert device.wait_started().startswith("app: ready ")
+    dut.expect_exact("boot: start slot0\r\n", timeout=5)
     assert pump.status().uptime < before.uptime
     status = pump.pass_time(MICROLITRE)
     assert (status.state, status.rate, status.volume) == ("idle", 0, 0)
