@@ -45,7 +45,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         as_root=(sudo)
     fi
     printf 'setup: installing %s\n' "${missing[*]}" >&2
-        { "${as_root[@]}" apt-get update -qq &&
+    { "${as_root[@]}" apt-get update -qq &&
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
         >"$log" 2>&1 </dev/null || { tail -n 15 "$log" >&2; fail "apt-get could not install ${missing[*]}" "$by_hand"; }
 fi

@@ -243,17 +243,29 @@ def _proofs(analysis: StaticAnalysis) -> Table:
 
 
 def _findings(analysis: StaticAnalysis) -> Table:
+    """One row per rule and message, with all its places: a rule that is broken a hundred times is one thing to judge."""
     tones = {"error": Tone.BAD, "warning": Tone.WARNING, "note": Tone.PLAIN}
+    places: dict[tuple[str, str, str, str], dict[str, list[int]]] = {}
+    for finding in analysis.findings:
+        key = (finding.level, finding.rule, finding.tool, finding.message)
+        places.setdefault(key, {}).setdefault(finding.file, []).append(finding.line)
     rows = tuple(
         (
-            Cell(finding.level.upper() if finding.level != "note" else "note", tone=tones[finding.level]),
-            Cell(finding.rule, finding.tool, strong=True),
-            Cell(finding.message),
-            Cell(f"{finding.file}:{finding.line}"),
+            Cell(level.upper() if level != "note" else "note", tone=tones[level]),
+            Cell(rule, tool, strong=True),
+            Cell(str(sum(map(len, files.values())))),
+            Cell(message),
+            Cell("; ".join(f"{file}: {', '.join(map(str, sorted(lines)))}" for file, lines in sorted(files.items()))),
         )
-        for finding in analysis.findings
+        for (level, rule, tool, message), files in sorted(places.items())
     )
-    columns = (Column("Level", 12), Column("Rule", 22), Column("Finding", 40), Column("Where", 26))
+    columns = (
+        Column("Level", 12),
+        Column("Rule", 18),
+        Column("Places", 8),
+        Column("Finding", 24),
+        Column("File: lines", 38),
+    )
     return Table("Findings", columns, rows, row_header=1)
 
 

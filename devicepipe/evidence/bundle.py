@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from securesystemslib.signer import Signer  # type: ignore[attr-defined]
+from securesystemslib.signer import Signer
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.dsse import payload_unverified, sign_envelope

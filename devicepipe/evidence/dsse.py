@@ -13,7 +13,7 @@ import base64
 import re
 
 from securesystemslib.dsse import Envelope
-from securesystemslib.signer import Signature, Signer  # type: ignore[attr-defined]
+from securesystemslib.signer import Signature, Signer
 
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.statement import canonical

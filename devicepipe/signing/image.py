@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from securesystemslib.signer import Signer  # type: ignore[attr-defined]
+from securesystemslib.signer import Signer
 
 from devicepipe.errors import BenchError, IntegrityError, ProductError, UsageError
 from devicepipe.signing.keys import ED25519, PublicKey, sign

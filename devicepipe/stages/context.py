@@ -5,13 +5,14 @@ Stages hand nothing to each other but files and attestations of the bundle (ADR 
 
 from __future__ import annotations
 
+import getpass
 import os
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from securesystemslib.signer import Signer  # type: ignore[attr-defined]
+from securesystemslib.signer import Signer
 
 from devicepipe.build.platformio import Build
 from devicepipe.errors import UsageError
@@ -122,4 +123,4 @@ def utc_now() -> str:
 
 def default_tester() -> str:
     """Who runs this: DEVICEPIPE_TESTER, else the login name."""
-    return os.environ.get("DEVICEPIPE_TESTER") or os.environ.get("USER") or f"uid {os.getuid()}"
+    return os.environ.get("DEVICEPIPE_TESTER") or getpass.getuser()

@@ -17,7 +17,17 @@ from devicepipe.stages.context import Context, utc_now
 MANIFEST = "evidence/source/files.sha256"
 CONFIG = f"evidence/source/{CONFIG_NAME}"
 
-_PACKAGES = ("platformio", "scons", "imgtool", "pytest", "pytest-embedded", "cppcheck", "cel-expr-python", "reportlab")
+_PACKAGES = (
+    "platformio",
+    "scons",
+    "imgtool",
+    "pytest",
+    "pytest-embedded",
+    "cppcheck",
+    "cel-expr-python",
+    "reportlab",
+    "font-source-sans-pro",
+)
 
 
 def lay_down_libraries(project: Project, cache: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from intelhex import IntelHex
-from securesystemslib.signer import Signer  # type: ignore[attr-defined]
+from securesystemslib.signer import Signer
 
 from devicepipe.evidence import predicates as p
 from devicepipe.evidence.bundle import Attestation, BundleWriter
