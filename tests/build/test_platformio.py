@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from devicepipe.build import platformio
 from devicepipe.build.collect import Role
 from devicepipe.build.platformio import Build, BuildInputs, build_board
 from devicepipe.build.provenance import make_provenance
 from devicepipe.build.reproducibility import compare
-from devicepipe.errors import BenchError, ProductError, UsageError
+from devicepipe.errors import BenchError, DevicepipeError, ProductError, UsageError
 from devicepipe.evidence.predicates import Provenance
 from devicepipe.project.board import Board
 
@@ -60,7 +62,15 @@ def test_compilers_are_named_with_version_and_digest(built: Build) -> None:
     assert all(tool.sha256 and tool.version != "unknown" and "/" not in tool.version for tool in compilers.values())
 
 
-def test_two_folders_give_identical_programs(built: Build, build_sample: BuildSample, tmp_path: Path) -> None:
+def test_another_folder_and_a_hostile_environment_give_identical_programs(
+    built: Build, build_sample: BuildSample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / "tiny.h").write_text("#error from the user's own search path\n", encoding="ascii")
+    monkeypatch.setenv("CPATH", str(tmp_path / "include"))
+    monkeypatch.setenv("PLATFORMIO_BUILD_FLAGS", "-O0 -DBUILT_BY_HAND")
+    monkeypatch.setenv("PLATFORMIO_SRC_DIR", str(tmp_path))
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     second = build_sample(tmp_path, BOTH)
     result = compare(built, second)
     assert result.identical
@@ -120,6 +130,44 @@ def test_unknown_environment_names_the_known_ones(build_sample: BuildSample, tmp
     with pytest.raises(UsageError, match=r"'aplication'.*known environments: application, bootloader") as caught:
         build_sample(tmp_path, {"application": "aplication"})
     assert caught.value.file == tmp_path / "project" / "platformio.ini"
+
+
+@pytest.mark.parametrize(
+    ("output", "error", "message"),
+    [
+        ("UnknownPackageError: Could not find the package with 'a/b'", BenchError, "missing: UnknownPackageError"),
+        ("HTTPClientError: ", BenchError, "package or compiler is missing"),
+        ("sh: 1: riscv-none-elf-gcc: not found", BenchError, "riscv-none-elf-gcc: not found"),
+        ("UnknownBoard: Unknown board ID 'nucleo_x'", UsageError, "knows no board 'nucleo_x'"),
+        ("InvalidProjectConfError: Invalid 'platformio.ini'", UsageError, r"Invalid 'platformio\.ini'"),
+        ("error: no image key at /x", ProductError, "no image key"),
+        ("something new went wrong", ProductError, r"PlatformIO failed:\n(.*\n)*something new went wrong"),
+    ],
+)
+def test_failure_accuses_who_has_to_act(
+    board: Board, tmp_path: Path, output: str, error: type[DevicepipeError], message: str
+) -> None:
+    log = tmp_path / "build.log"
+    log.write_text(f"Processing application\n{output}\n", encoding="utf-8")
+    told = platformio._explain(tmp_path / "platformio.ini", board, log)
+    assert type(told) is error
+    assert re.search(message, str(told))
+    assert str(log) in told.remedy
+
+
+@pytest.mark.parametrize(
+    ("configuration", "own"),
+    [
+        ("[platformio]\nplatforms_dir = p ; ours\npackages_dir = t\n", True),
+        ("[platformio]\nplatforms_dir = p\n", False),
+        ("[env:nucleo]\nplatform = ststm32\n", False),
+    ],
+)
+def test_only_a_project_that_brings_everything_gets_a_core_folder_of_its_own(
+    tmp_path: Path, configuration: str, own: bool
+) -> None:
+    (tmp_path / "platformio.ini").write_text(configuration, encoding="utf-8")
+    assert platformio._brings_platforms(tmp_path / "platformio.ini") is own
 
 
 def test_folder_without_platformio_ini_is_a_usage_error(board: Board, inputs: BuildInputs, tmp_path: Path) -> None:

@@ -1,0 +1,128 @@
+"""cppcheck and its MISRA addon on small projects, and what happens when they do not really run."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from devicepipe.analysis import cppcheck
+from devicepipe.analysis.cppcheck import CppcheckReport, analyse
+from devicepipe.errors import BenchError
+
+DEFECT = "int first(void);\nint first(void)\n{\n    const int *where = 0;\n{comment}    return *where;\n}\n"
+OCTAL = "int second(void);\nint second(void)\n{\n    return 0123;\n}\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A product whose PlatformIO project is the folder `firmware`."""
+    for name, text in {
+        "src/first.c": DEFECT.replace("{comment}", ""),
+        "src/second.c": OCTAL,
+        "src/suppressed.c": DEFECT.replace("first", "third").replace(
+            "{comment}", "    // cppcheck-suppress nullPointer\n"
+        ),
+        "lib/soup/soup.c": DEFECT.replace("first", "soup").replace("{comment}", ""),
+        ".pio/libdeps/env/other/other.c": DEFECT.replace("first", "other").replace("{comment}", ""),
+    }.items():
+        file = tmp_path / "firmware" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="ascii")
+    return tmp_path
+
+
+def run(root: Path, *files: str) -> CppcheckReport:
+    project = root / "firmware"
+    database = project / ".pio" / "build" / "env" / "compile_commands.json"
+    database.parent.mkdir(parents=True, exist_ok=True)
+    entries = [
+        {
+            "directory": str(project),
+            "command": f"arm-none-eabi-gcc -std=c11 -c {file}",
+            "file": file,
+            "output": file + ".o",
+        }
+        for file in files
+    ]
+    database.write_text(json.dumps(entries), encoding="utf-8")
+    return analyse(database, project=project, root=root, core="cortex-m0", foreign=["lib/soup/soup.c"])
+
+
+EVERYTHING = ("src/first.c", "src/second.c", "src/suppressed.c", "lib/soup/soup.c", ".pio/libdeps/env/other/other.c")
+
+
+def test_defects_of_own_files_only_are_found_with_relative_paths(root: Path) -> None:
+    report = run(root, *EVERYTHING)
+    assert report.files == 3
+    assert report.proven_on == {"cppcheck": "cppcheck_null_pointer.c", "misra": "misra_octal_constant.c"}
+    found = {(one.tool, one.rule, one.level, one.file, one.line) for one in report.findings}
+    assert ("cppcheck", "nullPointer", "error", "firmware/src/first.c", 5) in found
+    assert ("misra", "misra-c2012-7.1", "warning", "firmware/src/second.c", 4) in found
+    assert not [one for one in found if one[1] == "nullPointer" and one[3] != "firmware/src/first.c"]
+    assert {one[3] for one in found} <= {"firmware/src/first.c", "firmware/src/second.c", "firmware/src/suppressed.c"}
+
+
+def test_log_is_sarif_without_paths_or_samples_and_the_project_is_left_clean(root: Path) -> None:
+    before = set((root / "firmware" / "src").rglob("*"))
+    first = run(root, *EVERYTHING)
+    assert set((root / "firmware" / "src").rglob("*")) == before
+    assert str(root).encode() not in first.sarif
+    assert b"sample" not in first.sarif
+    log = json.loads(first.sarif)
+    assert [one["tool"]["driver"]["name"] for one in log["runs"]] == ["Cppcheck", "misra"]
+    assert run(root, *EVERYTHING).sarif == first.sarif
+
+
+def test_file_compiled_twice_is_analysed_twice_and_reported_once(root: Path) -> None:
+    report = run(root, "src/second.c", "src/second.c")
+    assert [one.line for one in report.findings if one.rule == "misra-c2012-7.1"] == [4]
+    assert not list(root.rglob("*.dump"))
+
+
+def test_project_without_own_files_is_still_proven(root: Path) -> None:
+    report = run(root, "lib/soup/soup.c")
+    assert (report.files, report.findings) == (0, [])
+    assert report.proven_on
+
+
+def program(folder: Path, text: str) -> Path:
+    file = folder / "cppcheck"
+    file.write_text("#!/bin/sh\n" + text, encoding="ascii")
+    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    (folder / "addons").mkdir()
+    (folder / "addons" / "misra.py").write_text("", encoding="ascii")
+    return file
+
+
+EMPTY = (
+    '{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "Cppcheck", "semanticVersion": "1"}}, "results": []}]}'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"echo '{EMPTY}' > .pio/build/env/devicepipe-analysis/cppcheck.sarif\n", "did not report the known defect"),
+        ("echo 'bad flag'; exit 1\n", r"cppcheck failed \(exit code 1\): bad flag"),
+        ("exit 0\n", "left no readable SARIF log"),
+        ("echo '{}' > .pio/build/env/devicepipe-analysis/cppcheck.sarif\n", "not well-formed"),
+    ],
+    ids=["analyser_that_finds_nothing", "analyser_that_fails", "analyser_without_output", "output_that_is_not_sarif"],
+)
+def test_silent_analyser_is_never_no_findings(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    fake = program(tmp_path_factory.mktemp("bin"), text)
+    monkeypatch.setattr(cppcheck, "_installed", lambda: fake)
+    with pytest.raises(BenchError, match=message):
+        run(root, "src/first.c")
+    assert not list(root.rglob("*.dump"))
+
+
+def test_misra_addon_that_finds_nothing_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cppcheck, "_run_misra", lambda *_: [])
+    with pytest.raises(BenchError, match=r"misra did not report the known defect of misra_octal_constant\.c"):
+        run(root, "src/second.c")
