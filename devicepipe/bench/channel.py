@@ -329,8 +329,8 @@ class Channel:
         except OSError as error:
             raise self._lost() from error
 
-    def read(self, size: int, timeout: float | None) -> bytes:
-        """Take at most `size` unread bytes; b"" when none came within `timeout` seconds (None: as long as the line lives)."""
+    def read(self, size: int, timeout: float) -> bytes:
+        """Take at most `size` unread bytes; b"" when none came within `timeout` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._unread or self._ended, timeout)
             if self._unread:

@@ -14,6 +14,7 @@ from pexpect.spawnbase import SpawnBase  # type: ignore[import-untyped]
 from pytest_embedded.log import PexpectProcess
 
 from devicepipe.bench.device import Device
+from devicepipe.errors import UsageError
 
 
 class ChannelProcess(PexpectProcess):  # type: ignore[misc]
@@ -38,7 +39,10 @@ class ChannelProcess(PexpectProcess):  # type: ignore[misc]
             pexpect.TIMEOUT: None came.
             LockupError: The device's processor locked up.
             BenchError: The device was lost in any other way.
+            UsageError: `timeout` is None: every wait has a bound.
         """
+        if timeout is None:
+            raise UsageError("expect(timeout=None) waits for ever", remedy="give it a time-out in seconds")
         data = self._device.channel.read(size, self.timeout if timeout == -1 else timeout)
         if not data:
             raise TIMEOUT("Timeout exceeded.")

@@ -22,6 +22,7 @@ from devicepipe.bench.record import (
     Phase,
     SessionEnd,
 )
+from devicepipe.errors import BenchError
 from devicepipe.evidence.predicates import Identity, TestCase, Verdict
 
 _LEFT_OUT = "left out of the session by the tests themselves (a hook of a conftest.py or a plugin)"
@@ -118,7 +119,7 @@ class SessionResult:
             case SessionEnd():
                 self.end = entry
             case CaseStart() | Phase() | FlashAltered() | CaseEnd():
-                self._case_event(self.cases[entry.id], entry)
+                self._case_event(self._case(entry.id), entry)
 
     @property
     def identity_before(self) -> Identity | None:
@@ -197,9 +198,16 @@ class SessionResult:
         self._identities.append(entry)
         self._identity_is_last = entry.when != "before"
         if entry.when == "before":
-            self.cases[entry.id].before = entry
+            self._case(entry.id).before = entry
         elif entry.when == "after":
-            self.cases[entry.id].after = entry
+            self._case(entry.id).after = entry
+
+    def _case(self, name: str) -> CaseResult:
+        if name not in self.cases:
+            raise BenchError(
+                f"the session's record tells of '{name}', which was never collected", remedy="run the session again"
+            )
+        return self.cases[name]
 
     def _case_event(self, result: CaseResult, entry: CaseStart | Phase | FlashAltered | CaseEnd) -> None:
         match entry:

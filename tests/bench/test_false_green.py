@@ -45,6 +45,9 @@ MIXED = {
             yield
             pytest.skip("too late to skip")
 
+        def pytest_collection_modifyitems(items):
+            items[:] = [item for item in items if item.name != "test_left_out_by_a_hook"]
+
         @pytest.hookimpl(wrapper=True)
         def pytest_runtest_makereport(item, call):
             report = yield
@@ -53,8 +56,7 @@ MIXED = {
             return report
         """,
     "test_mixed.py": """
-        import pexpect
-        import subprocess
+        import os, signal
         from devicepipe.errors import BenchError
 
         def test_same_name(dut):
@@ -126,7 +128,24 @@ MIXED = {
             dut.expect_exact("boot: refused bad-digest", timeout=5)
             assert device.boot_output.startswith(b"boot: test firmware")
 
+        def test_loses_its_emulator(device, dut):
+            os.kill(device._emulator.pid, signal.SIGKILL)
+            dut.expect_exact("never", timeout=60)
+
+        def test_waits_for_ever(dut): dut.expect_exact("never", timeout=None)
+        def test_left_out_by_a_hook(): assert False
+
+        @pytest.mark.boards("mps2_an385")
+        def test_of_another_board(): assert False
+
         def test_honest(device): assert device.command("status") == "OK status state=idle"
+        """,
+    "override/conftest.py": """
+        @pytest.fixture(autouse=True)
+        def _verified_device(): pass
+        """,
+    "override/test_override.py": """
+        def test_without_the_harness(): pass
         """,
     "other/test_mixed.py": """
         def test_same_name(dut):
@@ -164,6 +183,10 @@ MIXED_VERDICTS = {
     "test_mixed.py::test_mute_afterwards": "passed",
     "test_mixed.py::test_half_a_command_afterwards": "passed",
     "test_mixed.py::test_bad_image_afterwards": "passed",
+    "test_mixed.py::test_loses_its_emulator": "error",
+    "test_mixed.py::test_waits_for_ever": "error",
+    "test_mixed.py::test_left_out_by_a_hook": "not_run",
+    "override/test_override.py::test_without_the_harness": "error",
     "test_mixed.py::test_honest": "passed",
 }
 
@@ -200,19 +223,21 @@ def test_no_reason_names_a_folder_of_this_machine(mixed: tuple[Run, list[Case], 
     assert [case.reason for case in mixed[0].cases if "/pytest-of-" in case.reason] == []
 
 
-def test_honest_session_on_every_board(firmware_of: Callable[[str], Firmware], tmp_path: Path) -> None:
-    for name in ("microbit", "mps2_an385"):
-        firmware = firmware_of(name)
-        run = run_session(spec_for(tmp_path / name, firmware, {"test_a.py": HONEST}))
-        case = run.cases[0]
-        assert (case.id, case.verdict, case.reason) == ("hil/test_a.py::test_honest", "passed", "")
-        assert case.verifies == ["SRS-001", "SRS-002"]
-        assert case.expected == "The device is idle after its start."
-        assert (case.procedure_file, case.procedure_line) == ("hil/test_a.py", 3)
-        assert run.identity_before == run.identity_after == firmware.identity()
-        assert run.device.emulator is not None
-        assert run.device.emulator.version[0].isdigit()
-        assert Run.from_json(run.to_json()) == run
+def test_whole_evidence_of_another_board(
+    firmware_of: Callable[[str], Firmware], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k nosuch")
+    firmware = firmware_of("mps2_an385")
+    run = run_session(spec_for(tmp_path, firmware, {"test_a.py": HONEST}))
+    case = run.cases[0]
+    assert (case.id, case.verdict, case.reason) == ("hil/test_a.py::test_honest", "passed", "")
+    assert case.verifies == ["SRS-001", "SRS-002"]
+    assert case.expected == "The device is idle after its start."
+    assert (case.procedure_file, case.procedure_line) == ("hil/test_a.py", 3)
+    assert run.identity_before == run.identity_after == firmware.identity()
+    assert run.device.emulator is not None
+    assert run.device.emulator.version[0].isdigit()
+    assert Run.from_json(run.to_json()) == run
 
 
 # --- the device is not what it should be --------------------------------------------------------------------------------
@@ -244,26 +269,6 @@ def test_device_that_is_silent_or_does_not_start(make_spec: SpecMaker, mood: str
     assert said in run.cases[0].reason
     assert run.identity_before is None
     assert run.identity_errors
-
-
-def test_emulator_killed_in_a_test(make_spec: SpecMaker) -> None:
-    source = """
-        import os, signal
-        def test_loses_its_device(device, dut):
-            os.kill(device._emulator.pid, signal.SIGKILL)
-            dut.expect_exact("never", timeout=30)
-        """
-    started = time.monotonic()
-    run = run_session(make_spec({"test_a.py": source, "test_b.py": HONEST}))
-    assert verdicts(run) == {"test_a.py::test_loses_its_device": "error", "test_b.py::test_honest": "passed"}
-    assert "killed by SIGKILL" in run.cases[0].reason
-    assert time.monotonic() - started < 15
-
-
-def test_fixture_of_the_harness_overridden(make_spec: SpecMaker) -> None:
-    conftest = "\n    @pytest.fixture(autouse=True)\n    def _verified_device(): pass"
-    run = run_session(make_spec({"conftest.py": conftest, "test_a.py": "\n    def test_free(): pass"}))
-    assert verdicts(run) == {"test_a.py::test_free": "error"}
 
 
 # --- the session does not end in order ------------------------------------------------------------------------------------
@@ -381,17 +386,6 @@ def test_session_without_a_case(
 ) -> None:
     with pytest.raises(BenchError, match=said):
         run_session(make_spec(modules, pytest_arguments=arguments, boards=("microbit", "mps2_an385")))
-
-
-def test_tests_left_out_by_a_conftest_are_not_run(make_spec: SpecMaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-k nosuch")
-    conftest = "\n    def pytest_collection_modifyitems(items): items[:] = [i for i in items if 'hard' not in i.name]"
-    source = (
-        HONEST
-        + "\n    def test_hard(): assert False\n    @pytest.mark.boards('mps2_an385')\n    def test_elsewhere(): assert False"
-    )
-    run = run_session(make_spec({"conftest.py": conftest, "test_a.py": source}))
-    assert verdicts(run) == {"test_a.py::test_honest": "passed", "test_a.py::test_hard": "not_run"}
 
 
 def test_stop_at_first_failure_and_last_failed(make_spec: SpecMaker, tmp_path: Path) -> None:
