@@ -256,13 +256,15 @@ def test_stored_counter_that_cannot_be_read_starts_nothing(device: Device) -> No
 
 
 @pytest.mark.verifies("SRS-020")
-def test_refused_image_never_runs(device: Device, image: Image, dut: Dut) -> None:
-    """After the refusal nothing answers to id, and after another reset the image is refused again."""
-    assert boot(device, image.flipped(image.header_size)) == "boot: refused bad-digest"
+def test_refused_image_never_runs(device: Device, image: Image, dut: Dut, tmp_path: Path) -> None:
+    """An unsigned image that would run perfectly well: after the refusal the device sends nothing and answers nothing.
+
+    After another reset it refuses the image again.
+    """
+    assert boot(device, make(device, image, tmp_path)) == "boot: refused no-signature"
+    dut.expect("boot: slot0 [^\\n]*\\n", timeout=1)
     dut.write("id\nstatus\n")
     with pytest.raises(TIMEOUT):
-        dut.expect("OK|ERR|app", timeout=0.5)
+        dut.expect(".", timeout=0.5)
     device.reset()
-    assert device.wait_started() == "boot: refused bad-digest"
-    assert b"app:" not in device.boot_output
-    assert b"boot: start" not in device.boot_output
+    assert device.wait_started() == "boot: refused no-signature"
