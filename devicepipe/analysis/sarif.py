@@ -13,18 +13,21 @@ import json
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-
-from jsonschema import Draft202012Validator
+from typing import TYPE_CHECKING, Any
 
 from devicepipe.errors import BenchError
 from devicepipe.evidence.predicates import Finding
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 Log = dict[str, Any]
 
 
 @cache
 def _validator() -> Draft202012Validator:
+    from jsonschema import Draft202012Validator  # takes long to import where its format checkers are installed
+
     schema = json.loads(files("devicepipe.analysis").joinpath("sarif_structure.json").read_text(encoding="utf-8"))
     return Draft202012Validator(schema)
 

@@ -27,8 +27,6 @@ from cyclonedx.model.component import Commit, Component, ComponentScope, Compone
 from cyclonedx.model.contact import OrganizationalEntity
 from cyclonedx.model.license import LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
 from devicepipe.analysis.link_map import LinkedObject, bytes_from, linked_objects
@@ -171,12 +169,19 @@ def make_sbom(
     for component in components:
         bom.register_dependency(component)
     text = JsonV1Dot6(bom).output_as_string(indent=1)
+    _validate(text, product.board)
+    return text.encode() + b"\n"
+
+
+def _validate(text: str, board: str) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator  # takes long to import
+
     if problem := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
         raise ProductError(
-            f"the bill of materials of {product.board} is not valid CycloneDX 1.6: {problem}",
+            f"the bill of materials of {board} is not valid CycloneDX 1.6: {problem}",
             remedy="correct the component in the SOUP lock file",
         )
-    return text.encode() + b"\n"
 
 
 class _Linked:
