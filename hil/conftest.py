@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from pexpect import TIMEOUT  # type: ignore[import-untyped]
+from pexpect import TIMEOUT
 from pytest_embedded import Dut
 
 from devicepipe.bench.device import Device

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 from imgtool.main import imgtool
-from pexpect import TIMEOUT  # type: ignore[import-untyped]
+from pexpect import TIMEOUT
 from pytest_embedded import Dut
 
 from devicepipe.bench.device import Device

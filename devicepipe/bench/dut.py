@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pexpect import TIMEOUT  # type: ignore[import-untyped]
-from pexpect.spawnbase import SpawnBase  # type: ignore[import-untyped]
+from pexpect import TIMEOUT
+from pexpect.spawnbase import SpawnBase
 from pytest_embedded.log import PexpectProcess
 
 from devicepipe.bench.device import Device

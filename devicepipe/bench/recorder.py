@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-import pexpect  # type: ignore[import-untyped]
+import pexpect
 import pytest
 from _pytest.outcomes import Failed, Skipped
 

@@ -64,7 +64,7 @@ def sign(boards: tuple[str, ...], folder: Path, as_json: bool) -> int:
     for result in results:
         tell(f"{result.board}: {made.bundle.folder / result.image}")
         tell(f"  image digest {result.image_digest}, version {result.image_version}, counter {result.security_counter}")
-        tell(f"  factory image: {made.bundle.folder / (result.factory_image or '')}")
+        tell(f"  factory image: {made.bundle.folder / result.factory_image}")
         if result.key.development:
             tell("  signed with a DEVELOPMENT key: not for production", fg="yellow")
     return EXIT_OK

@@ -238,8 +238,8 @@ class _Check:
                 "its resolvedDependencies do not give the source's commit, and only that, as gitCommit", link=link
             )
         roles = [firmware.role for firmware in build.firmwares]
-        if "application" not in roles or len(set(roles)) != len(roles):
-            raise IntegrityError("does not have exactly one application (and at most one bootloader)", link=link)
+        if sorted(roles) != ["application", "bootloader"]:
+            raise IntegrityError("does not have exactly one application and one bootloader", link=link)
         for firmware in build.firmwares:
             for artifact in firmware.artifacts:
                 self.file_is(artifact.path, artifact.sha256, link)
@@ -298,17 +298,15 @@ class _Check:
         except UsageError as error:
             raise IntegrityError(error.message, link=link) from error
         self.held(link, f"the signed payload is {binary}")
-        if signing.factory_image is not None:
-            self.about(attestation, signing.factory_image)
-            self.factory(signing.factory_image, signing, build, image)
+        self.about(attestation, signing.factory_image)
+        self.factory(signing.factory_image, signing, build, image)
         return signing
 
     def factory(self, name: str, signing: ImageSigning, build: BuildResult, image: SignedImage) -> None:
-        has_bootloader = any(firmware.role == "bootloader" for firmware in build.firmwares)
-        bootloader = _artifact(build, "bootloader", "hex", name) if has_bootloader else None
+        bootloader = _artifact(build, "bootloader", "hex", name)
         start = check_factory_image(
             self.small(name, _MAXIMUM_HEX),
-            self.small(bootloader, _MAXIMUM_HEX) if bootloader else None,
+            self.small(bootloader, _MAXIMUM_HEX),
             self.bundle.read(signing.image),
             name,
         )

@@ -15,7 +15,7 @@ Sources: in-toto attestation framework v1 (spec/v1/statement.md, spec/predicates
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -238,7 +238,7 @@ class ImageSigning(Model):
 
     board: str
     image: str
-    factory_image: str | None = None
+    factory_image: str
     payload_digest: Sha256
     image_digest: Sha256
     image_version: str
@@ -279,6 +279,8 @@ class TestCase(Model):
     expected result. `log` is the part of the raw serial log, by byte offsets, that the case produced.
     """
 
+    __test__: ClassVar[bool] = False  # not a test, whatever pytest makes of the name
+
     id: str
     verdict: Verdict
     reason: str = ""
@@ -301,6 +303,8 @@ class TestRun(Model):
     first assertion and after the last; `identity_errors` is empty only where both equal the image under test.
     """
 
+    __test__: ClassVar[bool] = False  # not a test, whatever pytest makes of the name
+
     board: str
     device: Device
     image_digest: Sha256
@@ -319,6 +323,8 @@ class TestRun(Model):
 
 class TestResult(Model):
     """Predicate TEST_RESULT (in-toto test-result v0.1) with our record under `devicepipe`."""
+
+    __test__: ClassVar[bool] = False  # not a test, whatever pytest makes of the name
 
     result: Literal["PASSED", "WARNED", "FAILED"]
     configuration: list[Subject]

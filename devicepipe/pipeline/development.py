@@ -91,8 +91,7 @@ def develop(
             if goal == "test":
                 tests = partial(run_tests, context, board, pytest_arguments=pytest_arguments)
                 steps.append(Step(f"test {name}", tests, (f"sign {name}",), kind="wait"))
-        # Boards share the working tree's build folder, which two PlatformIO runs at once would clear under each other.
-        run(steps, progress, cancel, cpus=1 if len(chosen.boards) > 1 else os.cpu_count() or 1)
+        run(steps, progress, cancel, os.cpu_count() or 1)
         _replace(work / "bundle", final)
     return Development(Bundle(final), tuple(board.name for board in chosen.boards))
 

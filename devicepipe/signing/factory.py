@@ -64,12 +64,12 @@ def make_factory_image(
         raise UsageError(f"factory image cannot be written: {error.strerror}", file=out) from error
 
 
-def check_factory_image(factory: bytes, bootloader: bytes | None, image: bytes, link: str) -> int:
+def check_factory_image(factory: bytes, bootloader: bytes, image: bytes, link: str) -> int:
     """Check that a factory image holds the bootloader and the signed image and nothing else.
 
     Args:
         factory: The factory image's Intel HEX text.
-        bootloader: The bootloader's Intel HEX text; None for a product without one.
+        bootloader: The bootloader's Intel HEX text.
         image: The signed image's bytes.
         link: What the factory image is called in errors.
 
@@ -80,8 +80,7 @@ def check_factory_image(factory: bytes, bootloader: bytes | None, image: bytes, 
         IntegrityError: It holds something else; names the first address.
     """
     merged = read_hex(factory, link)
-    boot = read_hex(bootloader, link) if bootloader is not None else {}
-    for address, value in sorted(boot.items()):
+    for address, value in sorted(read_hex(bootloader, link).items()):
         if merged.pop(address, None) != value:
             raise IntegrityError(f"does not hold the bootloader: differs at {address:#010x}", link=link)
     if not merged:

@@ -57,7 +57,7 @@ def rebuild(context: Context, board: ProjectBoard, commit: Commit) -> None:
 
 
 def _build(context: Context, board: ProjectBoard, commit: Commit, place: str) -> Build:
-    """Build in a copy of its own: PlatformIO clears a project's build folder when two runs share it."""
+    """Build in a copy of the commit of its own, or in place."""
     folder = context.work / place / board.name
     if context.in_place:
         source = context.project.root

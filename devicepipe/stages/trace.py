@@ -9,7 +9,7 @@ from devicepipe.traceability.matrix import trace
 
 
 def trace_release(context: Context) -> None:
-    """Write the traceability attestation; its subjects are the images and the item files.
+    """Write the traceability attestation; its subjects are the images, the item files and the records that items name as evidence.
 
     Raises:
         UsageError: The item files are wrong: names file, line and key.
@@ -19,6 +19,7 @@ def trace_release(context: Context) -> None:
     items = read_items(project)
     runs = [bundle.predicate(TestResult, board).devicepipe for board in boards]
     subjects = [bundle.predicate(ImageSigning, board).image for board in boards]
-    files = sorted({item.file for item in items})
+    records = {item.fields["evidence"] for item in items if "evidence" in item.fields}
+    files = sorted({item.file for item in items} | records)
     subjects += [writer.add_file(project.root / file, f"evidence/{file}").name for file in files]
     writer.attest("traceability", TRACEABILITY, trace(items, runs, boards), subjects)

@@ -26,9 +26,14 @@ def test_it_is_gone_after_an_interrupt(tmp_path: Path) -> None:
 
 
 def test_the_logs_of_a_failed_run_stay_until_the_next(tmp_path: Path) -> None:
-    with pytest.raises(ProductError), workspace(tmp_path) as failed:
-        (failed / "build.log").write_text("error")
-        raise ProductError("does not compile")
+    def fail() -> None:
+        with workspace(tmp_path) as folder:
+            (folder / "build.log").write_text("error")
+            raise ProductError("does not compile")
+
+    with pytest.raises(ProductError):
+        fail()
+    (failed,) = tmp_path.iterdir()
     assert (failed / "build.log").read_text() == "error"
     with workspace(tmp_path) as folder:
         assert list(tmp_path.iterdir()) == [folder]

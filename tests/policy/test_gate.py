@@ -122,6 +122,7 @@ def board(name: str, *cases: Case) -> BoardEvidence:
         signing=ImageSigning(
             board=name,
             image="images/app.bin",
+            factory_image="images/factory.hex",
             payload_digest=PAYLOAD,
             image_digest=IMAGE,
             image_version="1.0.0+0",
