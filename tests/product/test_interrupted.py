@@ -52,10 +52,10 @@ def test_interrupted_release(product: Product, tmp_path: Path, number: signal.Si
             break
     wait_for(lambda: any("qemu-system" in command for command in processes_of(temporary)))
     running.send_signal(number)
-    running.stderr.close()
-    code = running.wait(BOUND)
+    _, told = running.communicate(timeout=BOUND)
+    code = running.returncode
     wait_for(lambda: processes_of(temporary) == [])
-    assert code == (-signal.SIGKILL if number is signal.SIGKILL else 130)
+    assert code == (-signal.SIGKILL if number is signal.SIGKILL else 130), told
     assert not (product.root / "dist").exists() or list((product.root / "dist").iterdir()) == []
     if number is signal.SIGKILL:
         assert product.run("release", "1.0.0").code == 0
