@@ -19,7 +19,7 @@ test: setup  ## Linters, types, import contracts, unit tests and the device suit
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 bench: setup  ## The measured comparisons; each ends with one JSON line
-	@set -e; for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench; done
+	@missed=0; for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || missed=1; done; exit $$missed
 
 setup:  ## System packages, .venv, C libraries (the other targets call it)
 	@tools/setup.sh

@@ -1,6 +1,6 @@
 """How long 10,000 items take to read: devicepipe's Markdown reader, beside the same items as TOML read by tomllib.
 
-Run it with the project's Python: `python benchmarks/items.py`. Both readers take turns in one process, so that a busy machine
+Run it with the project's Python: `python benchmarks/bench_items.py`. Both readers take turns in one process, so that a busy machine
 slows both. The Markdown side does everything (read, parse, check links, fingerprint); the TOML side only parses. The last line
 is one JSON object: measure, value, unit, target, ok.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 import tempfile
 import time
 import tomllib
@@ -68,7 +69,7 @@ def read_toml(folder: Path) -> int:
     return sum(len(tomllib.loads(path.read_text(encoding="utf-8"))) for path in sorted((folder / "toml").iterdir()))
 
 
-def main() -> None:
+def main() -> int:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -96,7 +97,8 @@ def main() -> None:
             }
         )
     )
+    return 0 if value <= TARGET_SECONDS else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
