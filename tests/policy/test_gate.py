@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable
 
 import pytest
 
@@ -30,7 +28,7 @@ from devicepipe.evidence.predicates import (
 )
 from devicepipe.evidence.predicates import TestCase as Case
 from devicepipe.evidence.predicates import TestRun as Run
-from devicepipe.policy.evidence import BoardEvidence, GateInput
+from devicepipe.policy.evidence import BoardEvidence, GateInput, board_data, release_data
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_rule_set
 
@@ -345,20 +343,11 @@ def large_release() -> GateInput:
     return GateInput(source(names), evidence, tuple(board(name, *cases) for name in names))
 
 
-def best(work: Callable[[], object]) -> float:
-    times = []
-    for _ in range(5):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return min(times)
-
-
-def test_two_thousand_requirements_on_four_boards_are_judged_at_once(rules: RuleSet, large_release: GateInput) -> None:
+def test_what_cel_reads_does_not_grow_with_the_verified_requirements(rules: RuleSet, large_release: GateInput) -> None:
+    """CEL ends an evaluation after 10,000 steps; how long judging takes is for benchmarks/bench_gate.py to say."""
     assert decide(large_release, rules).releasable
-    assert (
-        best(lambda: decide(large_release, rules)) < 0.2
-    )  # benchmarks/gate.py has the target; this catches a change of order
+    assert len(repr(release_data(large_release))) < 1000
+    assert all(len(repr(board_data(one))) < 2000 for one in large_release.boards)
 
 
 def test_two_thousand_unverified_requirements_are_judged_not_given_up(rules: RuleSet, large_release: GateInput) -> None:
