@@ -53,7 +53,7 @@ def check_elf(content: bytes, *, role: Literal["application", "bootloader"], boa
 
     Args:
         content: The ELF file's bytes.
-        role: Application (runs from slot0) or bootloader (from the region `bootloader`, or from the flash if there is none).
+        role: Application (runs from slot0) or bootloader (from the region `bootloader`).
         board: Memories, regions and core.
 
     Returns:
@@ -76,11 +76,8 @@ class _Program:
         self._cortex_m = board.core.startswith("cortex-m")
         self._ram = _Range("RAM", board.ram.base, board.ram.base + board.ram.size)
         name = "slot0" if role == "application" else "bootloader"
-        if name in board.regions:
-            start = board.address(name)
-            self._flash = _Range(name, start, start + board.regions[name].size)
-        else:
-            self._flash = _Range("flash", board.flash.base, board.flash.base + board.flash.size)
+        start = board.address(name)
+        self._flash = _Range(name, start, start + board.regions[name].size)
         self._segments = [segment for segment in self._elf.iter_segments() if segment["p_type"] == "PT_LOAD"]
         self._sections = [
             section

@@ -17,7 +17,7 @@ class Qmp:
     """A QMP connection, past its greeting.
 
     Args:
-        stream: The connected socket; the client closes it.
+        stream: The connected socket; whoever made it closes it.
         lost: Makes the exception that says why QEMU is gone.
 
     Raises:
@@ -57,10 +57,6 @@ class Qmp:
                 raise BenchError(f"QEMU refused '{name}': {message['error'].get('desc')}")
             else:
                 return message["return"]
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._socket.close()
 
     def _message(self, waiting_for: str, deadline: float) -> dict[str, Any]:
         while b"\n" not in self._buffer:

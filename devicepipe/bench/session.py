@@ -165,17 +165,10 @@ def _tools(spec: SessionSpec) -> list[Tool]:
     names = ("pytest", "pytest-embedded", "pytest-embedded-serial", "pexpect", "pyserial")
     return [
         emulator_tool(spec.board),
-        Tool(name="devicepipe", version=_own_version()),
+        Tool(name="devicepipe", version=importlib.metadata.version("devicepipe")),
         Tool(name="python", version=platform.python_version()),
         *(Tool(name=name, version=importlib.metadata.version(name)) for name in names),
     ]
-
-
-def _own_version() -> str:
-    try:
-        return importlib.metadata.version("devicepipe")
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _command(spec: SessionSpec, files: _Files) -> list[str]:

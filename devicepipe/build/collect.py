@@ -11,9 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -117,10 +115,10 @@ def collect_firmware(
 
 
 def flash_limit(board: Board, role: Role) -> int:
-    """Bytes a firmware may occupy: an application its slot less the image header, a bootloader its region (or the flash)."""
+    """Bytes a firmware may occupy: an application its slot less the image header, a bootloader its region."""
     if role == "application":
         return board.slot0.size - board.image.header_size
-    return board.regions["bootloader"].size if "bootloader" in board.regions else board.flash.size
+    return board.regions["bootloader"].size
 
 
 def _check_limits(board: Board, firmware: FirmwareBuild) -> None:
@@ -190,9 +188,4 @@ def clean_log(log: Path, cleaner: PathCleaner) -> None:
     text = log.read_text(encoding="utf-8", errors="replace")
     temporary = log.with_suffix(".part")
     temporary.write_text(cleaner.clean(text), encoding="utf-8")
-    shutil.move(temporary, log)
-
-
-def default_core_dir() -> Path:
-    """PlatformIO's core folder of this user."""
-    return Path(os.environ.get("PLATFORMIO_CORE_DIR") or Path.home() / ".platformio")
+    temporary.replace(log)

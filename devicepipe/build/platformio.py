@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from devicepipe.build.collect import PathCleaner, Role, clean_log, collect_firmware, default_core_dir
+from devicepipe.build.collect import PathCleaner, Role, clean_log, collect_firmware
 from devicepipe.build.compilers import compilers_of
 from devicepipe.build.process import run_logged
 from devicepipe.errors import BenchError, ProductError, UsageError
@@ -148,7 +148,7 @@ def build_board(
     configuration = project / "platformio.ini"
     if not configuration.is_file():
         raise UsageError("no such file", file=configuration, remedy="name a PlatformIO project in firmware.project")
-    core_dir = project / ".pio" / "core" if _brings_platforms(configuration) else default_core_dir()
+    core_dir = project / ".pio" / "core" if _brings_platforms(configuration) else _user_core_dir()
     environment = _environment(project, core_dir, inputs)
     command = [sys.executable, "-P", "-m", "platformio", "run", "--project-dir", str(project)]
     for name in environments.values():
@@ -189,6 +189,10 @@ def build_board(
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _user_core_dir() -> Path:
+    return Path(os.environ.get("PLATFORMIO_CORE_DIR") or Path.home() / ".platformio")
 
 
 def _brings_platforms(configuration: Path) -> bool:

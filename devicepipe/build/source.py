@@ -174,7 +174,7 @@ def _git_bytes(root: Path, *arguments: str, refused: str = "") -> bytes:
     if "not a git repository" in said:
         raise UsageError(
             "is not in a git repository", file=root, remedy="a release is made from a commit: `git init`, then commit"
-        ) from None
+        )
     if "dubious ownership" in said:
         raise UsageError(
             "git refuses the repository: it belongs to another user",
@@ -182,7 +182,5 @@ def _git_bytes(root: Path, *arguments: str, refused: str = "") -> bytes:
             remedy=f"if it is yours: `git config --global --add safe.directory {root}`",
         )
     if refused:
-        raise UsageError(
-            f"{refused}", file=root, remedy="commit the product's files first: a release is made from a commit"
-        )
+        raise UsageError(refused, file=root, remedy="commit the product's files first: a release is made from a commit")
     raise BenchError(f"git {arguments[0]} failed in {root}: {said}", remedy="see what git says; then run it again")

@@ -28,13 +28,9 @@ class Kind:
     model: type[Model] | None
     per_board: bool
 
-    def name_for(self, board: str = "") -> str:
-        """The attestation's name, e.g. `microbit/build` or `gate`."""
-        return f"{board}/{self.name}" if self.per_board else self.name
-
     def path_for(self, board: str = "") -> str:
         """The attestation's file in the bundle."""
-        return f"{ATTESTATIONS}{self.name_for(board)}{SUFFIX}"
+        return f"{ATTESTATIONS}{f'{board}/' if self.per_board else ''}{self.name}{SUFFIX}"
 
 
 KINDS: tuple[Kind, ...] = (

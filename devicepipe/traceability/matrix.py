@@ -29,9 +29,6 @@ UNCONFIRMED_IDENTITY = "unconfirmed-identity"
 VERIFIED_BY_RECORD = "verified-by-record"
 ORPHAN_TEST = "orphan-test"
 
-WARNINGS = frozenset({ORPHAN_TEST, VERIFIED_BY_RECORD})
-"""Kinds of findings that deserve a look but do not break the trace."""
-
 # A test that ran twice on a board, or on two devices of it, is only as good as its worst verdict.
 _WORST_FIRST = (Verdict.FAILED, Verdict.ERROR, Verdict.NOT_RUN, Verdict.PASSED)
 _NAMED = 5

@@ -86,10 +86,9 @@ def test_missing_or_broken_output_is_told(
         collect(outputs, board, tmp_path / "bundle")
 
 
-def test_bootloader_without_a_region_may_use_the_whole_flash(board: Board) -> None:
-    bare = board.model_copy(update={"regions": {"slot0": board.slot0}})
-    assert flash_limit(bare, "bootloader") == board.flash.size
+def test_limits_are_those_of_the_regions(board: Board) -> None:
     assert flash_limit(board, "bootloader") == 0x4000
+    assert flash_limit(board, "application") == board.slot0.size - board.image.header_size
 
 
 def test_only_whole_folder_names_are_cleaned(tmp_path: Path) -> None:
