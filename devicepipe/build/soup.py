@@ -32,25 +32,21 @@ import re
 import shutil
 import tempfile
 import threading
-import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from packageurl import PackageURL
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints
 
 from devicepipe.build.archives import ArchiveError, read_members
 from devicepipe.build.pip_download import DownloadError, download
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.predicates import ResourceDescriptor, Sha256
-from devicepipe.project.toml_lines import line_of
+from devicepipe.project.toml_file import Table, Text, TomlFile
 
 _SPDX_LOCK = threading.Lock()  # the parser of licence expressions builds its tables on first use, without a lock
 _CPE = re.compile(r"cpe:2\.3:[aho](?::(?:[^:\\\s]|\\.)+){10}")
-
-
-def _kebab(name: str) -> str:
-    return name.replace("_", "-")
 
 
 def _relative(path: str) -> str:
@@ -83,15 +79,10 @@ def _licence(value: str) -> str:
     return value
 
 
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 RelativePath = Annotated[str, AfterValidator(_relative)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_kebab, populate_by_name=True, strict=True)
-
-
-class Archive(_Table):
+class Archive(Table):
     """The published archive that carries a component's sources: registry, package, version, file name and SHA-256."""
 
     registry: Literal["pypi"]
@@ -108,7 +99,7 @@ class Archive(_Table):
         return PackageURL(type=self.registry, name=self.package, version=self.version).to_string()
 
 
-class Component(_Table):
+class Component(Table):
     """One SOUP item: who supplies what under which licence, where it comes from, and where its files go."""
 
     name: Text
@@ -123,23 +114,16 @@ class Component(_Table):
     files: dict[RelativePath, RelativePath] = Field(min_length=1)
 
 
-class _File(_Table):
+class _File(Table):
     component: list[Component] = Field(min_length=1)
 
 
-class SoupLock(BaseModel):
-    """The lock file: its path, its text (for line numbers) and its components."""
+@dataclass(frozen=True, slots=True)
+class SoupLock:
+    """The lock file and its components."""
 
-    model_config = ConfigDict(frozen=True)
-
-    path: Path
-    text: str
+    file: TomlFile
     components: tuple[Component, ...]
-
-    @property
-    def destinations(self) -> tuple[str, ...]:
-        """Every place that SOUP is laid down at, relative to the PlatformIO project."""
-        return tuple(sorted(place for component in self.components for place in component.files))
 
     def materials(self) -> list[ResourceDescriptor]:
         """The archives as SLSA resolved dependencies: package URL and SHA-256, each once."""
@@ -151,13 +135,7 @@ class SoupLock(BaseModel):
 
     def error(self, message: str, *where: str | int, remedy: str = "") -> UsageError:
         """A UsageError at a key of the lock file."""
-        return UsageError(
-            message,
-            file=self.path,
-            line=_line(self.text, where),
-            key=".".join(str(part) for part in where),
-            remedy=remedy,
-        )
+        return self.file.error(message, where, remedy=remedy)
 
 
 def load_lock(path: Path) -> SoupLock:
@@ -166,21 +144,10 @@ def load_lock(path: Path) -> SoupLock:
     Raises:
         UsageError: It cannot be read, is not TOML, or has a wrong, unknown or missing key; names file, line and key.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot be read: {error}", file=path, remedy="name an existing SOUP lock file") from error
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"at line (\d+)", str(error))
-        raise UsageError(f"is not valid TOML: {error}", file=path, line=int(found[1]) if found else None) from error
-    try:
-        components = _File.model_validate(data).component
-    except ValidationError as error:
-        raise _usage_error(path, text, error) from error
-    lock = SoupLock(path=path, text=text, components=tuple(components))
+    file = TomlFile.read(path, remedy="name an existing SOUP lock file")
+    lock = SoupLock(file, tuple(file.parse(_File).component))
     owners: dict[str, str] = {}
-    for index, component in enumerate(components):
+    for index, component in enumerate(lock.components):
         for place in component.files:
             if place in owners:
                 raise lock.error(
@@ -188,30 +155,6 @@ def load_lock(path: Path) -> SoupLock:
                 )
             owners[place] = component.name
     return lock
-
-
-def _line(text: str, where: tuple[str | int, ...]) -> int | None:
-    """The line of a key; entries of `files` are found by their text, since they stand in a table of their own or in one line."""
-    if "files" in where[:-1]:
-        for number, line in enumerate(text.splitlines(), start=1):
-            if f'"{where[-1]}"' in line:
-                return number
-    return line_of(text, where)
-
-
-def _usage_error(path: Path, text: str, error: ValidationError) -> UsageError:
-    first: Any = error.errors()[0]
-    where = tuple(part for part in first["loc"] if part != "[key]")
-    message = {"extra_forbidden": "unknown key", "missing": "missing key"}.get(first["type"])
-    if message is None:
-        message = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-        message = f"{message}, found {first['input']!r}"
-    tables: dict[int, type[BaseModel]] = {1: _File, 3: Component, 4: Archive}
-    table = tables.get(len(where), Component)
-    known = ", ".join(sorted(field.alias or name for name, field in table.model_fields.items()))
-    remedy = f"known keys: {known}" if first["type"] == "extra_forbidden" else ""
-    key = ".".join(str(part) for part in where)
-    return UsageError(message, file=path, line=_line(text, where), key=key, remedy=remedy)
 
 
 # --- fetching -------------------------------------------------------------------------------------------------------
@@ -286,7 +229,7 @@ def _download_error(
             remedy=f"versions there are: {error.details}",
         )
     return BenchError(
-        f"cannot fetch {archive.filename} ({name}, for {lock.path}): {error.details}",
+        f"cannot fetch {archive.filename} ({name}, for {lock.file.path}): {error.details}",
         remedy=(
             f"connect to a package registry and run it again; or, on a machine that has one, run `pip download --no-deps "
             f"--no-binary {archive.package} {archive.package}=={archive.version}` and copy {archive.filename} "

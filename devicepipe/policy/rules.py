@@ -22,33 +22,27 @@ The language is defined at https://cel.dev; what the variables hold is written i
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cel_expr_python import cel
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from devicepipe.errors import UsageError
-from devicepipe.project.toml_lines import line_of
+from devicepipe.project.toml_file import Table, Text, TomlFile, Where
 
 _FOLDER = Path(__file__).parent / "rule_sets"
 _SEEN = "{seen}"
+_REMEDY = "devicepipe/policy/rules.py says how a rule set is written"
 
 # The types an expression may have, by CEL's names. What evidence holds is DYN, known only when it is read: that will do for
 # words, which `Rule.judge` checks, but the decision itself must be a boolean by its form.
 _KINDS = {"expression": ("BOOL",), "passed": ("STRING", "DYN"), "failed": ("LIST", "DYN")}
 
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Example(_Table):
+class Example(Table):
     """Evidence that a rule must pass or must fail."""
 
     name: Text
@@ -57,7 +51,7 @@ class Example(_Table):
     board: dict[str, Any] = Field(default_factory=dict)
 
 
-class RuleText(_Table):
+class RuleText(Table):
     """A rule as written; see this module's docstring."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
@@ -70,13 +64,13 @@ class RuleText(_Table):
     failed: Text
     message: Text
     remedy: Text
-    example: tuple[Example, ...]
+    example: tuple[Example, ...] = Field(strict=False)
 
 
-class _File(_Table):
+class _File(Table):
     name: Text
     title: Text
-    rule: tuple[RuleText, ...] = Field(min_length=1)
+    rule: tuple[RuleText, ...] = Field(min_length=1, strict=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,26 +142,14 @@ def load_rule_set(name: str | Path) -> RuleSet:
     Raises:
         UsageError: There is none; or it breaks the promises of this module: names file, line and key.
     """
-    path = _path(name)
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot be read: {error}", file=path, remedy="name a rule set in TOML") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"is not valid TOML: {error}", file=path) from error
-    try:
-        file = _File.model_validate(data, strict=False)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = tuple(first["loc"])
-        raise _error(path, text, where, first["msg"].replace("Input should be", "expected")) from error
+    source = TomlFile.read(_path(name), remedy="name a rule set in TOML")
+    file = source.parse(_File, remedy=_REMEDY)
     rules: list[Rule] = []
     for index, written in enumerate(file.rule):
         if any(rule.text.id == written.id for rule in rules):
-            raise _error(path, text, ("rule", index, "id"), f"rule '{written.id}' stands twice")
-        rule = _compile(written, path, text, index)
-        _prove(rule, path, text, index)
+            raise _error(source, ("rule", index, "id"), f"rule '{written.id}' stands twice")
+        rule = _compile(written, source, index)
+        _prove(rule, source, index)
         rules.append(rule)
     return RuleSet(file.name, file.title, tuple(rules))
 
@@ -189,37 +171,34 @@ def _environment(scope: str) -> cel.Env:
     return cel.NewEnv(variables=dict.fromkeys(names, anything))
 
 
-def _compile(written: RuleText, path: Path, text: str, index: int) -> Rule:
+def _compile(written: RuleText, source: TomlFile, index: int) -> Rule:
     environment = _environment(written.scope)
     compiled: list[cel.Expression] = []
     for key, kinds in _KINDS.items():
-        source: str = getattr(written, key)
         try:
-            expression = environment.compile(source)
+            expression = environment.compile(getattr(written, key))
         except RuntimeError as error:
             reason = str(error).removesuffix(" [INVALID_ARGUMENT]").removeprefix("INVALID_ARGUMENT: ")
-            raise _error(path, text, ("rule", index, key), f"does not compile: {reason}") from error
+            raise _error(source, ("rule", index, key), f"does not compile: {reason}") from error
         found = expression.return_type().name()
         if found.partition("<")[0] not in kinds:
             raise _error(
-                path,
-                text,
+                source,
                 ("rule", index, key),
                 f"expected an expression of type {kinds[0].lower()}, found {found.lower()}",
                 remedy="compare or convert what it reads, e.g. release.source.dirty == false",
             )
         compiled.append(expression)
     if _SEEN not in written.message:
-        raise _error(path, text, ("rule", index, "message"), f"does not say what was seen: expected '{_SEEN}' in it")
+        raise _error(source, ("rule", index, "message"), f"does not say what was seen: expected '{_SEEN}' in it")
     return Rule(written, *compiled)
 
 
-def _prove(rule: Rule, path: Path, text: str, index: int) -> None:
+def _prove(rule: Rule, source: TomlFile, index: int) -> None:
     where = ("rule", index)
     if {example.passes for example in rule.text.example} != {True, False}:
         raise _error(
-            path,
-            text,
+            source,
             (*where, "example"),
             f"rule '{rule.text.id}' is not proven",
             remedy="give it at least one example that passes and one that fails",
@@ -230,8 +209,7 @@ def _prove(rule: Rule, path: Path, text: str, index: int) -> None:
         decided = "passes" if outcome.holds else "fails"
         if outcome.holds != example.passes or not told:
             raise _error(
-                path,
-                text,
+                source,
                 (*where, "example"),
                 f"rule '{rule.text.id}' {decided} its example '{example.name}': {told or 'nothing seen'}",
                 remedy="correct the expression or the example",
@@ -249,12 +227,5 @@ def _evaluate(expression: cel.Expression, variables: cel.Activation) -> tuple[An
     return value.plain_value(), ""
 
 
-def _error(path: Path, text: str, where: tuple[str | int, ...], message: str, *, remedy: str = "") -> UsageError:
-    key = ".".join(str(part) for part in where)
-    return UsageError(
-        message,
-        file=path,
-        line=line_of(text, where),
-        key=key,
-        remedy=remedy or "devicepipe/policy/rules.py says how a rule set is written",
-    )
+def _error(source: TomlFile, where: Where, message: str, *, remedy: str = _REMEDY) -> UsageError:
+    return source.error(message, where, remedy=remedy)

@@ -9,9 +9,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from devicepipe.errors import UsageError
+from devicepipe.project.toml_file import Table, first_mistake
 
 
 def _integer(value: object) -> object:
@@ -27,12 +28,8 @@ def _integer(value: object) -> object:
 Number = Annotated[int, BeforeValidator(_integer), Field(ge=0)]
 
 
-def _kebab(name: str) -> str:
-    return name.replace("_", "-")
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_kebab, populate_by_name=True)
+class _Model(Table):
+    model_config = ConfigDict(strict=False)  # numbers are also read from strings
 
 
 class Flash(_Model):
@@ -155,6 +152,6 @@ def load_board(path: Path, name: str) -> Board:
     try:
         return Board.model_validate({**section, "name": name, "title": manifest.get("name", name)})
     except ValidationError as error:
-        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        first = first_mistake(error)
         key = ".".join(["devicepipe", *(str(part) for part in first["loc"])])
         raise UsageError(first["msg"].removeprefix("Value error, "), file=path, key=key) from error

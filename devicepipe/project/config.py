@@ -6,31 +6,21 @@ board manifest was read. Otherwise reading it raised a UsageError with file, lin
 
 from __future__ import annotations
 
-import re
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from devicepipe.errors import UsageError
 from devicepipe.project.board import Board, load_board
-from devicepipe.project.toml_lines import line_of
+from devicepipe.project.toml_file import Table, TomlFile, Where
 
 CONFIG_NAME = "devicepipe.toml"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 
 
-def _kebab(name: str) -> str:
-    return name.replace("_", "-")
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_kebab, populate_by_name=True, strict=True)
-
-
-class Product(_Table):
+class Product(Table):
     """[product]: who makes what, and of which software safety class (IEC 62304 4.3)."""
 
     name: Name
@@ -40,15 +30,15 @@ class Product(_Table):
     version_scheme: Literal["semver"] = "semver"
 
 
-class Firmware(_Table):
+class Firmware(Table):
     """[firmware]: the PlatformIO project, and the lock file of the C libraries that devicepipe fetches for it (if any)."""
 
     project: str
     soup: str | None = None
 
 
-class BoardEntry(_Table):
-    """[[board]]: a target type: its manifest, and the PlatformIO environments of its application and its boot loader."""
+class BoardEntry(Table):
+    """[[board]]: a target type: its manifest, and the PlatformIO environments of its application and its bootloader."""
 
     name: Name
     manifest: str
@@ -56,13 +46,13 @@ class BoardEntry(_Table):
     bootloader: str
 
 
-class ImageSettings(_Table):
+class ImageSettings(Table):
     """[image]: the security counter (downgrade protection) of the next image."""
 
     security_counter: int = Field(default=0, ge=0, lt=2**32)
 
 
-class Keys(_Table):
+class Keys(Table):
     """[keys]: signers by URI. Left out, development keys are made under .devicepipe/keys."""
 
     image: str | None = None
@@ -71,7 +61,7 @@ class Keys(_Table):
     release_public: str | None = None
 
 
-class TraceSettings(_Table):
+class TraceSettings(Table):
     """[traceability]: where the items lie, and which id prefix is which item type."""
 
     path: str = "requirements"
@@ -80,21 +70,21 @@ class TraceSettings(_Table):
     )
 
 
-class TestSettings(_Table):
+class TestSettings(Table):
     """[tests]: the folder of the device tests, and the longest a board's session may take, in seconds."""
 
     path: str = "hil"
     timeout: int = Field(default=600, gt=0)
 
 
-class DocumentSettings(_Table):
+class DocumentSettings(Table):
     """[documents]: paper size and the folder of texts that QA edits."""
 
     paper: Literal["A4", "Letter"] = "A4"
     path: str | None = None
 
 
-class _File(_Table):
+class _File(Table):
     product: Product
     firmware: Firmware
     board: tuple[BoardEntry, ...] = Field(min_length=1, strict=False)
@@ -180,31 +170,14 @@ def load_project(path: Path) -> Project:
     Raises:
         UsageError: Wrong syntax, key, type or path, with file, line, key and what was expected.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot be read: {error}", file=path) from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"at line (\d+)", str(error))
-        at = int(line[1]) if line else len(text.splitlines())
-        raise UsageError(f"is not valid TOML: {error}", file=path, line=at) from error
-    try:
-        file = _File.model_validate(data)
-    except ValidationError as error:
-        raise _usage_error(path, text, error) from error
+    source = TomlFile.read(path)
+    file = source.parse(_File)
     root = path.parent.resolve()
-    _check_paths(path, text, root, file)
+    _check_paths(source, root, file)
     names = [entry.name for entry in file.board]
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise UsageError(
-                f"board '{name}' stands twice",
-                file=path,
-                line=line_of(text, ("board", index, "name")),
-                key=f"board.{index}.name",
-            )
+            raise source.error(f"board '{name}' stands twice", ("board", index, "name"))
     boards = tuple(
         ProjectBoard(entry=entry, board=load_board(root / entry.manifest, entry.name)) for entry in file.board
     )
@@ -222,49 +195,12 @@ def load_project(path: Path) -> Project:
     )
 
 
-_EXPECTED = {
-    "extra_forbidden": "unknown key",
-    "missing": "missing key",
-}
-
-
-def _usage_error(path: Path, text: str, error: ValidationError) -> UsageError:
-    # A misspelt key is both unknown and missing: the unknown one is where the user has to look.
-    first: Any = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    where: tuple[str | int, ...] = first["loc"]
-    key = ".".join(str(part) for part in where)
-    message = _EXPECTED.get(first["type"], first["msg"].replace("Input should be", "expected"))
-    if first["type"] not in _EXPECTED:
-        message += f", found {first['input']!r}"
-    remedy = ""
-    if first["type"] == "extra_forbidden":
-        remedy = f"known keys: {', '.join(_known_keys(where[:-1]))}"
-    return UsageError(message, file=path, line=line_of(text, where), key=key, remedy=remedy)
-
-
-def _known_keys(where: tuple[str | int, ...]) -> list[str]:
-    model: type[BaseModel] = _File
-    tables: dict[str, type[BaseModel]] = {
-        "product": Product,
-        "firmware": Firmware,
-        "board": BoardEntry,
-        "image": ImageSettings,
-        "keys": Keys,
-        "traceability": TraceSettings,
-        "tests": TestSettings,
-        "documents": DocumentSettings,
-    }
-    if where:
-        model = tables[str(where[0])]
-    return sorted(field.alias or name for name, field in model.model_fields.items())
-
-
-def _check_paths(path: Path, text: str, root: Path, file: _File) -> None:
+def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
     """Every path must exist below the root, so that a bundle never depends on what lies outside the commit."""
-    named: list[tuple[tuple[str | int, ...], str | None, str]] = [
+    named: list[tuple[Where, str | None, str]] = [
         (("firmware", "project"), file.firmware.project, "folder"),
         (("firmware", "soup"), file.firmware.soup, "file"),
-        *(((("board", index, "manifest")), entry.manifest, "file") for index, entry in enumerate(file.board)),
+        *((("board", index, "manifest"), entry.manifest, "file") for index, entry in enumerate(file.board)),
         (("traceability", "path"), file.traceability.path, "folder"),
         (("tests", "path"), file.tests.path, "folder"),
         (("documents", "path"), file.documents.path, "folder"),
@@ -274,17 +210,6 @@ def _check_paths(path: Path, text: str, root: Path, file: _File) -> None:
             continue
         target = (root / value).resolve()
         if not target.is_relative_to(root):
-            raise UsageError(
-                f"'{value}' lies outside the project", file=path, line=line_of(text, where), key=_dotted(where)
-            )
+            raise source.error(f"'{value}' lies outside the project", where)
         if not (target.is_dir() if kind == "folder" else target.is_file()):
-            raise UsageError(
-                f"expected a {kind}, but there is none at '{value}'",
-                file=path,
-                line=line_of(text, where),
-                key=_dotted(where),
-            )
-
-
-def _dotted(where: tuple[str | int, ...]) -> str:
-    return ".".join(str(part) for part in where)
+            raise source.error(f"expected a {kind}, but there is none at '{value}'", where)

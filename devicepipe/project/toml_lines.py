@@ -17,15 +17,17 @@ def line_of(text: str, where: tuple[str | int, ...]) -> int | None:
     """
     found: dict[tuple[str | int, ...], int] = {}
     table: tuple[str | int, ...] = ()
-    counts: dict[str, int] = {}
+    entries: dict[tuple[str | int, ...], int] = {}  # of each array of tables, the index of its last entry
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _TABLE.match(line):
-            name = header[2]
-            parts: tuple[str | int, ...] = tuple(part.strip().strip("\"'") for part in name.split("."))
+            table = ()
+            for part in header[2].split("."):
+                if table in entries:
+                    table = (*table, entries[table])
+                table = (*table, part.strip().strip("\"'"))
             if header[1]:
-                counts[name] = counts.get(name, -1) + 1
-                parts = (*parts, counts[name])
-            table = parts
+                entries[table] = entries.get(table, -1) + 1
+                table = (*table, entries[table])
             found.setdefault(table, number)
             found.setdefault(table[:1], number)
         elif key := _KEY.match(line):

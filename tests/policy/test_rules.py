@@ -105,9 +105,10 @@ REFUSED: dict[str, tuple[str, str, str, str]] = {
     "rule-that-cannot-fail": ("release.source.dirty == false", "true || release.x", "rule.0.example", "passes its"),
     "rule-that-cannot-pass": ("source.dirty ==", "sauce.dirty ==", "rule.0.example", "fails its example 'clean'"),
     "no-failing-example": ("passes = false", "passes = true", "rule.0.example", "not proven"),
-    "unknown-key": ('clause = "X 1"', 'clause = "X 1"\nnote = "x"', "rule.0.note", "Extra inputs"),
-    "missing-key": ('clause = "X 1"\n', "", "rule.0.clause", "Field required"),
+    "unknown-key": ('clause = "X 1"', 'clause = "X 1"\nnote = "x"', "rule.0.note", "unknown key"),
+    "missing-key": ('clause = "X 1"\n', "", "rule.0.clause", "missing key"),
     "unknown-severity": ('severity = "error"', 'severity = "fatal"', "rule.0.severity", "expected 'error' or 'warning'"),
+    "text-for-a-truth-value": ("passes = true", 'passes = "yes"', "rule.0.example.0.passes", "valid boolean"),
     "unknown-scope": ('scope = "release"', 'scope = "bench"', "rule.0.scope", "expected 'release' or 'board'"),
 }  # fmt: skip
 

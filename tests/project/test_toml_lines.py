@@ -37,3 +37,10 @@ def test_array_of_tables_counts_its_entries() -> None:
 
 def test_a_key_of_no_table_has_no_line() -> None:
     assert line_of("a = 1\n", ("b", "c")) is None
+
+
+def test_tables_below_an_array_of_tables_belong_to_its_last_entry() -> None:
+    text = '[[rule]]\n[[rule.example]]\n[[rule.example]]\n[[rule]]\n[rule.files]\n"a/b" = 1\n[[rule.example]]\nx = 1\n'
+    assert line_of(text, ("rule", 0, "example", 1)) == 3
+    assert line_of(text, ("rule", 1, "files", "a/b")) == 6
+    assert line_of(text, ("rule", 1, "example", 0, "x")) == 8
