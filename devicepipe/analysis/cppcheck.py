@@ -12,7 +12,6 @@ texts are not free and are not reproduced. Findings are suppressed by cppcheck's
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import posixpath
@@ -28,6 +27,7 @@ from typing import Any
 
 from devicepipe.analysis.sarif import Log, check_log, dump_log, findings_of, read_log
 from devicepipe.errors import BenchError
+from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.predicates import Finding, Tool
 
 TIMEOUT = 600.0
@@ -98,8 +98,8 @@ def analyse(database: Path, *, project: Path, root: Path, core: str, foreign: Co
     check_log(log)
     return CppcheckReport(
         tools=[
-            Tool(name="cppcheck", version=version, sha256=_sha256(program)),
-            Tool(name="misra", version=version, sha256=_sha256(_misra_script(program))),
+            Tool(name="cppcheck", version=version, sha256=sha256_of(program)),
+            Tool(name="misra", version=version, sha256=sha256_of(_misra_script(program))),
         ],
         proven_on={tool: sample for tool, (sample, _) in SAMPLES.items()},
         findings=findings_of(log),
@@ -266,8 +266,3 @@ def _check_proof(log: Log) -> None:
                 f"{tool} did not report the known defect of {sample} ({rule}): its silence about the product means nothing",
                 remedy="use the cppcheck version that devicepipe was installed with",
             )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

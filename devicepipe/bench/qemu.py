@@ -8,7 +8,6 @@ noticed by event: an exception that says how it died, with the end of its log.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import resource
 import shutil
@@ -24,6 +23,7 @@ from devicepipe.bench.faults import LockupError
 from devicepipe.bench.gdbstub import GdbStub
 from devicepipe.bench.qmp import Qmp
 from devicepipe.errors import BenchError, UsageError
+from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.predicates import Tool
 from devicepipe.project.board import Board, Emulator
 
@@ -90,7 +90,7 @@ def emulator_tool(board: Board) -> Tool:
     version = first.removeprefix("QEMU emulator version ").split(" ")[0]
     if not version:
         raise BenchError(f"'{program.name} --version' printed no version but {output!r}", remedy="install QEMU anew")
-    return Tool(name=program.name, version=version, sha256=hashlib.sha256(program.read_bytes()).hexdigest())
+    return Tool(name=program.name, version=version, sha256=sha256_of(program))
 
 
 class Qemu:

@@ -7,7 +7,6 @@ line of a session that ended in order is a `SessionEnd`. What a record does not 
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -106,11 +105,6 @@ Entry = Annotated[
     Field(discriminator="event"),
 ]
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
-
-
-def now() -> str:
-    """The time as evidence wants it: UTC, RFC 3339, to the microsecond."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class RecordWriter:

@@ -6,7 +6,6 @@ mark nor a hook of a conftest.py can turn anything else green.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -33,10 +32,10 @@ from devicepipe.bench.record import (
     Phase,
     RecordWriter,
     SessionEnd,
-    now,
 )
 from devicepipe.bench.spec import SessionFile
 from devicepipe.errors import BenchError, DevicepipeError
+from devicepipe.evidence.facts import sha256_of, utc_now
 from devicepipe.evidence.predicates import Identity, Verdict
 
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
@@ -96,7 +95,7 @@ class Recorder:
                     verifies=[],
                     procedure_file=relative(file, self.spec.root),
                     procedure_line=1,
-                    procedure_sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+                    procedure_sha256=sha256_of(file),
                     expected="",
                 )
             )
@@ -117,7 +116,7 @@ class Recorder:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Record where in the serial log the case begins and ends."""
-        self._record.write(CaseStart(id=item.nodeid, time=now(), log_offset=self._log.offset))
+        self._record.write(CaseStart(id=item.nodeid, time=utc_now("microseconds"), log_offset=self._log.offset))
         result = yield
         self._record.write(CaseEnd(id=item.nodeid, log_offset=self._log.offset))
         return result

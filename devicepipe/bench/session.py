@@ -26,10 +26,11 @@ import pytest
 import devicepipe
 from devicepipe.bench.factory import flash_contents, load_factory
 from devicepipe.bench.qemu import emulator_program, emulator_tool
-from devicepipe.bench.record import CaseEnd, now, parse_entries
+from devicepipe.bench.record import CaseEnd, parse_entries
 from devicepipe.bench.results import Ending, SessionResult
 from devicepipe.bench.spec import SessionFile, SessionSpec
 from devicepipe.errors import BenchError, IntegrityError, UsageError
+from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.predicates import Device, TestCase, TestRun, Tool, Verdict
 
 Progress = Callable[[TestCase], None]
@@ -102,7 +103,7 @@ def run_session(
         raise UsageError(
             f"'{spec.output}' already holds a session", remedy="give every session an output folder of its own"
         )
-    started_on = now()
+    started_on = utc_now("microseconds")
     try:
         ending = _run_pytest(spec, files, progress, cancel)
     finally:
@@ -131,7 +132,7 @@ def run_session(
         tools=tools,
         tester=spec.tester,
         started_on=started_on,
-        finished_on=now(),
+        finished_on=utc_now("microseconds"),
         serial_log=spec.serial_log,
         serial_log_sha256=hashlib.sha256(log).hexdigest(),
         cases=cases,

@@ -6,7 +6,6 @@ A GCC driver is a small program that runs others, so its `cc1`, `as` and `ld` ar
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from devicepipe.errors import BenchError
+from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.predicates import Tool
 
 _PARTS = ("cc1", "as", "ld")
@@ -49,14 +49,14 @@ def _identify(program: str) -> tuple[Tool, ...]:
         raise BenchError(f"the compiler {program} is gone", remedy="install the toolchain that built the firmware")
     driver = Path(found)
     version = _version(driver)
-    tools = [Tool(name=driver.name, version=version, sha256=_sha256(driver))]
+    tools = [Tool(name=driver.name, version=version, sha256=sha256_of(driver))]
     if "gcc" in driver.name or "g++" in driver.name:
         for part in _PARTS:
             place = shutil.which(_ask(driver, f"-print-prog-name={part}"))
             if place is not None:
                 # cc1 has no --version of its own: it is of the driver's release.
                 own = version if part == "cc1" else _version(Path(place))
-                tools.append(Tool(name=f"{driver.name}/{part}", version=own, sha256=_sha256(Path(place))))
+                tools.append(Tool(name=f"{driver.name}/{part}", version=own, sha256=sha256_of(Path(place))))
     return tuple(tools)
 
 
@@ -85,8 +85,3 @@ def _ask(program: Path, question: str) -> str:
             f"the compiler {program} does not run: {error}", remedy="install the toolchain again"
         ) from error
     return (done.stdout or done.stderr).strip()
-
-
-def _sha256(program: Path) -> str:
-    with program.resolve().open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -23,7 +23,6 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +30,7 @@ from devicepipe.build.collect import PathCleaner, Role, clean_log, collect_firmw
 from devicepipe.build.compilers import compilers_of
 from devicepipe.build.process import run_logged
 from devicepipe.errors import BenchError, ProductError, UsageError
+from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.predicates import BuildResult
 from devicepipe.project.board import Board
 
@@ -159,7 +159,7 @@ def build_board(
         command += ["--jobs", str(jobs)]
     cleaner = PathCleaner(build_root or project, core_dir)
     log.parent.mkdir(parents=True, exist_ok=True)
-    started = _now()
+    started = utc_now()
     try:
         code = run_logged(command, cwd=project, environment=environment, log=log, timeout=timeout, cancel=cancel)
     finally:
@@ -183,12 +183,8 @@ def build_board(
         databases=databases,
         log=log,
         started_on=started,
-        finished_on=_now(),
+        finished_on=utc_now(),
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _user_core_dir() -> Path:

@@ -6,7 +6,6 @@ Source: SLSA v1.0, provenance (buildDefinition, runDetails).
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from devicepipe.build.platformio import Build, BuildInputs
 from devicepipe.build.soup import SoupLock
+from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.predicates import (
     BUILD_TYPE,
     BuildDefinition,
@@ -85,7 +85,7 @@ def _materials(
     compilers: Sequence[Tool], inputs: BuildInputs, manifest: Path, manifest_name: str, soup: SoupLock | None
 ) -> list[ResourceDescriptor]:
     commit = ResourceDescriptor(name="source", digest={"gitCommit": inputs.commit})
-    board = ResourceDescriptor(name=manifest_name, digest={"sha256": hashlib.sha256(manifest.read_bytes()).hexdigest()})
+    board = ResourceDescriptor(name=manifest_name, digest={"sha256": sha256_of(manifest)})
     archives = soup.materials() if soup is not None else []
     tools = [
         ResourceDescriptor(

@@ -26,7 +26,6 @@ NISTIR 7695 (CPE 2.3 naming).
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -42,6 +41,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from devicepipe.build.archives import ArchiveError, read_members
 from devicepipe.build.pip_download import DownloadError, download
 from devicepipe.errors import BenchError, UsageError
+from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.predicates import ResourceDescriptor, Sha256
 from devicepipe.project.toml_file import Table, Text, TomlFile
 
@@ -185,8 +185,7 @@ def _cached(archive: Archive, cache: Path) -> Path | None:
     """The archive's file in the cache, if it is there and is what its name says."""
     entry = _entry(archive, cache)
     try:
-        with entry.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(entry)
     except FileNotFoundError:
         return None
     return entry if digest == archive.sha256 else None

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from devicepipe.errors import BenchError, UsageError
+from devicepipe.evidence.facts import utc_text
 
 _SUBMODULE = "160000"
 
@@ -40,7 +41,7 @@ class Commit:
     @property
     def time(self) -> str:
         """Commit time in RFC 3339, UTC."""
-        return datetime.fromtimestamp(self.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return utc_text(datetime.fromtimestamp(self.epoch, UTC))
 
 
 def read_commit(root: Path) -> Commit:

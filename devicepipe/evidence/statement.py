@@ -110,9 +110,7 @@ def read_predicate(data: Mapping[str, Any], model: type[P], link: str) -> P:
     try:
         value = model.from_json(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise IntegrityError(f"its predicate is wrong: {where}: {first['msg']}", link=link) from error
+        raise IntegrityError(f"its predicate is wrong: {_first(error)}", link=link) from error
     try:
         same = canonical(value.to_json()) == canonical(data)
     except ValueError:
@@ -194,11 +192,15 @@ def _of_data(data: Any, *, same: bool, link: str) -> Statement:
             predicate=data["predicate"],
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise IntegrityError(f"is not a statement of ours: {where}: {first['msg']}", link=link) from error
+        raise IntegrityError(f"is not a statement of ours: {_first(error)}", link=link) from error
     _check_subjects([subject.name for subject in statement.subjects], link)
     return statement
+
+
+def _first(error: ValidationError) -> str:
+    """Place and message of the first thing that is wrong."""
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def _check_subjects(names: list[str], link: str) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic_core import to_json
 
 from devicepipe.errors import UsageError
+from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.predicates import Item
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.traceability.markdown import RawItem, parse, read_text
@@ -243,7 +244,7 @@ def _evidence_digest(raw: RawItem, root: Path) -> str:
             raw, "evidence", f"'{value}' lies outside the project", remedy="commit the record with the product"
         )
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise _error(
             raw,
