@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from devicepipe.evidence.predicates import (
+    REQUIREMENT,
     BuildResult,
     Decisions,
     ImageSigning,
@@ -154,14 +155,7 @@ class Untested:
 
 def requirements(record: ReleaseRecord) -> list[Item]:
     """The requirements among the items, in their order."""
-    return [item for item in record.traceability.items if item.type == "requirement"]
-
-
-def verified_by_record(record: ReleaseRecord) -> frozenset[str]:
-    """Requirements verified by an analysis or inspection record: it stands in the test's place, without verdicts."""
-    return frozenset(
-        row.requirement for row in record.traceability.matrix if row.test and not any(row.verdicts.values())
-    )
+    return [item for item in record.traceability.items if item.type == REQUIREMENT]
 
 
 def untested(record: ReleaseRecord) -> list[Untested]:
@@ -171,11 +165,10 @@ def untested(record: ReleaseRecord) -> list[Untested]:
         for board, verdict in row.verdicts.items():
             if row.test and verdict:
                 seen.setdefault((row.requirement, board), []).append(verdict)
-    recorded = verified_by_record(record)
     return [
         Untested(item, board, tuple(sorted(set(verdicts))))
         for item in requirements(record)
-        if item.id not in recorded
+        if not item.record
         for board in item.boards
         if PASSED not in (verdicts := seen.get((item.id, board), []))
     ]

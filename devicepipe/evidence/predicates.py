@@ -337,6 +337,12 @@ class TestResult(Model):
 # --- trace ----------------------------------------------------------------------------------------------------------
 
 
+REQUIREMENT = "requirement"
+"""The item type that tests verify."""
+EVIDENCE_DIGEST = "evidence-sha256"
+"""The field of an item that holds the SHA-256 of the file named by `evidence`; written by devicepipe only."""
+
+
 class Item(Model):
     """A traceability item as it stood in the released commit. `fields` holds the further `- key: value` lines."""
 
@@ -350,6 +356,13 @@ class Item(Model):
     file: str
     line: int
     fingerprint: Sha256
+
+    @property
+    def record(self) -> str:
+        """Method and record of a requirement verified by analysis or inspection, e.g. `analysis: records/x.pdf`; "" without one."""
+        if EVIDENCE_DIGEST not in self.fields:
+            return ""
+        return f"{self.fields.get('verification', '')}: {self.fields.get('evidence', '')}"
 
 
 class MatrixRow(Model):

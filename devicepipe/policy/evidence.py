@@ -29,11 +29,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from devicepipe.evidence.predicates import (
+    REQUIREMENT,
     BuildResult,
     Check,
     Identity,
     ImageSigning,
-    Item,
     Reproducibility,
     SourceInfo,
     StaticAnalysis,
@@ -155,24 +155,20 @@ def _requirements(traced: Traceability) -> Plain:
         if verdict == Verdict.PASSED
     }
     reasons = {(found.item, found.board): found.message for found in traced.findings}
-    requirements = [item for item in traced.items if item.type == "requirement"]
+    requirements = [item for item in traced.items if item.type == REQUIREMENT]
     total = 0
     unverified: list[str] = []
     by_record: list[str] = []
     for item in requirements:
         total += len(item.boards)
         gaps = [board for board in item.boards if (item.id, board) not in passed]
-        if gaps and _has_record(item):
+        if gaps and item.record:
             by_record.append(item.id)
         else:
             unverified += [
                 f"{item.id} on {board}: {reasons.get((item.id, board), 'no passing test')}" for board in gaps
             ]
     return {"total": total, "verified": total - len(unverified), "unverified": unverified, "byRecord": by_record}
-
-
-def _has_record(item: Item) -> bool:
-    return item.fields.get("verification", "test") != "test" and "evidence-sha256" in item.fields
 
 
 def _unknown_items(traced: Traceability, runs: Sequence[TestRun]) -> list[str]:

@@ -20,21 +20,18 @@ from pydantic_core import to_json
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.facts import sha256_of
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.predicates import EVIDENCE_DIGEST, REQUIREMENT, Item
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.traceability.markdown import RawItem, parse, read_text
 
 HAZARD = "hazard"
 RISK_CONTROL = "risk-control"
-REQUIREMENT = "requirement"
 ITEM_TYPES = (HAZARD, RISK_CONTROL, REQUIREMENT)
 
 LINKS = {"mitigates": (RISK_CONTROL, HAZARD), "implements": (REQUIREMENT, RISK_CONTROL)}
 """Each kind of link: the type that carries it and the type it points to."""
 
 VERIFICATION = ("test", "analysis", "inspection")
-EVIDENCE_DIGEST = "evidence-sha256"
-"""The field that holds the SHA-256 of the file named by `evidence`; written by the reader only."""
 
 _KNOWN_KEYS = (*LINKS, "boards", "verification", "evidence")
 

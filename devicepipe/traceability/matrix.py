@@ -17,8 +17,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from devicepipe.evidence.predicates import Item, MatrixRow, TestCase, TestRun, Traceability, TraceFinding, Verdict
-from devicepipe.traceability.items import EVIDENCE_DIGEST, HAZARD, REQUIREMENT, RISK_CONTROL
+from devicepipe.evidence.predicates import (
+    REQUIREMENT,
+    Item,
+    MatrixRow,
+    TestCase,
+    TestRun,
+    Traceability,
+    TraceFinding,
+    Verdict,
+)
+from devicepipe.traceability.items import HAZARD, RISK_CONTROL
 
 UNTESTED_REQUIREMENT = "untested-requirement"
 UNKNOWN_ITEM = "unknown-item"
@@ -118,9 +127,8 @@ class _Trace:
     def _requirement_rows(self, requirement: Item, hazard: str = "", risk_control: str = "") -> Iterator[MatrixRow]:
         above = {"hazard": hazard, "risk_control": risk_control, "requirement": requirement.id}
         if requirement.id not in self._verifying:
-            record = _record(requirement)
-            row = self._row(None, () if record else requirement.boards, **above)
-            yield row.model_copy(update={"test": record})
+            row = self._row(None, () if requirement.record else requirement.boards, **above)
+            yield row.model_copy(update={"test": requirement.record})
         yield from self._test_rows(requirement, needed=requirement.boards, **above)
 
     def _test_rows(self, item: Item, *, needed: Sequence[str], **above: str) -> Iterator[MatrixRow]:
@@ -140,7 +148,7 @@ class _Trace:
 
     def _gaps_of(self, requirement: Item) -> Iterator[tuple[str, str]]:
         """The boards on which a requirement is not verified, each with the reason."""
-        if _record(requirement):
+        if requirement.record:
             return
         tests = self._verifying.get(requirement.id, ())
         for board in requirement.boards:
@@ -164,8 +172,8 @@ class _Trace:
             elif item.type == REQUIREMENT:
                 for board, reason in self._gaps[item.id]:
                     yield _finding(UNTESTED_REQUIREMENT, item, reason, board)
-                if record := _record(item):
-                    yield _finding(VERIFIED_BY_RECORD, item, f"not verified by a test, but by {record}")
+                if item.record:
+                    yield _finding(VERIFIED_BY_RECORD, item, f"not verified by a test, but by {item.record}")
 
     def _control_findings(self, control: Item) -> Iterator[TraceFinding]:
         if not control.links.get("mitigates"):
@@ -239,13 +247,6 @@ def _verdict(run: TestRun, case: TestCase) -> Verdict:
     if run.identity_errors and case.verdict == Verdict.PASSED:
         return Verdict.ERROR
     return case.verdict
-
-
-def _record(requirement: Item) -> str:
-    """Method and record of a requirement that is verified by analysis or inspection; "" without a record."""
-    if EVIDENCE_DIGEST not in requirement.fields:
-        return ""
-    return f"{requirement.fields['verification']}: {requirement.fields['evidence']}"
 
 
 def _nothing(requirement: Item) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from devicepipe.evidence.predicates import Device, Item, Traceability, Verdict
+from devicepipe.evidence.predicates import EVIDENCE_DIGEST, Device, Item, Traceability, Verdict
 from devicepipe.evidence.predicates import TestCase as Case
 from devicepipe.evidence.predicates import TestRun as Run
-from devicepipe.traceability.items import EVIDENCE_DIGEST, fingerprint
+from devicepipe.traceability.items import fingerprint
 from devicepipe.traceability.matrix import trace
 
 BOARDS = ["small", "large"]
