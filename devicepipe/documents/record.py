@@ -172,11 +172,3 @@ def untested(record: ReleaseRecord) -> list[Untested]:
         for board in item.boards
         if PASSED not in (verdicts := seen.get((item.id, board), []))
     ]
-
-
-def cases_by_verdict(run: TestRun) -> dict[str, int]:
-    """Number of cases per verdict, zeros included, in the order of the closed set."""
-    counts = {"passed": 0, "failed": 0, "error": 0, "not_run": 0}
-    for case in run.cases:
-        counts[case.verdict.value] += 1
-    return counts

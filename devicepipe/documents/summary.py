@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from devicepipe.documents.cells import MISSING, NONE, count_cell, memory_cell, verdict_cell, yes_no
 from devicepipe.documents.model import Block, Cell, Column, Heading, Table, Tone
-from devicepipe.documents.record import ReleaseRecord, cases_by_verdict, requirements, untested
+from devicepipe.documents.record import ReleaseRecord, requirements, untested
 from devicepipe.evidence.predicates import Verdict
 
 
@@ -26,7 +26,7 @@ def _results(record: ReleaseRecord) -> Table:
         if run is None:
             rows.append((name, MISSING, *[MISSING] * 5, MISSING, verified))
             continue
-        counts = cases_by_verdict(run)
+        counts = run.counts()
         device = "emulated" if run.device.emulated else "hardware"
         rows.append(
             (
@@ -34,12 +34,12 @@ def _results(record: ReleaseRecord) -> Table:
                 Cell(run.device.id, device),
                 yes_no(not run.identity_errors, yes="✓ agrees", no="DIFFERS"),
                 count_cell(len(run.cases), bad=None if run.cases else Tone.BAD),
-                Cell(f"{counts['passed']:,}", "do not count", tone=Tone.WARNING)
-                if run.identity_errors and counts["passed"]
-                else count_cell(counts["passed"]),
-                count_cell(counts["failed"], bad=Tone.BAD),
-                count_cell(counts["error"], bad=Tone.BAD),
-                count_cell(counts["not_run"], bad=Tone.WARNING),
+                Cell(f"{counts[Verdict.PASSED]:,}", "do not count", tone=Tone.WARNING)
+                if run.identity_errors and counts[Verdict.PASSED]
+                else count_cell(counts[Verdict.PASSED]),
+                count_cell(counts[Verdict.FAILED], bad=Tone.BAD),
+                count_cell(counts[Verdict.ERROR], bad=Tone.BAD),
+                count_cell(counts[Verdict.NOT_RUN], bad=Tone.WARNING),
                 verified,
             )
         )

@@ -30,7 +30,8 @@ class Kind:
 
     def path_for(self, board: str = "") -> str:
         """The attestation's file in the bundle."""
-        return f"{ATTESTATIONS}{f'{board}/' if self.per_board else ''}{self.name}{SUFFIX}"
+        folder = f"{board}/" if self.per_board else ""
+        return f"{ATTESTATIONS}{folder}{self.name}{SUFFIX}"
 
 
 KINDS: tuple[Kind, ...] = (

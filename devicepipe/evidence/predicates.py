@@ -320,6 +320,13 @@ class TestRun(Model):
     serial_log_sha256: Sha256
     cases: list[TestCase]
 
+    def counts(self) -> dict[Verdict, int]:
+        """Number of cases by verdict, zeros included, in the order of the closed set."""
+        counts = dict.fromkeys(Verdict, 0)
+        for case in self.cases:
+            counts[case.verdict] += 1
+        return counts
+
 
 class TestResult(Model):
     """Predicate TEST_RESULT (in-toto test-result v0.1) with our record under `devicepipe`."""
