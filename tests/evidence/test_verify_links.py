@@ -189,7 +189,7 @@ STORIES: dict[str, tuple[Spoil, str]] = {
         Spoil(files={FACTORY: files()["bootloader.hex"].replace(b":00000001FF\n", to_hex(b"\0" * 9, SLOT.address))}),
         FACTORY,
     ),
-    "factory image without the boot loader": (
+    "factory image without the bootloader": (
         Spoil(files={FACTORY: to_hex(files()["application.signed.bin"], SLOT.address)}),
         FACTORY,
     ),

@@ -87,7 +87,7 @@ def test_overlapping_regions(signed: SignedImage, bootloader: Path, tmp_path: Pa
         (Placement(BOOT.address + 0x100, 0x1000), SLOT),
         (BOOT, Placement(SLOT.address, 0x100)),
     ],
-    ids=["boot loader too large", "boot loader linked elsewhere", "image too large"],
+    ids=["bootloader too large", "bootloader linked elsewhere", "image too large"],
 )
 def test_a_part_outside_its_region(
     signed: SignedImage, bootloader: Path, tmp_path: Path, boot: Placement, slot: Placement
@@ -126,9 +126,9 @@ GOOD = to_hex(BOOTLOADER, 0).replace(END, to_hex(IMAGE, 0x8000))
 BAD_FACTORY_IMAGES = {
     "empty": b"",
     "no hex": b"hello",
-    "only the boot loader": to_hex(BOOTLOADER, 0),
+    "only the bootloader": to_hex(BOOTLOADER, 0),
     "only the image": to_hex(IMAGE, 0x8000),
-    "another boot loader": GOOD.replace(to_hex(BOOTLOADER, 0)[:43], to_hex(b"toob" * 4, 0)[:43]),
+    "another bootloader": GOOD.replace(to_hex(BOOTLOADER, 0)[:43], to_hex(b"toob" * 4, 0)[:43]),
     "another image": to_hex(BOOTLOADER, 0).replace(END, to_hex(IMAGE.upper(), 0x8000)),
     "a longer image": to_hex(BOOTLOADER, 0).replace(END, to_hex(IMAGE + b"!", 0x8000)),
     "a shorter image": to_hex(BOOTLOADER, 0).replace(END, to_hex(IMAGE[:-1], 0x8000)),
