@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-
-from intelhex import HexReaderError, IntelHex
 
 from devicepipe.errors import UsageError
 from devicepipe.project.board import Board
+from devicepipe.signing.intel_hex import parse_hex
 
 
 def load_factory(path: Path) -> dict[int, bytes]:
@@ -24,20 +22,11 @@ def load_factory(path: Path) -> dict[int, bytes]:
         UsageError: The file is missing, is not Intel HEX (bad record, checksum, overlap), has no end record, or holds no data.
     """
     try:
-        text = path.read_text(encoding="ascii")
+        image = parse_hex(path.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", file=path, remedy="build and sign first") from error
-    except UnicodeDecodeError as error:
-        raise UsageError("is not Intel HEX: it holds bytes that are not ASCII", file=path) from error
-    # intelhex takes a file that was cut off between two records for a whole one.
-    records = text.split()
-    if not records or not records[-1].upper().startswith(":00000001"):
-        raise UsageError("is cut off: its last line is not the end-of-file record ':00000001FF'", file=path)
-    image = IntelHex()
-    try:
-        image.loadhex(io.StringIO(text))
-    except (HexReaderError, ValueError) as error:
-        raise UsageError(f"is not Intel HEX: {error}", file=path) from error
+    except ValueError as error:
+        raise UsageError(str(error), file=path) from error
     segments = {start: bytes(image.tobinarray(start=start, end=end - 1)) for start, end in image.segments()}
     if not segments:
         raise UsageError("holds no data", file=path)

@@ -9,7 +9,6 @@ the home folder "~", and entries that a platform lists twice stand once. Nothing
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
 from pathlib import Path
@@ -21,6 +20,7 @@ from devicepipe.build.elf_file import ElfFile, NotAnElf
 from devicepipe.errors import ProductError
 from devicepipe.evidence.predicates import Artifact, FirmwareBuild, MemoryUse
 from devicepipe.project.board import Board
+from devicepipe.signing.intel_hex import hex_text
 
 Role = Literal["application", "bootloader"]
 
@@ -143,9 +143,7 @@ def _intel_hex(elf: ElfFile) -> bytes:
     image = IntelHex()
     for address, content in elf.contents():
         image.puts(address, content)
-    text = io.StringIO()
-    image.write_hex_file(text)
-    return text.getvalue().encode("ascii")
+    return hex_text(image).encode("ascii")
 
 
 def _program(build_dir: Path, environment: str) -> Path:

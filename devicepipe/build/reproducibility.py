@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from intelhex import HexReaderError, IntelHex
-
 from devicepipe.build.elf_file import ElfFile, NotAnElf
 from devicepipe.build.platformio import Build
 from devicepipe.evidence.predicates import Difference, FirmwareBuild, Reproducibility
+from devicepipe.signing.intel_hex import parse_hex
 
 COMPARED = ("elf", "bin", "hex")
 
@@ -86,8 +85,8 @@ def _explain(name: str, offset: int, build: Build, firmware: FirmwareBuild, firs
 def _in_hex(elf: ElfFile, first: Path, second: Path) -> tuple[str, int] | None:
     """The place of the lowest address at which two Intel HEX files differ."""
     try:
-        ours, theirs = (IntelHex(str(path)).todict() for path in (first, second))
-    except HexReaderError:
+        ours, theirs = (parse_hex(path.read_bytes()).todict() for path in (first, second))
+    except ValueError:
         return None
     differing = [address for address in ours.keys() | theirs.keys() if ours.get(address) != theirs.get(address)]
     addresses = [address for address in differing if isinstance(address, int)]

@@ -1,20 +1,19 @@
 """Factory images: bootloader and signed image in one Intel HEX file that a production programmer takes as it is.
 
 What always holds: each part lies inside its region, no byte is defined by two parts, and there is nothing else in the file.
-Sources: Intel, "Hexadecimal Object File Format Specification", rev. A; intelhex does the reading and writing.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from intelhex import AddressOverlapError, HexReaderError, IntelHex
+from intelhex import AddressOverlapError, IntelHex
 
 from devicepipe.errors import IntegrityError, ProductError, UsageError
 from devicepipe.signing.image import SignedImage
+from devicepipe.signing.intel_hex import hex_text, parse_hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +54,9 @@ def make_factory_image(
         boot.merge(application, overlap="error")
     except AddressOverlapError as error:
         raise IntegrityError(f"bootloader and image overlap: {error}", link=out.name) from error
-    text = io.StringIO()
-    boot.write_hex_file(text, eolstyle="native")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text.getvalue(), encoding="ascii", newline="\n")
+        out.write_text(hex_text(boot), encoding="ascii", newline="\n")
     except OSError as error:
         raise UsageError(f"factory image cannot be written: {error.strerror}", file=out) from error
 
@@ -98,12 +95,12 @@ def read_hex(text: bytes, link: str) -> dict[int, int]:
     """The bytes of an Intel HEX file by address.
 
     Raises:
-        IntegrityError: It is not Intel HEX, or defines a byte twice.
+        IntegrityError: It is not a whole Intel HEX file, or defines a byte twice.
     """
     try:
-        parsed = IntelHex(io.StringIO(text.decode("ascii")))
-    except (HexReaderError, AddressOverlapError, ValueError) as error:
-        raise IntegrityError(f"is not an Intel HEX file: {error}", link=link) from error
+        parsed = parse_hex(text)
+    except ValueError as error:
+        raise IntegrityError(str(error), link=link) from error
     return {int(address): int(parsed[address]) for address in parsed.addresses()}
 
 
@@ -112,9 +109,9 @@ def _load(path: Path, address: int) -> IntelHex:
     if path.suffix.lower() != ".hex":
         return _of_bytes(data, address)
     try:
-        return IntelHex(io.StringIO(data.decode("ascii")))
-    except (HexReaderError, AddressOverlapError, ValueError) as error:
-        raise UsageError(f"is not an Intel HEX file: {error}", file=path) from error
+        return parse_hex(data)
+    except ValueError as error:
+        raise UsageError(str(error), file=path) from error
 
 
 def _read(path: Path) -> bytes:

@@ -135,6 +135,7 @@ BAD_FACTORY_IMAGES = {
     "something before the image": GOOD.replace(END, to_hex(b"x", 0x7000)),
     "something after the image": GOOD.replace(END, to_hex(b"x", 0x9000)),
     "a byte twice": GOOD.replace(END, to_hex(b"x", 0x8000)),
+    "cut off before its end record": GOOD.replace(END, b""),
     "a wrong checksum": GOOD.replace(END, b":0000000100\n"),
 }
 
