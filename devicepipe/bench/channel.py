@@ -243,7 +243,7 @@ class SerialLoop:
         """Stop the thread."""
         self._closing = True
         self._waker.send(b".")
-        self._thread.join()
+        self._thread.join(timeout=10.0)
         self._selector.close()
         self._waker.close()
         self._wakee.close()

@@ -20,7 +20,7 @@ class GdbStub:
     """A connection to a gdbstub whose machine is stopped whenever it is used.
 
     Args:
-        stream: The connected socket; the client closes it.
+        stream: The connected socket; `close` closes it.
         lost: Makes the exception that says why QEMU is gone.
     """
 

@@ -178,17 +178,16 @@ class Recorder:
         yield
         if not self._identity_is_last and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             self._take_last_identity()
-        self.close()
+        self.device.close()
         stopped = session.shouldfail or session.shouldstop
         self._record.write(SessionEnd(exit_status=int(session.exitstatus), stopped=str(stopped or "")))
 
     def pytest_unconfigure(self) -> None:
-        """End the device, also where the session never began or never ended."""
-        self.close()
-
-    def close(self) -> None:
-        """End the device."""
+        """End the device, also where the session never began or never ended, and complete its logs."""
         self.device.close()
+        self._loop.close()
+        self._log.close()
+        self._record.close()
 
     def _take_last_identity(self) -> None:
         try:
