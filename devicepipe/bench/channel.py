@@ -22,8 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import serial
 
@@ -212,7 +211,7 @@ class SerialLog:
 
 
 class SerialLoop:
-    """The one selector, and the one thread, that receive for all channels of a process. A context manager."""
+    """The one selector, and the one thread, that receive for all channels of a process."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -222,14 +221,6 @@ class SerialLoop:
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="devicepipe-serial", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def watch(self, fd: int, receive: Callable[[], None]) -> None:
         """Call `receive` in the loop's thread whenever `fd` is readable."""
@@ -304,14 +295,6 @@ class Channel:
         self._closed = False
         self._changed = threading.Condition()
         loop.watch(port.fileno(), self._on_readable)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def write(self, data: bytes, timeout: float = 5.0) -> None:
         """Send bytes to the device, within `timeout` seconds.

@@ -15,8 +15,6 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from devicepipe.bench.channel import Channel, SerialLog, SerialLoop, SocketPort
 from devicepipe.bench.faults import LockupError
@@ -94,7 +92,7 @@ def emulator_tool(board: Board) -> Tool:
 
 
 class Qemu:
-    """A running emulator of a board, its processor stopped until `reset`. A context manager.
+    """A running emulator of a board, its processor stopped until `reset`.
 
     Args:
         board: The board to emulate.
@@ -133,14 +131,6 @@ class Qemu:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def pid(self) -> int:

@@ -22,13 +22,11 @@ class ArchiveError(Exception):
     """A member cannot be had from the archive.
 
     Attributes:
-        member: The member that was asked for; empty if the archive itself is unreadable.
         nearest: Names in the archive with the same file name, to help with a misspelt path.
     """
 
-    def __init__(self, message: str, *, member: str = "", nearest: Iterable[str] = ()) -> None:
+    def __init__(self, message: str, *, nearest: Iterable[str] = ()) -> None:
         super().__init__(message)
-        self.member = member
         self.nearest = list(nearest)
 
 
@@ -54,17 +52,17 @@ def read_members(archive: Path, filename: str, members: Iterable[str]) -> dict[s
 
 def _check(member: str, names: list[str], *, regular: bool, size: int) -> None:
     if names.count(member) > 1:
-        raise ArchiveError(f"'{member}' stands more than once in the archive", member=member)
+        raise ArchiveError(f"'{member}' stands more than once in the archive")
     if not regular:
-        raise ArchiveError(f"'{member}' is a link or special file, not a regular file", member=member)
+        raise ArchiveError(f"'{member}' is a link or special file, not a regular file")
     if size > MAXIMUM_MEMBER:
-        raise ArchiveError(f"'{member}' has {size} bytes, more than the {MAXIMUM_MEMBER} that are read", member=member)
+        raise ArchiveError(f"'{member}' has {size} bytes, more than the {MAXIMUM_MEMBER} that are read")
 
 
 def _missing(member: str, names: list[str]) -> ArchiveError:
     base = member.rsplit("/", 1)[-1]
     nearest = sorted(name for name in names if name.rsplit("/", 1)[-1] == base)[:5]
-    return ArchiveError(f"'{member}' is not in the archive", member=member, nearest=nearest)
+    return ArchiveError(f"'{member}' is not in the archive", nearest=nearest)
 
 
 def _read_tar(archive: Path, wanted: list[str]) -> dict[str, bytes]:

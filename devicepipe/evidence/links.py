@@ -45,10 +45,9 @@ from devicepipe.evidence.predicates import (
 )
 from devicepipe.signing.factory import check_factory_image, read_hex
 from devicepipe.signing.image import SignedImage, image_version, verify_images
-from devicepipe.signing.keys import PublicKey
+from devicepipe.signing.keys import MAXIMUM_PEM, PublicKey
 
 _MAXIMUM_HEX = 16 * 1024 * 1024  # about 6 MiB of flash
-_MAXIMUM_PEM = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +191,7 @@ class _Check:
         if not self.bundle.exists(name):
             raise IntegrityError("is missing", link=name)
         try:
-            key = PublicKey.from_pem(self.small(name, _MAXIMUM_PEM))
+            key = PublicKey.from_pem(self.small(name, MAXIMUM_PEM))
         except UsageError as error:
             raise IntegrityError(error.message, link=name) from error
         if (key.keyid, key.scheme, key.development) != (info.keyid, info.scheme, info.development):

@@ -43,9 +43,11 @@ ECDSA_P256 = "ecdsa-sha2-nistp256"
 
 DEVELOPMENT_MARKER = "devicepipe: DEVELOPMENT KEY, not for production"
 
+MAXIMUM_PEM = 64 * 1024
+"""The longest public key file that is read, in bytes."""
+
 _FILE_SCHEMES = ("file", "file2")
 _BEGIN = b"-----BEGIN "
-_MAXIMUM_PEM = 64 * 1024
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # SEC 2, section 2.4.2
 
 
@@ -58,14 +60,12 @@ class PublicKey:
         scheme: `ed25519` or `ecdsa-sha2-nistp256` (securesystemslib's names).
         pem: The PEM text of the key, with the development marker before it where it is a development key.
         development: Whether the key's file said that it is a development key.
-        raw: Ed25519: the 32 bytes of RFC 8032; P-256: the 65 bytes of the uncompressed point (SEC 1, 2.3.3).
     """
 
     keyid: str
     scheme: str
     pem: bytes
     development: bool
-    raw: bytes
 
     @classmethod
     def load(cls, path: Path) -> PublicKey:
@@ -76,7 +76,7 @@ class PublicKey:
         """
         try:
             with path.open("rb") as file:
-                data = file.read(_MAXIMUM_PEM + 1)
+                data = file.read(MAXIMUM_PEM + 1)
         except OSError as error:
             raise UsageError(
                 f"public key cannot be read: {error.strerror}", file=path, remedy="name an existing PEM file"
@@ -91,7 +91,7 @@ class PublicKey:
             UsageError: It is not exactly one PEM public key (RFC 7468 section 13) of a supported kind.
         """
         remedy = "expected one PEM block 'PUBLIC KEY' holding an Ed25519 or ECDSA P-256 key"
-        if len(data) > _MAXIMUM_PEM or data.count(_BEGIN) != 1:
+        if len(data) > MAXIMUM_PEM or data.count(_BEGIN) != 1:
             raise UsageError("is not one PEM public key", file=file, remedy=remedy)
         try:
             key = load_pem_public_key(data)
@@ -104,9 +104,9 @@ class PublicKey:
     @classmethod
     def _of(cls, key: object, *, development: bool, file: Path | None = None) -> PublicKey:
         if isinstance(key, Ed25519PublicKey):
-            scheme, raw = ED25519, key.public_bytes_raw()
+            scheme = ED25519
         elif isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
-            scheme, raw = ECDSA_P256, key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+            scheme = ECDSA_P256
         else:
             raise UsageError(
                 f"unsupported kind of key: {type(key).__name__}",
@@ -117,7 +117,7 @@ class PublicKey:
         pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         if development:
             pem = _marked(pem)
-        return cls(hashlib.sha256(der).hexdigest(), scheme, pem, development, raw)
+        return cls(hashlib.sha256(der).hexdigest(), scheme, pem, development)
 
     def to_securesystemslib(self) -> SSlibKey:
         """The key as securesystemslib wants it, under our key id."""

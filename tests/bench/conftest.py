@@ -86,8 +86,9 @@ def serial_log(tmp_path: Path) -> Iterator[SerialLog]:
 
 @pytest.fixture
 def serial_loop() -> Iterator[SerialLoop]:
-    with SerialLoop() as loop:
-        yield loop
+    loop = SerialLoop()
+    yield loop
+    loop.close()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import socket
 import threading
 import tty
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ class GoneError(Exception):
 @pytest.fixture
 def ends(serial_log: SerialLog, serial_loop: SerialLoop) -> Iterator[tuple[Channel, socket.socket]]:
     ours, theirs = socket.socketpair()
-    with Channel(SocketPort(ours), serial_log, serial_loop, GoneError) as channel, theirs:
+    with closing(Channel(SocketPort(ours), serial_log, serial_loop, GoneError)) as channel, theirs:
         yield channel, theirs
 
 
@@ -111,7 +112,7 @@ def test_unix_url(tmp_path: Path, serial_log: SerialLog, serial_loop: SerialLoop
         server.listen()
         port = open_port(f"unix://{tmp_path / 'uart'}", 115200)
         device, _ = server.accept()
-        with device, Channel(port, serial_log, serial_loop, GoneError) as channel:
+        with device, closing(Channel(port, serial_log, serial_loop, GoneError)) as channel:
             device.sendall(b"hello")
             assert channel.read(10, 5) == b"hello"
 
@@ -119,7 +120,7 @@ def test_unix_url(tmp_path: Path, serial_log: SerialLog, serial_loop: SerialLoop
 def test_real_serial_port(serial_log: SerialLog, serial_loop: SerialLoop) -> None:
     device, ours = pty.openpty()
     tty.setraw(ours)
-    with Channel(open_port(os.ttyname(ours), 115200), serial_log, serial_loop, GoneError) as channel:
+    with closing(Channel(open_port(os.ttyname(ours), 115200), serial_log, serial_loop, GoneError)) as channel:
         os.close(ours)
         os.write(device, b"hello")
         assert channel.read(10, 5) == b"hello"

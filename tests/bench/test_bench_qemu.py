@@ -135,6 +135,7 @@ def test_emulator_dies_with_its_owner(tmp_path: Path) -> None:
 def test_closing_twice_is_harmless(
     firmware: Firmware, tmp_path: Path, serial_log: SerialLog, serial_loop: SerialLoop
 ) -> None:
-    with Qemu(firmware.board, tmp_path / "emulator.log", serial_log, serial_loop) as qemu:
-        qemu.close()
+    qemu = Qemu(firmware.board, tmp_path / "emulator.log", serial_log, serial_loop)
+    qemu.close()
+    qemu.close()
     assert processes_of(tmp_path) == []

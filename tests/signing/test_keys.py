@@ -56,12 +56,12 @@ def test_keyid_is_the_digest_of_the_subject_public_key_info() -> None:
     key = PublicKey.from_pem(public_pem(private))
     der = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     assert key.keyid == hashlib.sha256(der).hexdigest()
-    assert (key.scheme, key.development, len(key.raw)) == (ED25519, False, 32)
+    assert (key.scheme, key.development) == (ED25519, False)
 
 
 def test_p256_key() -> None:
     key = PublicKey.from_pem(public_pem(ec.generate_private_key(ec.SECP256R1())))
-    assert (key.scheme, key.raw[0], len(key.raw)) == (ECDSA_P256, 4, 65)
+    assert key.scheme == ECDSA_P256
 
 
 def test_the_development_marker_is_seen_in_the_public_file_alone(tmp_path: Path) -> None:
