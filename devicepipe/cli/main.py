@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from devicepipe.cli.common import print_json
-from devicepipe.errors import EXIT_USAGE, DevicepipeError
+from devicepipe.errors import EXIT_USAGE, BenchError, DevicepipeError
 
 EXIT_INTERRUPTED = 130
 EXIT_DEFECT = 70
@@ -96,12 +96,7 @@ def _run(arguments: list[str]) -> int:
             error.show()
         return EXIT_USAGE
     except DevicepipeError as error:
-        if as_json:
-            print_json(error.to_json())
-        else:
-            click.secho("error: ", fg="red", bold=True, err=True, nl=False)
-            click.echo(str(error), err=True)
-        return error.exit_code
+        return _tell(error, as_json)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted: nothing was left running, and no bundle was made", err=True)
         return EXIT_INTERRUPTED
@@ -109,6 +104,13 @@ def _run(arguments: list[str]) -> int:
         # The reader of our output has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED
+    except OSError as error:
+        # A full disk, a folder that may not be written: the machine's state, not the product's and no defect of ours.
+        where = f": {error.filename}" if error.filename else ""
+        return _tell(
+            BenchError(f"{error.strerror or error}{where}", remedy="free or permit what is named, and run it again"),
+            as_json,
+        )
     except Exception as error:  # the last resort: a defect of ours, told in one line
         if os.environ.get("DEVICEPIPE_DEBUG"):
             raise
@@ -118,3 +120,12 @@ def _run(arguments: list[str]) -> int:
         click.echo(f"error: {message}\n  remedy: run again with DEVICEPIPE_DEBUG=1 and report the traceback", err=True)
         return EXIT_DEFECT
     return result if isinstance(result, int) else 0
+
+
+def _tell(error: DevicepipeError, as_json: bool) -> int:
+    if as_json:
+        print_json(error.to_json())
+    else:
+        click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        click.echo(str(error), err=True)
+    return error.exit_code

@@ -31,7 +31,7 @@ from devicepipe.stages.build import build, rebuild
 from devicepipe.stages.context import Context, default_tester, open_keys
 from devicepipe.stages.document import document
 from devicepipe.stages.gate import gate
-from devicepipe.stages.seal import seal
+from devicepipe.stages.seal import seal, settle
 from devicepipe.stages.sign import sign
 from devicepipe.stages.source import attest_source, lay_down_libraries
 from devicepipe.stages.test import run_tests
@@ -100,14 +100,13 @@ def make_release(
             remedy="commit or stash it, or pass --allow-dirty for a bundle that is marked NOT RELEASABLE",
         )
     final = project.root / project.output / f"{project.product.name}-{version}"
+    settle(final)
     _check_final(final, replace_existing)
     with workspace(project.state / "work") as work:
         context = _prepare(project, version, commit, work, cancel)
         timings = dict(run(_steps(context, commit), progress, cancel, os.cpu_count() or 1))
         decisions = context.bundle.predicate(VerificationSummary).devicepipe
         verdicts = {board.name: _count(context.bundle, board.name) for board in context.project.boards}
-        if final.exists():
-            final.rename(work / "replaced")
         release = seal(context, final)
     return Outcome(final, release, decisions, verdicts, time.monotonic() - start, _peak_bytes(), timings)
 

@@ -7,7 +7,6 @@ logs which its error names can be read; the next run removes it.
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,11 +22,15 @@ _LOCK = "lock"
 def workspace(parent: Path) -> Iterator[Path]:
     """A new, empty, locked folder below `parent`; folders of dead runs are removed first."""
     parent.mkdir(parents=True, exist_ok=True)
-    for stale in parent.iterdir():
-        _remove_if_dead(stale)
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
-    with (folder / _LOCK).open("w") as lock:
+    # Held while folders are judged and made: a folder without a held lock is then a dead run's.
+    with _locked(parent.with_name(f"{parent.name}.lock")):
+        for folder in parent.iterdir():
+            if _is_dead(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
+        lock = (folder / _LOCK).open("w")
         fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock:
         try:
             yield folder
         except DevicepipeError:
@@ -38,16 +41,19 @@ def workspace(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_if_dead(folder: Path) -> None:
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _is_dead(folder: Path) -> bool:
     try:
-        handle = os.open(folder / _LOCK, os.O_RDWR)
-    except OSError:
-        # Between making the folder and locking it a run has no lock file yet: too young to be judged.
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
+        with (folder / _LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return
-    finally:
-        os.close(handle)
+        return False
+    except OSError:
+        return True
+    return True

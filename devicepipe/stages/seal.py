@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,11 +11,11 @@ from devicepipe.stages.context import Context, utc_now
 
 
 def seal(context: Context, final: Path) -> Release:
-    """Seal the bundle and give it its final name; returns the release statement.
+    """Seal the bundle and give it its final name, in the place of a bundle that has it; returns the release statement.
 
     Raises:
         IntegrityError: A file was changed behind the writer's back.
-        UsageError: The final name is taken.
+        UsageError: The final name cannot be made.
     """
     source = context.bundle.predicate(SourceInfo)
     decisions = context.bundle.predicate(VerificationSummary).devicepipe
@@ -29,5 +30,25 @@ def seal(context: Context, final: Path) -> Release:
         generator=Tool(name="devicepipe", version=version("devicepipe")),
     )
     context.writer.seal(release)
-    context.writer.publish(final)
+    if final.exists():
+        final.rename(_aside(final))
+    try:
+        context.writer.publish(final)
+    finally:
+        settle(final)
     return release
+
+
+def settle(final: Path) -> None:
+    """Finish or take back a replacement, also one that a killed run left half done: no bundle is lost, and never are there two."""
+    aside = _aside(final)
+    if not aside.exists():
+        return
+    if final.exists():
+        shutil.rmtree(aside)
+    else:
+        aside.rename(final)
+
+
+def _aside(final: Path) -> Path:
+    return final.with_name(f".{final.name}.replaced")

@@ -75,6 +75,7 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path, arguments: list[str]) -> Non
         (UsageError("u", remedy="r"), 2),
         (BenchError("b"), 3),
         (IntegrityError("i", link="file"), 4),
+        (OSError(28, "No space left on device", "/full"), 3),
         (KeyboardInterrupt(), 130),
         (RuntimeError("defect"), 70),
     ],
