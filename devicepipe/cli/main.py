@@ -95,8 +95,6 @@ def _run(arguments: list[str]) -> int:
         else:
             error.show()
         return EXIT_USAGE
-    except DevicepipeError as error:
-        return _tell(error, as_json)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted: nothing was left running, and no bundle was made", err=True)
         return EXIT_INTERRUPTED
@@ -104,28 +102,34 @@ def _run(arguments: list[str]) -> int:
         # The reader of our output has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED
-    except OSError as error:
-        # A full disk, a folder that may not be written: the machine's state, not the product's and no defect of ours.
-        where = f": {error.filename}" if error.filename else ""
-        return _tell(
-            BenchError(f"{error.strerror or error}{where}", remedy="free or permit what is named, and run it again"),
-            as_json,
-        )
-    except Exception as error:  # the last resort: a defect of ours, told in one line
+    except Exception as error:
         if os.environ.get("DEVICEPIPE_DEBUG"):
             raise
-        message = f"a defect of devicepipe: {type(error).__name__}: {error}"
+        told = _as_ours(error)
         if as_json:
-            print_json({"error": "Defect", "message": message, "exitCode": EXIT_DEFECT})
-        click.echo(f"error: {message}\n  remedy: run again with DEVICEPIPE_DEBUG=1 and report the traceback", err=True)
-        return EXIT_DEFECT
+            print_json(told.to_json())
+        else:
+            click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+            click.echo(str(told), err=True)
+        return told.exit_code
     return result if isinstance(result, int) else 0
 
 
-def _tell(error: DevicepipeError, as_json: bool) -> int:
-    if as_json:
-        print_json(error.to_json())
-    else:
-        click.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        click.echo(str(error), err=True)
-    return error.exit_code
+class Defect(DevicepipeError):
+    """A mistake in devicepipe itself: the one error that nobody meant to raise."""
+
+    exit_code = EXIT_DEFECT
+
+
+def _as_ours(error: Exception) -> DevicepipeError:
+    """Every error ends in one of ours, with a remedy."""
+    if isinstance(error, DevicepipeError):
+        return error
+    if isinstance(error, OSError):
+        # A full disk, a folder that may not be written: the machine's state, not the product's and no defect of ours.
+        where = f": {error.filename}" if error.filename else ""
+        return BenchError(f"{error.strerror or error}{where}", remedy="free or permit what is named, and run it again")
+    return Defect(
+        f"a defect of devicepipe: {type(error).__name__}: {error}",
+        remedy="run again with DEVICEPIPE_DEBUG=1 and report the traceback",
+    )
