@@ -233,7 +233,7 @@ class Device:
             reply = "ERR"
         # An ERR may be the answer to what the test had begun to type.
         if reply.startswith("ERR"):
-            self.reset()
+            self._start_again()
             self.wait_started()
             reply = self.command("id", timeout=self._boot_timeout)
         return parse_identity(reply)
@@ -249,6 +249,20 @@ class Device:
         if self._qemu is not None:
             self._qemu.close()
             self._qemu = None
+
+    def _start_again(self) -> None:
+        """Reset the device; one that holds input which it never took is replaced by a new one with the same flash.
+
+        A reset would not take that input back, and the device would obey it.
+        """
+        qemu = self._emulator
+        qemu.stop()
+        if qemu.channel.untaken:
+            flash = qemu.read_flash()
+            self.close()
+            self._qemu = self._start()
+            self._qemu.write_flash(flash)
+        self.reset()
 
     def _retire_unless_clean(self, qemu: Qemu) -> None:
         """End an emulator that died, or that still holds input of an earlier test: a reset would not take that back."""
