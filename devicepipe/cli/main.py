@@ -115,7 +115,7 @@ def _run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-class Defect(DevicepipeError):
+class DefectError(DevicepipeError):
     """A mistake in devicepipe itself: the one error that nobody meant to raise."""
 
     exit_code = EXIT_DEFECT
@@ -129,7 +129,7 @@ def _as_ours(error: Exception) -> DevicepipeError:
         # A full disk, a folder that may not be written: the machine's state, not the product's and no defect of ours.
         where = f": {error.filename}" if error.filename else ""
         return BenchError(f"{error.strerror or error}{where}", remedy="free or permit what is named, and run it again")
-    return Defect(
+    return DefectError(
         f"a defect of devicepipe: {type(error).__name__}: {error}",
         remedy="run again with DEVICEPIPE_DEBUG=1 and report the traceback",
     )
