@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -127,8 +128,6 @@ class ByHand:
 
 def call(*command: object, environment: dict[str, str] | None = None) -> None:
     """Run a tool; its failure ends the benchmark."""
-    import os
-
     done = subprocess.run(
         [str(part) for part in command],
         env=os.environ | (environment or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
