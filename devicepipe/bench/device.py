@@ -129,7 +129,10 @@ class Device:
         line = self.channel.take_line(STARTED, limit)
         sent = self.channel.log.read(self._reset_at)
         if line is None:
-            raise NoReplyError(f"the device did not start within {limit:g} s after its reset; it sent {_excerpt(sent)}")
+            raise NoReplyError(
+                f"the device printed neither 'app: ready …' nor 'boot: refused …' within {limit:g} s after its reset; "
+                f"it sent {_excerpt(sent)}"
+            )
         self.boot_output = sent[: sent.index(line) + len(line)]
         return _text(line)
 

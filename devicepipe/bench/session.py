@@ -90,9 +90,9 @@ def run_session(
         cancel: When set, the session is stopped within about 3 s and nothing of it is left running.
 
     Raises:
-        UsageError: A path of the spec is missing or wrong, or the board has no emulator.
+        UsageError: A path of the spec is missing or wrong, the board has no emulator, or no case was collected.
         IntegrityError: The factory image does not hold the signed image in slot 0: not what ships would be tested.
-        BenchError: The emulator is not installed, or no case was collected; with the end of pytest's output.
+        BenchError: The emulator is not installed, or tests cannot be collected; with the end of pytest's output.
         SessionCancelledError: `cancel` was set.
     """
     _check(spec)
@@ -308,7 +308,7 @@ def _demand_cases(spec: SessionSpec, files: _Files, result: SessionResult, endin
         raise BenchError(f"{how}; it says:\n{_tail(files.pytest_log)}", remedy=remedy)
     chosen = f" with {' '.join(spec.pytest_arguments)}" if spec.pytest_arguments else ""
     where = f"for board '{spec.board.name}' was collected in '{spec.tests.name}'{chosen}"
-    raise BenchError(
+    raise UsageError(
         f"no test {where}; pytest says:\n{_tail(files.pytest_log)}",
         remedy="name a test that exists, or write one",
     )

@@ -91,6 +91,8 @@ def test(boards: tuple[str, ...], expression: str | None, exitfirst: bool, folde
     else:
         for run in runs:
             _tell_run(made, run)
+        for finding in made.findings:
+            tell(f"{finding.kind}: {finding.message} ({finding.file}:{finding.line})", fg="yellow")
     verdicts = {case.verdict for run in runs for case in run.cases}
     if verdicts & {Verdict.FAILED, Verdict.NOT_RUN}:
         return EXIT_PRODUCT_FAILED

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-dirty", is_flag=True, help="Take the working tree as it is; the bundle is marked NOT RELEASABLE."
 )
-@click.option("--replace", "replace_existing", is_flag=True, help="Make a version anew that has been released already.")
+@click.option(
+    "--replace",
+    "replace_existing",
+    is_flag=True,
+    help="Make a released version anew. (One with development keys, or not releasable, is always made anew.)",
+)
 @project_option
 @json_option
 def release(version: str, allow_dirty: bool, replace_existing: bool, folder: Path, as_json: bool) -> int:
@@ -70,7 +75,7 @@ def _tell(outcome: Outcome) -> None:
     release = outcome.release
     tell()
     for board, counts in outcome.verdicts.items():
-        bad = counts["failed"] + counts["error"] + counts["not_run"]
+        bad = sum(count for verdict, count in counts.items() if verdict != "passed")
         text = ", ".join(
             f"{count} {verdict.replace('_', ' ')}" for verdict, count in counts.items() if count or verdict == "passed"
         )

@@ -28,6 +28,8 @@ _ENVELOPE = re.compile(
     % re.escape(PAYLOAD_TYPE.encode())
 )
 
+_KEY = "make sure that this is the key the release was signed with; if it is, do not trust the file"
+
 
 def sign_envelope(payload: bytes, signer: Signer, public_key: PublicKey) -> bytes:
     """The bytes of an envelope file over `payload`, signed.
@@ -54,9 +56,9 @@ def open_envelope(data: bytes, public_key: PublicKey, link: str) -> bytes:
     """
     envelope, keyid, signature = _parse(data, link)
     if keyid != public_key.keyid:
-        raise IntegrityError(f"is signed by the key {keyid[:64]}, expected {public_key.keyid}", link=link)
+        raise IntegrityError(f"is signed by the key {keyid[:64]}, expected {public_key.keyid}", link=link, remedy=_KEY)
     if not public_key.verifies(signature, envelope.pae()):
-        raise IntegrityError(f"its signature does not verify under the key {public_key.keyid}", link=link)
+        raise IntegrityError(f"its signature does not verify under the key {public_key.keyid}", link=link, remedy=_KEY)
     return bytes(envelope.payload)
 
 

@@ -17,6 +17,7 @@ from typing import Literal
 
 from devicepipe.build.source import read_commit
 from devicepipe.evidence.bundle import Bundle, BundleWriter
+from devicepipe.evidence.predicates import TestResult, TraceFinding
 from devicepipe.pipeline.graph import Progress, Step, quietly, run
 from devicepipe.pipeline.workspace import workspace
 from devicepipe.project.config import Project
@@ -25,6 +26,8 @@ from devicepipe.stages.context import Context, default_tester, open_keys
 from devicepipe.stages.sign import sign
 from devicepipe.stages.source import attest_source, lay_down_libraries
 from devicepipe.stages.test import run_tests
+from devicepipe.traceability.items import read_items
+from devicepipe.traceability.matrix import ORPHAN_TEST, UNKNOWN_ITEM, trace
 
 VERSION = "0.0.0"
 """The version of what was never released."""
@@ -34,10 +37,17 @@ Goal = Literal["build", "sign", "test"]
 
 @dataclass(frozen=True)
 class Development:
-    """What a development run made: the unsealed bundle and the boards it is about."""
+    """What a development run made.
+
+    Attributes:
+        bundle: The unsealed bundle.
+        boards: The boards it is about.
+        findings: Tests that name no item, or one that does not exist: what would stop a release later.
+    """
 
     bundle: Bundle
     boards: tuple[str, ...]
+    findings: tuple[TraceFinding, ...] = ()
 
 
 def develop(
@@ -65,6 +75,7 @@ def develop(
     chosen = project.model_copy(
         update={"boards": tuple(project.board(name) for name in dict.fromkeys(boards)) or project.boards}
     )
+    items = read_items(project) if goal == "test" else ()
     commit = read_commit(project.root)
     keys = open_keys(project)
     final = project.state / "dev"
@@ -93,7 +104,12 @@ def develop(
                 steps.append(Step(f"test {name}", tests, (f"sign {name}",), kind="wait"))
         run(steps, progress, cancel, os.cpu_count() or 1)
         _replace(work / "bundle", final)
-    return Development(Bundle(final), tuple(board.name for board in chosen.boards))
+    bundle, names = Bundle(final), tuple(board.name for board in chosen.boards)
+    if goal != "test":
+        return Development(bundle, names)
+    runs = [bundle.predicate(TestResult, name).devicepipe for name in names]
+    found = trace(items, runs, names).findings
+    return Development(bundle, names, tuple(one for one in found if one.kind in (UNKNOWN_ITEM, ORPHAN_TEST)))
 
 
 def _replace(made: Path, final: Path) -> None:

@@ -90,7 +90,10 @@ def run(steps: Iterable[Step], progress: Progress, cancel: threading.Event, cpus
         Exception: The first error of a step, after all others have ended.
         KeyboardInterrupt: The user interrupted; all steps have ended.
     """
-    graph = _Graph({step.name: step for step in steps}, progress, cancel, cpus)
+    named = [(step.name, step) for step in steps]
+    if len(dict(named)) < len(named):
+        raise ValueError("two steps have one name")
+    graph = _Graph(dict(named), progress, cancel, cpus)
     progress.begin(graph.steps.values())
     try:
         return graph.run()

@@ -20,7 +20,7 @@ from devicepipe.build.source import Commit, export_tree, read_commit
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Bundle, BundleWriter
 from devicepipe.evidence.layout import RELEASE_STATEMENT
-from devicepipe.evidence.predicates import Decisions, Release, TestResult, VerificationSummary
+from devicepipe.evidence.predicates import Decisions, Release, TestResult, Verdict, VerificationSummary
 from devicepipe.evidence.statement import parse_pretty
 from devicepipe.pipeline.graph import Progress, Step, Timing, quietly, run
 from devicepipe.pipeline.workspace import workspace
@@ -36,6 +36,7 @@ from devicepipe.stages.sign import sign
 from devicepipe.stages.source import attest_source, lay_down_libraries
 from devicepipe.stages.test import run_tests
 from devicepipe.stages.trace import trace_release
+from devicepipe.traceability.items import read_items
 
 _NAMED = 5
 
@@ -57,7 +58,7 @@ class Outcome:
     bundle: Path
     release: Release
     decisions: Decisions
-    verdicts: dict[str, dict[str, int]]
+    verdicts: dict[str, dict[Verdict, int]]
     seconds: float
     peak_bytes: int
     steps: dict[str, Timing]
@@ -100,13 +101,16 @@ def make_release(
             remedy="commit or stash it, or pass --allow-dirty for a bundle that is marked NOT RELEASABLE",
         )
     final = project.root / project.output / f"{project.product.name}-{version}"
+    # Read again from the commit when they are traced; here only so that a mistake in them is told at once and where it was made.
+    read_items(project)
     settle(final)
     _check_final(final, replace_existing)
     with workspace(project.state / "work") as work:
         context = _prepare(project, version, commit, work, cancel)
         timings = dict(run(_steps(context, commit), progress, cancel, os.cpu_count() or 1))
         decisions = context.bundle.predicate(VerificationSummary).devicepipe
-        verdicts = {board.name: _count(context.bundle, board.name) for board in context.project.boards}
+        boards = [board.name for board in context.project.boards]
+        verdicts = {board: context.bundle.predicate(TestResult, board).devicepipe.counts() for board in boards}
         release = seal(context, final)
     return Outcome(final, release, decisions, verdicts, time.monotonic() - start, _peak_bytes(), timings)
 
@@ -177,13 +181,6 @@ def _is_rehearsal(bundle: Bundle) -> bool:
     except (IntegrityError, ValidationError):
         return False
     return release.development_keys or not release.releasable
-
-
-def _count(bundle: Bundle, board: str) -> dict[str, int]:
-    counts = dict.fromkeys(("passed", "failed", "error", "not_run"), 0)
-    for case in bundle.predicate(TestResult, board).devicepipe.cases:
-        counts[case.verdict.value] += 1
-    return counts
 
 
 def _peak_bytes() -> int:

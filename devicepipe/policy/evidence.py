@@ -11,6 +11,7 @@ The shape, with the keys that rules use:
     release.evidence       boards (how many), missing (sentences)
     release.requirements   total and verified (pairs of requirement and board), unverified (sentences),
                            byRecord (names of requirements verified by analysis or inspection)
+    release.hazards        total, open (sentences: hazards without a control, controls without a requirement)
     release.tests          unknownItems (sentences); only where every board has a test run
     board.name
     board.build            payloadDigest (of the application's binary)
@@ -91,6 +92,7 @@ def release_data(evidence: GateInput) -> Plain:
         }
     if (traced := evidence.traceability) is not None:
         data["requirements"] = _requirements(traced)
+        data["hazards"] = _hazards(traced)
         runs = [board.tests for board in evidence.boards if board.tests is not None]
         if len(runs) == len(evidence.boards):
             data["tests"] = {"unknownItems": _unknown_items(traced, runs)}
@@ -144,6 +146,18 @@ def _missing(evidence: GateInput) -> Iterator[str]:
         for name, part in parts.items():
             if part is None:
                 yield f"{board.board}: no {name}"
+
+
+def _hazards(traced: Traceability) -> Plain:
+    """Read from the matrix: a hazard whose line ends before a requirement is open."""
+    open_lines = {
+        f"{row.risk_control}, which mitigates {row.hazard}, has no requirement"
+        if row.risk_control
+        else f"{row.hazard} has no risk control": None
+        for row in traced.matrix
+        if row.hazard and not row.requirement
+    }
+    return {"total": len({row.hazard for row in traced.matrix if row.hazard}), "open": list(open_lines)}
 
 
 def _requirements(traced: Traceability) -> Plain:

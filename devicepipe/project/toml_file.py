@@ -87,6 +87,8 @@ class TomlFile:
             return self.error("unknown key", where, remedy=f"known keys: {known}")
         if first["type"] == _MISSING:
             return self.error("missing key", where, remedy=remedy)
+        if first["type"] == "tuple_type" and isinstance(first["input"], dict):
+            return self.error(f"expected a list of tables: write [[{where[-1]}]]", where, remedy=remedy)
         message = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
         return self.error(f"{message}, found {first['input']!r}", where, remedy=remedy)
 

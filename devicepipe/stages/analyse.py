@@ -63,6 +63,8 @@ def _static_analysis(
         tools.update(dict.fromkeys(report.tools))
         findings.update(dict.fromkeys(report.findings))
         proven |= report.proven_on
+        seen = f"{report.files} source files of the product's own were analysed"
+        checks.append(Check(name=f"{role}/own-sources", passed=report.files > 0, message=seen))
         elf = build.firmware(role).artifact("elf").path
         checks += check_elf(bundle.read(elf), role=role, board=board.board)
         subjects.append(elf)

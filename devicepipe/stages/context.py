@@ -9,7 +9,6 @@ import getpass
 import os
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from securesystemslib.signer import Signer
@@ -114,11 +113,6 @@ def open_keys(project: Project) -> Keys:
         image=one("image", configured.image, configured.image_public),
         release=one("release", configured.release, configured.release_public),
     )
-
-
-def utc_now() -> str:
-    """The time now, in UTC to the second, as evidence writes it (RFC 3339)."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def default_tester() -> str:

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from importlib.resources import files
 
 from devicepipe.errors import IntegrityError
+from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.layout import kind_of_model
 from devicepipe.evidence.predicates import (
     VERIFICATION_SUMMARY,
@@ -23,7 +24,7 @@ from devicepipe.policy.evidence import BoardEvidence, GateInput
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import load_rule_set
 from devicepipe.signing.image import verify_image
-from devicepipe.stages.context import Context, utc_now
+from devicepipe.stages.context import Context
 
 RULE_SET = "release"
 _RULES = f"evidence/policy/{RULE_SET}.toml"

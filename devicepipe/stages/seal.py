@@ -6,8 +6,9 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.predicates import Release, SourceInfo, Tool, VerificationSummary
-from devicepipe.stages.context import Context, utc_now
+from devicepipe.stages.context import Context
 
 
 def seal(context: Context, final: Path) -> Release:

@@ -1,4 +1,4 @@
-"""Sign: the built application becomes a MCUboot image, and with the boot loader a factory image."""
+"""Sign: the built application becomes a MCUboot image, and with the bootloader a factory image."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ def factory_name(board: str) -> str:
 
 
 def sign(context: Context, board: ProjectBoard) -> None:
-    """Sign a board's application, verify the result, and merge it with the boot loader.
+    """Sign a board's application, verify the result, and merge it with the bootloader.
 
     Raises:
-        ProductError: The image does not fit its slot, or parts of the factory image overlap.
+        ProductError: The image does not fit its slot.
+        IntegrityError: Parts of the factory image overlap.
         UsageError: The version cannot be a MCUboot version, or the key cannot sign images.
         BenchError: The signer or imgtool failed.
     """

@@ -9,10 +9,11 @@ from platform import python_version
 
 from devicepipe.build.soup import fetch, lay_down, load_lock
 from devicepipe.build.source import Commit
+from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.layout import IMAGE_KEY, RELEASE_KEY
 from devicepipe.evidence.predicates import SOURCE, SourceInfo, Tool
 from devicepipe.project.config import CONFIG_NAME, Project
-from devicepipe.stages.context import Context, utc_now
+from devicepipe.stages.context import Context
 
 MANIFEST = "evidence/source/files.sha256"
 CONFIG = f"evidence/source/{CONFIG_NAME}"
@@ -34,9 +35,8 @@ def lay_down_libraries(project: Project, cache: Path) -> None:
     """Put the locked C libraries into a copy of the PlatformIO project, fetching what the cache lacks.
 
     Raises:
-        UsageError: The lock file is wrong.
+        UsageError: The lock file is wrong, or an archive is not the locked one.
         BenchError: An archive cannot be had.
-        IntegrityError: An archive is not the locked one.
     """
     if project.firmware.soup is None:
         return

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from devicepipe.bench.session import SessionCancelledError, run_session
-from devicepipe.errors import BenchError, IntegrityError, UsageError
+from devicepipe.errors import BenchError, DevicepipeError, IntegrityError, UsageError
 from devicepipe.evidence.predicates import TestCase as Case
 from devicepipe.evidence.predicates import TestRun as Run
 from tests.bench.samples import Firmware, SpecMaker, processes_of, reason, spec_for, verdicts, write_hex
@@ -361,30 +361,46 @@ def test_killed_owner_takes_pytest_and_emulator_along(make_spec: SpecMaker, tmp_
 # --- fewer cases than there are -------------------------------------------------------------------------------------------
 
 
-WITHOUT_A_CASE: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
-    "empty": ({"test_a.py": ""}, (), "no test for board 'microbit' was collected"),
-    "nothing-chosen": ({"test_a.py": HONEST}, ("-k", "nosuch"), "with -k nosuch"),
-    "broken-module": ({"test_a.py": "\n    import no_such_module", "test_b.py": HONEST}, (), "cannot be collected"),
+WITHOUT_A_CASE: dict[str, tuple[type[DevicepipeError], dict[str, str], tuple[str, ...], str]] = {
+    "empty": (UsageError, {"test_a.py": ""}, (), "no test for board 'microbit' was collected"),
+    "nothing-chosen": (UsageError, {"test_a.py": HONEST}, ("-k", "nosuch"), "with -k nosuch"),
+    "broken-module": (
+        BenchError,
+        {"test_a.py": "\n    import no_such_module", "test_b.py": HONEST},
+        (),
+        "cannot be collected",
+    ),
     "unknown-mark": (
+        BenchError,
         {"test_a.py": "\n    @pytest.mark.verify('SRS-1')\n    def test_x(): pass"},
         (),
         "'verify' not found",
     ),
-    "no-item-id": ({"test_a.py": "\n    @pytest.mark.verifies(12)\n    def test_x(): pass"}, (), "wants names"),
+    "no-item-id": (
+        BenchError,
+        {"test_a.py": "\n    @pytest.mark.verifies(12)\n    def test_x(): pass"},
+        (),
+        "wants names",
+    ),
     "unknown-board": (
+        BenchError,
         {"test_a.py": "\n    @pytest.mark.boards('micro-bit')\n    def test_x(): pass"},
         (),
         "'micro-bit'",
     ),
-    "two-devices": ({"test_a.py": HONEST}, ("--count=2",), "one device"),
+    "two-devices": (BenchError, {"test_a.py": HONEST}, ("--count=2",), "one device"),
 }
 
 
-@pytest.mark.parametrize(("modules", "arguments", "said"), WITHOUT_A_CASE.values(), ids=WITHOUT_A_CASE)
+@pytest.mark.parametrize(("error", "modules", "arguments", "said"), WITHOUT_A_CASE.values(), ids=WITHOUT_A_CASE)
 def test_session_without_a_case(
-    make_spec: SpecMaker, modules: dict[str, str], arguments: tuple[str, ...], said: str
+    make_spec: SpecMaker,
+    error: type[DevicepipeError],
+    modules: dict[str, str],
+    arguments: tuple[str, ...],
+    said: str,
 ) -> None:
-    with pytest.raises(BenchError, match=said):
+    with pytest.raises(error, match=said):
         run_session(make_spec(modules, pytest_arguments=arguments, boards=("microbit", "mps2_an385")))
 
 

@@ -102,6 +102,11 @@ def test_a_cycle_is_an_error_and_no_endless_wait() -> None:
         run([Step("a", nothing, ("b",)), Step("b", nothing, ("a",))], Recorder(), threading.Event(), 1)
 
 
+def test_two_steps_of_one_name_are_an_error() -> None:
+    with pytest.raises(ValueError, match="one name"):
+        run([Step("a", nothing), Step("a", nothing)], Recorder(), threading.Event(), 1)
+
+
 def test_an_unknown_need_is_an_error() -> None:
     with pytest.raises(ValueError, match="unknown"):
         run([Step("a", nothing, ("z",))], Recorder(), threading.Event(), 1)

@@ -190,6 +190,13 @@ def test_whole_evidence_is_releasable_and_every_decision_tells_what_was_seen(rul
     assert len(decisions.decisions) == by_scope["release"] + 2 * by_scope["board"]
 
 
+def with_row(**row: str) -> GateInput:
+    """GOOD with one more row in its matrix."""
+    trace = traced()
+    matrix = [*trace.matrix, MatrixRow.model_validate({**row, "verdicts": {}})]
+    return dataclasses.replace(GOOD, traceability=trace.model_copy(update={"matrix": matrix}))
+
+
 UNTESTED = TraceFinding(kind="untested-requirement", item="SRS-1", board="large", message="not-run: t")
 ERROR = Finding(tool="cppcheck", rule="arrayIndex", level="error", message="out of bounds", file="a.c", line=7)
 WARNING = ERROR.model_copy(update={"level": "warning"})
@@ -207,6 +214,10 @@ DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
     "requirement-that-is-in-no-row": (
         dataclasses.replace(GOOD, traceability=traced(items=(item("SRS-1"), item("SRS-2")))),
         "requirements-verified", "", "SRS-2 on small: no passing test; SRS-2 on large",
+    ),
+    "hazard-without-a-control": (with_row(hazard="HAZ-9"), "hazards-controlled", "", "HAZ-9 has no risk control"),
+    "control-without-a-requirement": (
+        with_row(hazard="HAZ-9", risk_control="RC-9"), "hazards-controlled", "", "RC-9, which mitigates HAZ-9, has no requirement",
     ),
     "no-requirements": (
         dataclasses.replace(GOOD, traceability=traced(items=())), "requirements-verified", "", "there are no requirements",
