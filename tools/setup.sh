@@ -55,7 +55,7 @@ wanted=$(cat requirements.lock pyproject.toml | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$STAMP" 2>/dev/null || true)" != "$wanted" ]; then
     printf 'setup: making %s from requirements.lock\n' "$VENV" >&2
     [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
-    pip=("$VENV/bin/python" -m pip --quiet --disable-pip-version-check --no-input)
+    pip=("$VENV/bin/python" -m pip -qq --disable-pip-version-check --no-input)
     "${pip[@]}" install --require-hashes --no-deps -r requirements.lock ||
         fail "the packages of requirements.lock could not be installed" "see pip's message above; a package index must be reachable the first time"
     # setuptools comes from the lock, so nothing unlocked is fetched to build devicepipe itself.
