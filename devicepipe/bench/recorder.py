@@ -1,11 +1,13 @@
 """The session inside pytest: it owns the device, takes its identity around every test and writes the record.
 
-What always holds: a phase is recorded as passed only where nothing was raised *and* pytest reports it as passed, so that neither a
-mark nor a hook of a conftest.py can turn anything else green.
+What always holds: a phase is recorded as passed only where nothing was raised *and* pytest reports it as passed, and a test's call
+only where its function was called once, came to its end and returned nothing. So no mark turns anything else green, nor does a hook
+of a conftest.py that retries, skips the call or swallows what it raised. (Tests are code of this process: malice can still lie.)
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -109,6 +111,8 @@ class Recorder:
         if doubles := sorted({name for name in names if names.count(name) > 1}):
             raise pytest.UsageError(f"collected more than once: {', '.join(doubles)}")
         for item in session.items:
+            _refuse_other_fixtures(item)
+            _watch(item)
             self._record.write(self._cases.get(item.nodeid) or case_of(item, self.spec.root))
 
     # --- running --------------------------------------------------------------------------------------------------
@@ -129,6 +133,8 @@ class Recorder:
         report = yield
         error = call.excinfo.value if call.excinfo is not None else None
         verdict, reason = phase_verdict(report, error)
+        if verdict is Verdict.PASSED and call.when == "call" and item.stash.get(_SEEN, _WHOLE) != _WHOLE:
+            verdict, reason = Verdict.ERROR, f"the test's function did not run once to its end: {item.stash[_SEEN]}"
         self._phase(item.nodeid, call.when, verdict, reason, call.duration)
         return report
 
@@ -219,6 +225,39 @@ class Recorder:
             self._record.write(
                 Phase(id=name, phase=phase, verdict=verdict, reason=self._pathless(reason), seconds=seconds)
             )
+
+
+_SEEN: pytest.StashKey[list[str]] = pytest.StashKey()
+_WHOLE = ["began", "returned"]
+
+
+def _watch(item: pytest.Item) -> None:
+    """Note when the test's function begins and returns, whoever calls it."""
+    if type(item) is not pytest.Function:
+        return
+    function, seen = item.obj, item.stash.setdefault(_SEEN, [])
+
+    @functools.wraps(function)
+    def watched(*arguments: object, **keywords: object) -> None:
+        seen.append("began")
+        result = function(*arguments, **keywords)
+        if result is not None:
+            raise TypeError(f"the test returned {result!r}: it has to assert what it expects")
+        seen.append("returned")
+
+    item.obj = watched
+
+
+def _refuse_other_fixtures(item: pytest.Item) -> None:
+    """`device` and `dut` are the bench's: a fixture of that name in a conftest.py would stand for the device."""
+    if not isinstance(item, pytest.Function):
+        return
+    for name, owner in (("device", "devicepipe.bench.fixtures"), ("dut", "pytest_embedded.plugin")):
+        for definition in item._fixtureinfo.name2fixturedefs.get(name, ())[-1:]:  # noqa: SLF001 - pytest has no public way
+            if definition.func.__module__ != owner:
+                raise pytest.UsageError(
+                    f"{item.nodeid}: the fixture '{name}' of {definition.baseid or 'a plugin'} hides the bench's own"
+                )
 
 
 def phase_verdict(report: pytest.TestReport, error: BaseException | None) -> tuple[Verdict, str]:

@@ -109,6 +109,10 @@ class SessionResult:
         """Take one entry, in the order of the record."""
         match entry:
             case Collected():
+                if entry.id in self.cases:
+                    raise BenchError(
+                        f"the session's record collects '{entry.id}' twice", remedy="run the session again"
+                    )
                 self.cases[entry.id] = CaseResult(entry)
             case LeftOut():
                 self.left_out[entry.case.id] = CaseResult(entry.case, left_out=True)

@@ -176,6 +176,7 @@ def _command(spec: SessionSpec, files: _Files) -> list[str]:
     """The pytest command: no configuration file and no plugin but the named ones has a say in what counts as a test."""
     command = [
         sys.executable,
+        "-P",  # the product's folder must not come before the installed packages
         "-m",
         "pytest",
         "-c",
@@ -186,6 +187,8 @@ def _command(spec: SessionSpec, files: _Files) -> list[str]:
         str(spec.tests),
     ]
     command += ["-p", "pytest_embedded", "-p", "devicepipe.bench.plugin", "--device-session", str(files.session)]
+    # A test that returns a comparison or asserts a tuple has asserted nothing.
+    command += ["-W", "error::pytest.PytestWarning", "-W", "error::SyntaxWarning"]
     command += ["--import-mode=importlib", "--strict-markers", "-o", "xfail_strict=true"]
     command += ["--color=no", "--tb=short", "-ra", "--basetemp", str(files.temporary)]
     command += ["-p", "no:cacheprovider"] if spec.cache is None else ["-o", f"cache_dir={spec.cache}"]
@@ -193,7 +196,7 @@ def _command(spec: SessionSpec, files: _Files) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    unwanted = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_CURRENT_TEST")
+    unwanted = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_CURRENT_TEST", "PYTHONOPTIMIZE")
     environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     # pytest must find this very devicepipe, wherever it was imported from.
     path = [str(Path(devicepipe.__file__).parent.parent), *filter(None, [environment.get("PYTHONPATH")])]

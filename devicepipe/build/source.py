@@ -9,6 +9,7 @@ would silently differ from the commit.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
@@ -62,28 +63,31 @@ def _changed(root: Path, prefix: str) -> tuple[str, ...]:
     return tuple(sorted(entry[3:].removeprefix(prefix) for entry in status.split("\0") if entry))
 
 
-def export_tree(root: Path, destination: Path, *, dirty: bool) -> None:
+def export_tree(root: Path, destination: Path, *, commit: Commit) -> None:
     """Write a clean copy of the product's tree.
 
     Args:
         root: The product's root.
         destination: A folder that does not exist yet or is empty.
-        dirty: False copies the commit (by `git archive`), true the working tree as git sees it.
+        commit: What to copy; where the working tree differed from it (`commit.dirty`), the working tree as git sees it.
 
     Raises:
-        UsageError: Not a repository, a submodule, or files that export-ignore leaves out.
+        UsageError: Not a repository, a submodule, a link that leads out, or files that git's settings leave out or rewrite.
     """
     destination.mkdir(parents=True, exist_ok=True)
-    if dirty:
+    if commit.dirty:
         _export_working_tree(root, destination)
     else:
-        _export_commit(root, destination)
+        _export_commit(root, destination, commit.id)
+    for path in destination.rglob("*"):
+        if path.is_symlink() and not path.resolve().is_relative_to(destination.resolve()):
+            raise _outside(root / path.relative_to(destination))
 
 
-def _export_commit(root: Path, destination: Path) -> None:
-    entries = [entry.split("\t", 1) for entry in _git(root, "ls-tree", "-r", "-z", "HEAD").split("\0") if entry]
+def _export_commit(root: Path, destination: Path, commit: str) -> None:
+    entries = [entry.split("\t", 1) for entry in _git(root, "ls-tree", "-r", "-z", commit).split("\0") if entry]
     _refuse_submodules(root, [path for mode, path in entries if mode.startswith(_SUBMODULE)])
-    archive = _git_bytes(root, "archive", "--format=tar", "HEAD")
+    archive = _git_bytes(root, "archive", "--format=tar", commit)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         members = [member for member in tar.getmembers() if not member.isdir()]
         for member in members:
@@ -97,6 +101,19 @@ def _export_commit(root: Path, destination: Path) -> None:
             key="export-ignore",
             remedy="remove export-ignore: what is built must be what the commit holds",
         )
+    for about, path in entries:
+        if _blob_id(destination / path) != about.split()[2]:
+            raise UsageError(
+                "git rewrites it on the way out (a filter, line ends, LFS, export-subst)",
+                file=root / path,
+                remedy="remove the attribute: what is built must be the bytes that the commit holds",
+            )
+
+
+def _blob_id(path: Path) -> str:
+    """The name that git has for a file's or link's content: SHA-1 over its length and bytes."""
+    content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+    return hashlib.sha1(b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
 
 
 def _write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, root: Path, destination: Path) -> None:
@@ -162,7 +179,7 @@ def _git(root: Path, *arguments: str, refused: str = "") -> str:
 def _git_bytes(root: Path, *arguments: str, refused: str = "") -> bytes:
     # Inside a git hook, GIT_DIR and its kin name another repository than the one that `root` stands in.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
+    environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"}
     try:
         done = subprocess.run(["git", *arguments], cwd=root, env=environment, capture_output=True, check=False)  # noqa: S607
     except FileNotFoundError as error:

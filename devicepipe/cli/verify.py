@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from devicepipe.cli.common import json_option, print_json, tell
-from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED
+from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
 
 
 @click.command()
@@ -26,6 +26,8 @@ def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.signing.keys import PublicKey
 
+    if not key.is_file():
+        raise UsageError("is no file", file=key, remedy="name the public PEM file of the release key")
     verified = verify_bundle(bundle, PublicKey.load(key))
     release = verified.release
     code = EXIT_OK if release.releasable else EXIT_PRODUCT_FAILED

@@ -41,6 +41,7 @@ from devicepipe.evidence.statement import (
 from devicepipe.signing.keys import PublicKey
 
 _CHUNK = 1024 * 1024
+_PRIVATE_KEY = b"PRIVATE KEY-----"
 
 P = TypeVar("P", bound=Model)
 
@@ -338,6 +339,8 @@ class BundleWriter:
         digest = hashlib.sha256()
         with path.open("xb") as file:
             for chunk in chunks:
+                if _PRIVATE_KEY in chunk:
+                    raise IntegrityError("holds a private key, which must never be in a bundle", link=name)
                 digest.update(chunk)
                 file.write(chunk)
         return digest.hexdigest()

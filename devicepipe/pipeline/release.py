@@ -23,7 +23,7 @@ from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.predicates import Decisions, Release, TestResult, Verdict, VerificationSummary
 from devicepipe.evidence.statement import parse_pretty
 from devicepipe.pipeline.graph import Progress, Step, Timing, quietly, run
-from devicepipe.pipeline.workspace import workspace
+from devicepipe.pipeline.workspace import locked, workspace
 from devicepipe.project.config import CONFIG_NAME, Project, load_project
 from devicepipe.signing.image import image_version
 from devicepipe.stages.analyse import analyse
@@ -111,7 +111,10 @@ def make_release(
         decisions = context.bundle.predicate(VerificationSummary).devicepipe
         boards = [board.name for board in context.project.boards]
         verdicts = {board: context.bundle.predicate(TestResult, board).devicepipe.counts() for board in boards}
-        release = seal(context, final)
+        with locked(project.state / "publish.lock"):
+            # Another run may have released the version in the meantime.
+            _check_final(final, replace_existing)
+            release = seal(context, final)
     return Outcome(final, release, decisions, verdicts, time.monotonic() - start, _peak_bytes(), timings)
 
 
@@ -119,7 +122,7 @@ def _prepare(project: Project, version: str, commit: Commit, work: Path, cancel:
     """Export the commit and write the source attestation; everything after reads the project from that copy."""
     keys = open_keys(project)
     copy = work / "source"
-    export_tree(project.root, copy, dirty=bool(commit.dirty))
+    export_tree(project.root, copy, commit=commit)
     committed = load_project(copy / CONFIG_NAME)
     if [board.name for board in committed.boards] != [board.name for board in project.boards]:
         raise UsageError("the commit's boards differ from the working tree's", file=project.root / CONFIG_NAME)

@@ -23,7 +23,7 @@ def workspace(parent: Path) -> Iterator[Path]:
     """A new, empty, locked folder below `parent`; folders of dead runs are removed first."""
     parent.mkdir(parents=True, exist_ok=True)
     # Held while folders are judged and made: a folder without a held lock is then a dead run's.
-    with _locked(parent.with_name(f"{parent.name}.lock")):
+    with locked(parent.with_name(f"{parent.name}.lock")):
         for folder in parent.iterdir():
             if _is_dead(folder):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -42,7 +42,8 @@ def workspace(parent: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
+    """Hold a lock file: of the processes that ask for it, one goes on at a time."""
     with file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from devicepipe.errors import UsageError
 from devicepipe.project.toml_file import Table, first_mistake
@@ -70,13 +70,27 @@ class Console(_Model):
     baud: int = 115200
 
 
+_HARMLESS = frozenset({"-m", "-cpu", "-smp", "-icount", "-rtc"})
+
+
 class Emulator(_Model):
-    """An emulated device: QEMU program, machine and further arguments."""
+    """An emulated device: QEMU program, machine and further arguments.
+
+    Only arguments that describe the machine are taken: with others (`-kernel`, `-device loader,…`) a device could run something
+    else than what was installed in its flash.
+    """
 
     driver: Literal["qemu"]
-    program: str
+    program: Annotated[str, StringConstraints(pattern=r"^qemu-system-[a-z0-9_]+$")]
     machine: str
     arguments: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _describes_only_the_machine(self) -> Emulator:
+        for name, value in zip(self.arguments[::2], (*self.arguments[1::2], ""), strict=False):
+            if name not in _HARMLESS or value.startswith("-") or not value:
+                raise ValueError(f"arguments: '{name}' is not one of {', '.join(sorted(_HARMLESS))} with a value")
+        return self
 
 
 class Board(_Model):

@@ -205,6 +205,9 @@ def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
         (("tests", "path"), file.tests.path, "folder"),
         (("documents", "path"), file.documents.path, "folder"),
     ]
+    output = (root / file.output).resolve()
+    if output == root or not output.is_relative_to(root):
+        raise source.error(f"'{file.output}' is no folder of its own inside the project", ("output",))
     for where, value, kind in named:
         if value is None:
             continue

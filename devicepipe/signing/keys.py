@@ -203,7 +203,8 @@ def sign(signer: Signer, public_key: PublicKey, data: bytes) -> bytes:
 def _file_signer(path: Path, public_key: PublicKey) -> Signer:
     # Built here and not by Signer.from_priv_key_uri, which cuts a path at '?' and '#'.
     try:
-        private = load_pem_private_key(path.read_bytes(), password=None)
+        pem = path.read_bytes()
+        private = load_pem_private_key(pem, password=None)
     except OSError as error:
         raise UsageError(
             f"private key cannot be read: {error.strerror}", file=path, remedy="name an existing PEM file"
@@ -214,6 +215,10 @@ def _file_signer(path: Path, public_key: PublicKey) -> Signer:
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise UsageError("is not a PEM private key", file=path) from error
+    if DEVELOPMENT_MARKER.encode() in pem and not public_key.development:
+        raise UsageError(
+            "is a development key, but its public half does not say so", file=path, remedy="make a key for production"
+        )
     if PublicKey._of(private.public_key(), development=False, file=path).keyid != public_key.keyid:  # noqa: SLF001 - one module
         raise UsageError(
             "private key does not fit the public key", file=path, remedy="configure the two halves of one key"

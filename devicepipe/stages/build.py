@@ -14,6 +14,7 @@ from devicepipe.evidence.layout import IMAGE_KEY
 from devicepipe.evidence.predicates import PROVENANCE, REPRODUCIBILITY
 from devicepipe.project.config import ProjectBoard
 from devicepipe.stages.context import Context
+from devicepipe.stages.source import check_source
 
 _FIRST = "build"
 # Of another length than the first, so that a path which leaks into the output moves what follows it.
@@ -62,6 +63,7 @@ def _build(context: Context, board: ProjectBoard, commit: Commit, place: str) ->
     if context.in_place:
         source = context.project.root
     else:
+        check_source(context)
         source = folder / "source"
         shutil.copytree(context.project.root, source, symlinks=True)
     return build_board(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from devicepipe.documents.record import FileDigest, ReleaseRecord, SoftwareItem
 from devicepipe.documents.release import render_documents
 from devicepipe.documents.texts import TEXT_NAMES, load_texts
+from devicepipe.errors import IntegrityError
 from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT
 from devicepipe.evidence.predicates import (
@@ -22,7 +23,7 @@ from devicepipe.evidence.predicates import (
     VerificationSummary,
 )
 from devicepipe.stages.context import Context
-from devicepipe.stages.source import CONFIG
+from devicepipe.stages.source import CONFIG, check_source
 
 FOLDER = "documents/"
 _TEXTS = "evidence/texts/"
@@ -34,6 +35,7 @@ def document(context: Context) -> None:
     Raises:
         UsageError: A text is of an unknown name or not UTF-8.
     """
+    check_source(context)
     project = context.project
     folder = project.root / project.documents.path if project.documents.path is not None else None
     for name, text in load_texts(folder).items():
@@ -48,7 +50,16 @@ def documents_of(bundle: Bundle) -> dict[str, bytes]:
     Raises:
         IntegrityError: Evidence is missing or malformed.
     """
-    return {f"{FOLDER}{name}": data for name, data in render_documents(_record(bundle)).items()}
+    try:
+        rendered = render_documents(_record(bundle))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        # A bundle that nobody verified may hold anything: texts that are no text, an SBOM that is none.
+        raise IntegrityError(
+            f"holds evidence that no document can be made of: {error}",
+            link=str(bundle.folder),
+            remedy="verify the bundle",
+        ) from error
+    return {f"{FOLDER}{name}": data for name, data in rendered.items()}
 
 
 def _record(bundle: Bundle) -> ReleaseRecord:

@@ -31,9 +31,9 @@ def seal(context: Context, final: Path) -> Release:
         generator=Tool(name="devicepipe", version=version("devicepipe")),
     )
     context.writer.seal(release)
-    if final.exists():
-        final.rename(_aside(final))
     try:
+        if final.exists():
+            final.rename(_aside(final))
         context.writer.publish(final)
     finally:
         settle(final)

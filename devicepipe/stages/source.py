@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
 from devicepipe.build.soup import fetch, lay_down, load_lock
 from devicepipe.build.source import Commit
-from devicepipe.evidence.facts import utc_now
+from devicepipe.errors import IntegrityError
+from devicepipe.evidence.facts import sha256_of, utc_now
 from devicepipe.evidence.layout import IMAGE_KEY, RELEASE_KEY
 from devicepipe.evidence.predicates import SOURCE, SourceInfo, Tool
 from devicepipe.project.config import CONFIG_NAME, Project
@@ -29,6 +29,36 @@ _PACKAGES = (
     "reportlab",
     "font-source-sans-pro",
 )
+
+
+def check_source(context: Context) -> None:
+    """Check that the run's copy of the sources is still what was attested: tests and build scripts run code of the product.
+
+    Raises:
+        IntegrityError: A source file was changed, removed or added during the run; names it.
+    """
+    if context.in_place:
+        return
+    root = context.project.root
+    attested = dict(line.split("  ", 1)[::-1] for line in context.bundle.read(MANIFEST).decode().splitlines())
+    laid_down = set(_libraries(context.project))
+    found = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+    for name in sorted(attested.keys() | found.keys() - laid_down):
+        if name not in found or name not in attested or sha256_of(found[name]) != attested[name]:
+            raise IntegrityError(
+                "was changed while the release ran",
+                link=name,
+                remedy="look for a test, conftest.py or build script that writes into the sources",
+            )
+
+
+def _libraries(project: Project) -> list[str]:
+    """The places, relative to the project's root, of the files that the lock file lays down."""
+    if project.firmware.soup is None:
+        return []
+    lock = load_lock(project.root / project.firmware.soup)
+    folder = project.firmware_path.relative_to(project.root)
+    return [(folder / place).as_posix() for component in lock.components for place in component.files]
 
 
 def lay_down_libraries(project: Project, cache: Path) -> None:
@@ -55,7 +85,7 @@ def attest_source(context: Context, commit: Commit, files: list[str], dirty: boo
         dirty: Whether the copy differs from the commit.
     """
     project, writer = context.project, context.writer
-    lines = [f"{hashlib.sha256((project.root / name).read_bytes()).hexdigest()}  {name}\n" for name in sorted(files)]
+    lines = [f"{sha256_of(project.root / name)}  {name}\n" for name in sorted(files)]
     writer.add_bytes("".join(lines).encode(), MANIFEST)
     writer.add_file(project.root / CONFIG_NAME, CONFIG)
     writer.add_bytes(context.keys.image.public.pem, IMAGE_KEY)

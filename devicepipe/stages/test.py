@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from devicepipe.bench.session import run_session
 from devicepipe.bench.spec import SessionSpec
@@ -20,6 +24,7 @@ from devicepipe.evidence.predicates import (
 from devicepipe.project.config import ProjectBoard
 from devicepipe.stages.context import Context
 from devicepipe.stages.sign import factory_name, image_name
+from devicepipe.stages.source import check_source
 
 
 def run_tests(
@@ -39,18 +44,17 @@ def run_tests(
     """
     writer = context.writer
     folder = f"evidence/{board.name}"
-    output = context.work / "test" / board.name
+    root, output = _own_copy(context, board), context.work / "test" / board.name
     run = run_session(
-        _spec(context, board, f"{folder}/serial.log", pytest_arguments),
+        _spec(context, board, root, f"{folder}/serial.log", pytest_arguments),
         progress=_Counter(tell),
         cancel=context.cancel,
     )
+    run = TestRun.model_validate_json(_pathless(context, root, run.model_dump_json().encode()))
     writer.add_file(output / "serial.log", run.serial_log)
     for name in ("record.jsonl", "serial.log.timed", "emulator.log", "pytest.log"):
         if (output / name).is_file():
-            # What pytest prints names the folder it ran in; evidence names no folder of this machine.
-            text = (output / name).read_bytes().replace(str(context.project.root).encode(), b".")
-            writer.add_bytes(text, f"{folder}/{name}")
+            writer.add_bytes(_pathless(context, root, (output / name).read_bytes()), f"{folder}/{name}")
     writer.attest(
         f"{board.name}/test",
         TEST_RESULT,
@@ -59,7 +63,26 @@ def run_tests(
     )
 
 
-def _spec(context: Context, board: ProjectBoard, serial_log: str, pytest_arguments: tuple[str, ...]) -> SessionSpec:
+def _own_copy(context: Context, board: ProjectBoard) -> Path:
+    """A copy of the sources for the tests, which are code of the product and may write where they stand."""
+    if context.in_place:
+        return context.project.root
+    check_source(context)
+    return Path(shutil.copytree(context.project.root, context.work / "test-source" / board.name, symlinks=True))
+
+
+def _pathless(context: Context, root: Path, text: bytes) -> bytes:
+    """Evidence names no folder of this machine: neither where the tests ran nor the user's home or Python."""
+    folders = {root: b".", context.work: b".", context.home: b".", Path(sys.prefix): b"<python>", Path.home(): b"~"}
+    for folder, word in folders.items():
+        if folder != Path("/"):
+            text = text.replace(os.fsencode(folder), word)
+    return text
+
+
+def _spec(
+    context: Context, board: ProjectBoard, root: Path, serial_log: str, pytest_arguments: tuple[str, ...]
+) -> SessionSpec:
     bundle, project = context.bundle, context.project
     source = bundle.predicate(SourceInfo)
     signing = bundle.predicate(ImageSigning, board.name)
@@ -72,7 +95,7 @@ def _spec(context: Context, board: ProjectBoard, serial_log: str, pytest_argumen
             board=board.name, version=signing.image_version, commit=source.commit, digest=signing.image_digest
         ),
         payload_digest=signing.payload_digest,
-        tests=project.root / project.tests.path,
+        tests=root / project.tests.path,
         pytest_arguments=pytest_arguments,
         boards=tuple(source.boards),
         output=context.work / "test" / board.name,

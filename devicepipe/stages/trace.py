@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from devicepipe.evidence.predicates import TRACEABILITY, ImageSigning, SourceInfo, TestResult
 from devicepipe.stages.context import Context
+from devicepipe.stages.source import check_source
 from devicepipe.traceability.items import read_items
 from devicepipe.traceability.matrix import trace
 
@@ -16,6 +17,7 @@ def trace_release(context: Context) -> None:
     """
     project, bundle, writer = context.project, context.bundle, context.writer
     boards = bundle.predicate(SourceInfo).boards
+    check_source(context)
     items = read_items(project)
     runs = [bundle.predicate(TestResult, board).devicepipe for board in boards]
     subjects = [bundle.predicate(ImageSigning, board).image for board in boards]

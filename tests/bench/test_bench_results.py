@@ -78,6 +78,12 @@ def test_whole_session() -> None:
     assert verdicts(whole()) == ["passed", "passed"]
 
 
+def test_case_that_is_collected_again() -> None:
+    """A test that appends to the record cannot give another test a second life."""
+    with pytest.raises(BenchError, match="collects 'a' twice"):
+        SessionResult([*whole(), *whole()])
+
+
 @given(st.sets(st.integers(min_value=0, max_value=len(whole()) - 1), min_size=1))
 def test_record_with_lines_missing_is_never_wholly_green(missing: set[int]) -> None:
     entries = [entry for number, entry in enumerate(whole()) if number not in missing]

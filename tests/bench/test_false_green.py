@@ -54,6 +54,27 @@ MIXED = {
             if item.name == "test_turned_green_by_a_hook" and report.when == "call":
                 report.outcome = "passed"
             return report
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_call(item):
+            try:
+                return (yield)
+            except AssertionError:
+                if item.name != "test_swallowed_by_a_hook":
+                    raise
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_pyfunc_call(pyfuncitem):
+            if pyfuncitem.name == "test_skipped_by_a_hook":
+                return True
+            if pyfuncitem.name == "test_retried_by_a_hook":
+                for _ in range(3):
+                    try:
+                        pyfuncitem.obj()
+                        break
+                    except AssertionError:
+                        pass
+                return True
         """,
     "test_mixed.py": """
         import os, signal
@@ -134,6 +155,14 @@ MIXED = {
 
         def test_waits_for_ever(dut): dut.expect_exact("never", timeout=None)
         def test_left_out_by_a_hook(): assert False
+        def test_swallowed_by_a_hook(): assert False
+        def test_skipped_by_a_hook(): assert False
+        def test_returns_a_comparison(): return 1 == 2
+
+        tries = []
+        def test_retried_by_a_hook():
+            tries.append(1)
+            assert len(tries) == 3
 
         @pytest.mark.boards("mps2_an385")
         def test_of_another_board(): assert False
@@ -186,6 +215,10 @@ MIXED_VERDICTS = {
     "test_mixed.py::test_loses_its_emulator": "error",
     "test_mixed.py::test_waits_for_ever": "error",
     "test_mixed.py::test_left_out_by_a_hook": "not_run",
+    "test_mixed.py::test_swallowed_by_a_hook": "error",
+    "test_mixed.py::test_skipped_by_a_hook": "error",
+    "test_mixed.py::test_returns_a_comparison": "error",
+    "test_mixed.py::test_retried_by_a_hook": "error",
     "override/test_override.py::test_without_the_harness": "error",
     "test_mixed.py::test_honest": "passed",
 }
@@ -306,6 +339,19 @@ def test_exit_after_the_last_test(make_spec: SpecMaker) -> None:
     run = run_session(make_spec({"conftest.py": conftest, "test_a.py": HONEST}))
     assert verdicts(run) == {"test_a.py::test_honest": "error"}
     assert "exit status 0, but pytest's process with 3" in run.cases[0].reason
+
+
+def test_assertion_that_is_a_tuple(make_spec: SpecMaker) -> None:
+    source = '\n    def test_tuple(device): assert (device.command("status") == "no", "never fails")'
+    with pytest.raises(BenchError, match="assertion is always true"):
+        run_session(make_spec({"test_a.py": source}))
+
+
+@pytest.mark.parametrize("name", ["device", "dut"])
+def test_fixture_that_stands_for_the_device(make_spec: SpecMaker, name: str) -> None:
+    conftest = f"\n    @pytest.fixture\n    def {name}(): return 1"
+    with pytest.raises(BenchError, match=f"fixture '{name}' .* hides"):
+        run_session(make_spec({"conftest.py": conftest, "test_a.py": f"\n    def test_x({name}): assert {name} == 1"}))
 
 
 def test_internal_error_of_a_hook(make_spec: SpecMaker) -> None:

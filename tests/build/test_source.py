@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 from pathlib import Path
@@ -10,6 +11,12 @@ import pytest
 
 from devicepipe.build.source import export_tree, read_commit
 from devicepipe.errors import UsageError
+
+
+def export(root: Path, destination: Path, *, dirty: bool) -> None:
+    """Export the commit, or the working tree whether it differs or not."""
+    commit = read_commit(root)
+    export_tree(root, destination, commit=dataclasses.replace(commit, dirty=("something",) if dirty else ()))
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -66,7 +73,7 @@ def test_changed_deleted_and_untracked_files_make_it_dirty_but_ignored_ones_do_n
 def test_export_holds_the_commit_and_nothing_of_the_working_tree(repository: Path, tmp_path: Path) -> None:
     (repository / "a.c").write_text("int changed;\n", encoding="ascii")
     (repository / "new.c").write_text("", encoding="ascii")
-    export_tree(repository, tmp_path / "copy", dirty=False)
+    export(repository, tmp_path / "copy", dirty=False)
     assert names(tmp_path / "copy") == COMMITTED
     assert (tmp_path / "copy" / "a.c").read_text("ascii") == "int a;\n"
     assert os.access(tmp_path / "copy" / "run.sh", os.X_OK)
@@ -78,7 +85,7 @@ def test_dirty_export_holds_what_git_sees(repository: Path, tmp_path: Path) -> N
     (repository / "run.sh").unlink()
     (repository / "new.c").write_text("", encoding="ascii")
     (repository / "main.o").write_text("", encoding="ascii")
-    export_tree(repository, tmp_path / "copy", dirty=True)
+    export(repository, tmp_path / "copy", dirty=True)
     assert names(tmp_path / "copy") == (COMMITTED - {"run.sh"}) | {"new.c"}
     assert (tmp_path / "copy" / "a.c").read_text("ascii") == "int changed;\n"
 
@@ -88,7 +95,7 @@ def test_a_folder_of_a_repository_is_a_root_of_its_own(repository: Path, tmp_pat
     (repository / "a.c").write_text("int changed;\n", encoding="ascii")
     (repository / "sub" / "new.c").write_text("", encoding="ascii")
     assert read_commit(repository / "sub").dirty == ("new.c",)
-    export_tree(repository / "sub", tmp_path / "copy", dirty=dirty)
+    export(repository / "sub", tmp_path / "copy", dirty=dirty)
     assert names(tmp_path / "copy") == {"ü b.c"} | ({"new.c"} if dirty else set())
 
 
@@ -116,7 +123,7 @@ def test_submodule_is_refused(repository: Path, tmp_path: Path, dirty: bool) -> 
     git(repository, "update-index", "--add", "--cacheinfo", f"160000,{head},vendor/lib")
     git(repository, "commit", "--quiet", "-m", "submodule")
     with pytest.raises(UsageError, match=r"submodules are not supported, first 'vendor/lib'"):
-        export_tree(repository, tmp_path / "copy", dirty=dirty)
+        export(repository, tmp_path / "copy", dirty=dirty)
 
 
 def test_file_left_out_by_export_ignore_is_refused(repository: Path, tmp_path: Path) -> None:
@@ -124,7 +131,38 @@ def test_file_left_out_by_export_ignore_is_refused(repository: Path, tmp_path: P
     git(repository, "add", ".")
     git(repository, "commit", "--quiet", "-m", "attributes")
     with pytest.raises(UsageError, match=r"1 files .* first 'a\.c'"):
-        export_tree(repository, tmp_path / "copy", dirty=False)
+        export(repository, tmp_path / "copy", dirty=False)
+
+
+def test_file_that_a_filter_rewrites_is_refused(repository: Path, tmp_path: Path) -> None:
+    """Neither the attribute nor the filter is committed, and the working tree looks clean."""
+    (repository / ".git/info").mkdir(exist_ok=True)
+    (repository / ".git/info/attributes").write_text("a.c filter=x\n", encoding="ascii")
+    git(repository, "config", "filter.x.smudge", "sed s/^/x/")
+    git(repository, "config", "filter.x.clean", "sed s/^x//")
+    with pytest.raises(UsageError, match=r"a\.c: git rewrites it"):
+        export(repository, tmp_path / "copy", dirty=False)
+
+
+def test_replaced_commit_is_not_followed(repository: Path, tmp_path: Path) -> None:
+    first = git(repository, "rev-parse", "HEAD")
+    (repository / "a.c").write_text("int other;\n", encoding="ascii")
+    git(repository, "commit", "--quiet", "-am", "other")
+    original = (repository / "a.c").read_bytes()
+    git(repository, "replace", git(repository, "rev-parse", "HEAD"), first)
+    export(repository, tmp_path / "copy", dirty=False)
+    assert (tmp_path / "copy/a.c").read_bytes() == original
+
+
+@pytest.mark.parametrize("dirty", [False, True])
+def test_links_that_lead_out_together_are_refused(repository: Path, tmp_path: Path, dirty: bool) -> None:
+    (repository / "d").mkdir()
+    (repository / "d/l").symlink_to("..")
+    (repository / "secret").symlink_to("d/l/d/l/d/l/../../../etc/hostname")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "links")
+    with pytest.raises(UsageError, match="leads out of the tree"):
+        export(repository, tmp_path / "a/b/copy", dirty=dirty)
 
 
 @pytest.mark.parametrize("dirty", [False, True])
@@ -134,4 +172,4 @@ def test_link_out_of_the_tree_is_refused(repository: Path, tmp_path: Path, dirty
     git(repository, "add", ".")
     git(repository, "commit", "--quiet", "-m", "link")
     with pytest.raises(UsageError, match="link that leads out of the tree"):
-        export_tree(repository, tmp_path / "copy", dirty=dirty)
+        export(repository, tmp_path / "copy", dirty=dirty)

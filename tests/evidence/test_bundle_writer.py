@@ -68,6 +68,11 @@ def test_files_and_attestations_are_read_back(writer: BundleWriter, tmp_path: Pa
     assert made.as_input() == {"uri": made.path, "digest": {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()}}
 
 
+def test_a_private_key_never_enters(writer: BundleWriter) -> None:
+    with pytest.raises(IntegrityError, match="private key"):
+        writer.add_bytes(b"-----BEGIN PRIVATE KEY-----\nAAAA\n", "evidence/texts/scope.md")
+
+
 def test_seal_and_publish(writer: BundleWriter, tmp_path: Path) -> None:
     writer.add_bytes(b"1", "one")
     writer.add_bytes(b"2", "folder/two")

@@ -122,6 +122,25 @@ def test_firmware_of_another_commit(product: Product) -> None:
     assert "identity-confirmed" in failed_rules(outcome)
 
 
+SPOILS_THE_SOURCES = """
+from pathlib import Path
+
+file = Path(__file__).parents[3] / "source/requirements/console.md"
+file.write_text(file.read_text().replace("shall", "should"))
+"""
+
+
+@pytest.mark.xdist_group("product-a")
+def test_test_that_rewrites_the_requirements(product: Product) -> None:
+    (product.root / "hil/test_defect.py").write_text(SPOILS_THE_SOURCES, encoding="utf-8")
+    product.only_board("microbit")
+    product.commit("test: a trick")
+    outcome = product.run("release", "1.0.0", "--json")
+    assert outcome.code == 4
+    assert outcome.json()["link"] == "requirements/console.md"
+    assert not (product.root / "dist").exists()
+
+
 def spoil_commit(product: Product) -> None:
     main: Path = next((product.root / "firmware/platforms").glob("*/builder/main.py"))
     text = main.read_text(encoding="utf-8")

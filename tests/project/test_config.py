@@ -33,6 +33,7 @@ application = "two"
 bootloader = "two_boot"
 """
 
+QEMU = {"driver": "qemu", "program": "qemu-system-arm", "machine": "microbit"}
 REGIONS = {"bootloader": {"offset": 0, "size": "0x8000"}, "slot0": {"offset": "0x8000", "size": "0x8000"}}
 
 MANIFEST = {
@@ -104,6 +105,10 @@ def test_unknown_board_lists_the_known_ones(root: Path) -> None:
             'application = "two"', 'app = "two"', 19, "board.1.app", "unknown key", id="misspelt-key-in-second-board"
         ),
         pytest.param('name = "two"', 'name = "one"', 17, "board.1.name", "stands twice", id="board-twice"),
+        pytest.param("[product]", 'output = ".."\n[product]', 1, "output", "inside the project", id="output-outside"),
+        pytest.param(
+            "[product]", 'output = "."\n[product]', 1, "output", "inside the project", id="output-is-the-root"
+        ),
         pytest.param("[firmware]", "[firmware", 7, None, "not valid TOML", id="broken-toml"),
         pytest.param("[firmware]", "[hardware]\n[firmware]", 7, "hardware", "unknown key", id="unknown-table"),
     ],
@@ -144,6 +149,13 @@ def test_wrong_regions_are_refused(root: Path, regions: dict[str, object], says:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
+        pytest.param({"emulator": QEMU | {"program": "./qemu.sh"}}, "pattern", id="emulator-of-ones-own"),
+        pytest.param(
+            {"emulator": QEMU | {"arguments": ["-device", "loader,file=x.elf"]}},
+            "'-device' is not",
+            id="loads-another-program",
+        ),
+        pytest.param({"emulator": QEMU | {"arguments": ["-m", "-kernel"]}}, "'-m' is not", id="option-as-value"),
         pytest.param({"corr": "cortex-m0"}, "Extra inputs", id="misspelt"),
     ],
 )

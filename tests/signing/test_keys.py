@@ -64,6 +64,13 @@ def test_p256_key() -> None:
     assert key.scheme == ECDSA_P256
 
 
+def test_a_development_key_cannot_pass_for_another(tmp_path: Path) -> None:
+    pair = ensure_development_keys(tmp_path).release
+    stripped = PublicKey.from_pem(pair.public.pem[pair.public.pem.index(b"-----BEGIN") :])
+    with pytest.raises(UsageError, match="is a development key"):
+        load_signer(pair.uri, stripped, tmp_path)
+
+
 def test_the_development_marker_is_seen_in_the_public_file_alone(tmp_path: Path) -> None:
     pair = ensure_development_keys(tmp_path / "keys").release
     alone = tmp_path / "alone.pem"
