@@ -81,7 +81,7 @@ def cli() -> None:
 def main() -> NoReturn:
     """Entry point of the `devicepipe` command."""
     # A plain `kill` ends a run as Ctrl-C does: nothing half-done stays, no emulator is left.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(_run(sys.argv[1:]))
 
 

@@ -32,6 +32,8 @@ def report(bundle: Path, output: Path | None, as_json: bool) -> int:
     made = documents_of(source)
     same = {name: source.exists(name) and source.read(name) == data for name, data in made.items()}
     if output is not None:
+        if output.resolve().is_relative_to(bundle.resolve()):
+            raise UsageError("lies inside the bundle, which is sealed", file=output, remedy="name a folder outside it")
         _write(output, made)
     if as_json:
         print_json({"documents": [{"name": name, "size": len(made[name]), "identical": same[name]} for name in made]})

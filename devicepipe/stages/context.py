@@ -117,4 +117,7 @@ def open_keys(project: Project) -> Keys:
 
 def default_tester() -> str:
     """Who runs this: DEVICEPIPE_TESTER, else the login name."""
-    return os.environ.get("DEVICEPIPE_TESTER") or getpass.getuser()
+    try:
+        return os.environ.get("DEVICEPIPE_TESTER") or getpass.getuser()
+    except (KeyError, OSError):  # a container's user id that has no name
+        return f"uid {os.getuid()}"

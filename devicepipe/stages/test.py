@@ -97,7 +97,8 @@ def _spec(
         payload_digest=signing.payload_digest,
         tests=root / project.tests.path,
         pytest_arguments=pytest_arguments,
-        boards=tuple(source.boards),
+        # A development run may be about some of the boards only; a mark may still name the others.
+        boards=() if context.in_place else tuple(source.boards),
         output=context.work / "test" / board.name,
         serial_log=serial_log,
         tester=context.tester,
