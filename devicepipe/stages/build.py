@@ -74,6 +74,8 @@ def _build(context: Context, board: ProjectBoard, commit: Commit, place: str) ->
         output=folder / "out",
         log=folder / "build.log",
         cancel=context.cancel,
+        # One compiler at a time: boards build beside each other anyway, and SCons's threads have failed with a RecursionError.
+        jobs=1,
         build_root=source,
     )
 
