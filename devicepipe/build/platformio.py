@@ -259,10 +259,12 @@ def _explain(configuration: Path, board: Board, log: Path) -> UsageError | Produ
     """The error that PlatformIO's output tells of: the first of the known kinds, else its last lines."""
     output = log.read_text(encoding="utf-8", errors="replace")
     where = f"the whole output is in {log}"
+    if "RecursionError" in output:
+        return BenchError(
+            f"{board.name}: PlatformIO failed in itself (RecursionError)", remedy=f"run it again; {where}"
+        )
     for pattern, message in _USAGE:
-        if "RecursionError" in output:
-        return BenchError(f"{board.name}: PlatformIO failed in itself (RecursionError)", remedy=f"run it again; {where}")
-    if found := re.search(pattern, output, re.MULTILINE):
+        if found := re.search(pattern, output, re.MULTILINE):
             parts = {name: ", ".join(sorted(value.split(", "))) for name, value in found.groupdict().items()}
             return UsageError(message.format(board=board.name, **parts), file=configuration, remedy=where)
     for pattern, message in _PRODUCT:
