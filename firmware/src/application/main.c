@@ -1,106 +1,80 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
- * The application: an infusion-pump controller on a console. Demonstration, not a medical device.
- *
- * The main loop takes console lines, lets the pump's time pass and sleeps until the next tick or character.
+ * The application's start and its main loop: a syringe infusion pump's controller. Demonstration, not a medical device.
  */
-#include "application/command.h"
-#include "application/line.h"
-#include "application/pump.h"
-#include "application/selftest.h"
+#include "application/device.h"
+#include "application/safety/deadline.h"
+#include "application/safety/reset.h"
+#include "application/safety/selftest.h"
+#include "application/stack.h"
 #include "build_config.h"
-#include "core/text.h"
 #include "port/port.h"
 
-static struct pump pump;
-static uint32_t pump_time; /* port_milliseconds() up to which the pump has come */
-static struct line line;
+#define STACK_WORDS (STACK_SIZE / sizeof(uint32_t))
+#define STACK_MARGIN 256u /* bytes below main()'s own variables that are left alone when the stack is painted */
 
-static void print(struct text *text)
+static struct device device;
+
+/* The stack lies at the bottom of RAM, so that what runs over its end leaves RAM. */
+static volatile uint32_t *stack_lowest(void)
 {
-    text_string(text, "\r\n");
-    port_write(text->line, text->length);
+    return (volatile uint32_t *)(uintptr_t)RAM_BASE;
 }
 
-static void print_string(const char *string)
+uint32_t device_stack_used(void)
 {
-    struct text text;
-    text_start(&text);
-    text_string(&text, string);
-    print(&text);
+    return stack_used(stack_lowest(), STACK_WORDS);
 }
 
-static void let_time_pass(void)
+_Noreturn void device_crash_fault(void)
 {
-    const uint32_t now = port_milliseconds();
-    pump_advance(&pump, now - pump_time);
-    pump_time = now;
+    __builtin_trap();
 }
 
-static void run_command(void)
+_Noreturn void device_crash_hang(void)
 {
-    struct text text;
-    let_time_pass();
-    const enum command_effect effect = command_run(line.text, &pump, &text);
-    print(&text);
-    if (effect == COMMAND_OCCLUSION_EVENT) {
-        text_start(&text);
-        text_string(&text, "event: alarm occlusion pressure=");
-        text_unsigned(&text, pump.pressure);
-        print(&text);
-    } else if (effect == COMMAND_RESET) {
-        port_reset();
-    } else {
-        /* The reply was everything. */
+    for (;;) {
+        /* The control loop stands still; the tick goes on. */
     }
 }
 
-static void take_character(uint8_t character)
+/* As functions that call ever deeper do: writes from the stack pointer down, over the stack's end. */
+_Noreturn void device_crash_stack(void)
 {
-    const enum line_result result = line_take(&line, character);
-    if (result == LINE_COMPLETE) {
-        run_command();
-    } else if (result == LINE_TOO_LONG) {
-        print_string("ERR line-too-long");
-    } else if (result == LINE_GARBLED) {
-        print_string("ERR unknown-command");
-    } else {
-        /* More of the line is to come. */
+    volatile uint32_t here = 0u;
+    uintptr_t at = (uintptr_t)&here;
+    for (;;) {
+        at -= sizeof(uint32_t);
+        *(volatile uint32_t *)at = 0u;
     }
 }
 
-/* A device that cannot trust itself does not become ready. */
-static void power_on_selftest(void)
+/* Not to be inlined or merged with another: a bench sets a breakpoint at it. */
+__attribute__((noinline, used)) void plant_sent(void)
 {
-    const char *const failure = selftest_failure();
-    if (failure != NULL) {
-        struct text text;
-        text_start(&text);
-        text_string(&text, "fault: selftest ");
-        text_string(&text, failure);
-        print(&text);
-        port_halt();
-    }
+    __asm__ volatile("");
+}
+
+void tick_interrupt(void)
+{
+    deadline_interrupt();
 }
 
 int main(void)
 {
+    struct config config;
+    enum config_found found;
+    volatile uint32_t here = 0u;
     port_init();
-    pump_init(&pump);
-    line_init(&line);
-    power_on_selftest();
+    reset_open();
+    stack_paint(stack_lowest(), ((uintptr_t)&here - RAM_BASE - STACK_MARGIN) / sizeof(uint32_t));
     port_start();
-    print_string("app: ready board=" BOARD_NAME " version=" BUILD_VERSION);
+    const char *const failure = selftest_power_on(&config, &found);
+    device_start(&device, &config, found, failure);
+    deadline_start(port_milliseconds());
     for (;;) {
-        uint8_t character;
-
-        let_time_pass();
-        if (port_read_overrun()) {
-            line_lost(&line);
+        if (device_turn(&device)) {
+            port_sleep();
         }
-        while (port_read(&character)) {
-            take_character(character);
-        }
-        port_sleep();
     }
 }

@@ -4,36 +4,38 @@
  */
 #include "bootloader/counter.h"
 
-#define ERASED 0xffffffffu
+#include "core/bytes.h"
+#include "port/port.h"
+
+#define RECORD_SIZE ((uint32_t)sizeof(uint32_t) * COUNTER_RECORD_WORDS)
 
 struct copy {
-    const uint32_t *start;
-    uint32_t words;
-    uint32_t end; /* words before the first erased record */
+    uint32_t offset; /* in flash */
+    uint32_t size;
+    uint32_t end; /* bytes before the first erased record */
     bool intact;
     uint32_t counter; /* highest of the valid records */
 };
 
-static bool is_erased(const uint32_t *record)
+/* The counter of a valid record. */
+static bool read_record(uint32_t offset, uint32_t *counter)
 {
-    return (record[0] == ERASED) && (record[1] == ERASED) && (record[2] == ERASED) && (record[3] == ERASED);
+    const uint8_t *const record = port_flash_at(offset);
+    *counter = bytes_le32(&record[4]);
+    return (bytes_le32(&record[0]) == COUNTER_START_MARK) && (bytes_le32(&record[8]) == ~*counter) &&
+           (bytes_le32(&record[12]) == COUNTER_END_MARK);
 }
 
-static bool is_valid(const uint32_t *record)
+static struct copy scan(uint32_t offset, uint32_t size)
 {
-    return (record[0] == COUNTER_START_MARK) && (record[1] == ~record[2]) && (record[3] == COUNTER_END_MARK);
-}
-
-static struct copy scan(const uint32_t *start, uint32_t words)
-{
-    struct copy copy = {.start = start, .words = words, .end = words, .intact = true, .counter = 0u};
-    for (uint32_t at = 0u; at < words; at += COUNTER_RECORD_WORDS) {
-        const uint32_t *const record = &start[at];
-        if (is_erased(record)) {
+    struct copy copy = {.offset = offset, .size = size, .end = size, .intact = true, .counter = 0u};
+    for (uint32_t at = 0u; at < size; at += RECORD_SIZE) {
+        uint32_t counter = 0u;
+        if (port_flash_blank(offset + at, RECORD_SIZE)) {
             copy.end = (at < copy.end) ? at : copy.end;
-        } else if (is_valid(record)) {
+        } else if (read_record(offset + at, &counter)) {
             copy.intact = copy.intact && (at < copy.end);
-            copy.counter = (record[1] > copy.counter) ? record[1] : copy.counter;
+            copy.counter = (counter > copy.counter) ? counter : copy.counter;
         } else {
             copy.intact = false;
         }
@@ -43,27 +45,34 @@ static struct copy scan(const uint32_t *start, uint32_t words)
 
 static struct copy scan_a(const struct counter_store *store)
 {
-    return scan(store->region, store->region_size / (2u * (uint32_t)sizeof(uint32_t)));
+    return scan(store->offset, store->size / 2u);
 }
 
 static struct copy scan_b(const struct counter_store *store)
 {
-    const uint32_t words = store->region_size / (2u * (uint32_t)sizeof(uint32_t));
-    return scan(&store->region[words], words);
+    return scan(store->offset + (store->size / 2u), store->size / 2u);
+}
+
+static bool erase(const struct copy *copy)
+{
+    bool erased = true;
+    for (uint32_t at = 0u; erased && (at < copy->size); at += port_flash_page()) {
+        erased = port_flash_erase(copy->offset + at);
+    }
+    return erased;
 }
 
 /* Brings one copy to a counter. */
-static bool hold(const struct counter_store *store, const struct copy *copy, uint32_t counter)
+static bool hold(const struct copy *copy, uint32_t counter)
 {
     const uint32_t record[COUNTER_RECORD_WORDS] = {COUNTER_START_MARK, counter, ~counter, COUNTER_END_MARK};
     bool held = false;
     if (copy->intact && (copy->end > 0u) && (copy->counter == counter)) {
         held = true;
-    } else if (copy->intact && (copy->end < copy->words)) {
-        held = store->program(&copy->start[copy->end], record, COUNTER_RECORD_WORDS);
+    } else if (copy->intact && (copy->end < copy->size)) {
+        held = port_flash_program(copy->offset + copy->end, record, COUNTER_RECORD_WORDS);
     } else {
-        held = store->erase(copy->start, copy->words * (uint32_t)sizeof(uint32_t)) &&
-               store->program(copy->start, record, COUNTER_RECORD_WORDS);
+        held = erase(copy) && port_flash_program(copy->offset, record, COUNTER_RECORD_WORDS);
     }
     return held;
 }
@@ -87,5 +96,5 @@ bool counter_hold(const struct counter_store *store, uint32_t counter)
     const bool b_first = (b.counter < a.counter) || ((b.counter == a.counter) && a.intact && !b.intact);
     const struct copy *const first = b_first ? &b : &a;
     const struct copy *const second = b_first ? &a : &b;
-    return hold(store, first, counter) && hold(store, second, counter);
+    return hold(first, counter) && hold(second, counter);
 }

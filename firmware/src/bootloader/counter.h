@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
- * The stored security counter: the highest counter of any image ever started. It only rises.
+ * The stored security counter: the highest counter of any image that was ever started for good. It
+ * only rises; an image on trial does not raise it, so that the image before it can still be started.
  *
- * RECORD FORMAT (the state region of the board manifest: STATE_ADDRESS, STATE_SIZE)
+ * RECORD FORMAT (the region `state` of the board manifest)
  *
  * The region holds two copies of a log: copy A in its first half, copy B in its second half. Each half is a whole
  * number of flash pages. A log is a row of records of 16 bytes, four little-endian words:
@@ -25,7 +26,7 @@
  * once the first is complete. So at every moment one copy is intact and holds the counter, wherever power fails; and
  * once both are written, either may decay without lowering it.
  *
- * A programmer presets counter n by writing one record at STATE_ADDRESS of an erased region; copy B may stay erased.
+ * A programmer presets counter n by writing one record at the start of an erased region; copy B may stay erased.
  */
 #ifndef BOOTLOADER_COUNTER_H
 #define BOOTLOADER_COUNTER_H
@@ -37,16 +38,10 @@
 #define COUNTER_START_MARK 0x43535044u
 #define COUNTER_END_MARK 0xbcacafbbu
 
-/*
- * Where the log lies and how flash is changed there. Flash is memory-mapped and read directly. erase sets size bytes to
- * 0xff; program writes words in ascending order over erased ones. Both return false if the flash does not hold the
- * result.
- */
+/* Where the log lies: the offset in flash of the region `state`, and its size; each half is whole pages. */
 struct counter_store {
-    const uint32_t *region;
-    uint32_t region_size; /* bytes, both halves */
-    bool (*erase)(const uint32_t *start, uint32_t size);
-    bool (*program)(const uint32_t *start, const uint32_t *words, uint32_t count);
+    uint32_t offset;
+    uint32_t size;
 };
 
 /* Reads the stored counter. False if the state is unusable. */

@@ -18,7 +18,11 @@
 #define TLV_KEYHASH 0x01u
 #define TLV_SHA256 0x10u
 #define TLV_ED25519 0x24u
+#define TLV_DEPENDENCY 0x40u
 #define TLV_SECURITY_COUNTER 0x50u
+
+#define DEPENDENCY_LENGTH 12u /* image number, 3 bytes of padding, version */
+#define FLAG_NON_BOOTABLE 0x10u
 
 /* Takes the value of one TLV that may occur once and has one length; NULL in *slot means not seen yet. */
 static enum image_result take(const uint8_t **slot, const uint8_t *value, uint32_t length, uint32_t expected)
@@ -30,18 +34,48 @@ static enum image_result take(const uint8_t **slot, const uint8_t *value, uint32
     return IMAGE_OK;
 }
 
+static struct image_version read_version(const uint8_t *bytes)
+{
+    const struct image_version version = {
+        .major = bytes[0],
+        .minor = bytes[1],
+        .revision = bytes_le16(&bytes[2]),
+        .build = bytes_le32(&bytes[4]),
+    };
+    return version;
+}
+
+static enum image_result take_protected(struct image *image, uint32_t type, const uint8_t *value, uint32_t length)
+{
+    enum image_result result = IMAGE_OK;
+    if (type == TLV_SECURITY_COUNTER) {
+        if (image->has_counter || (length != 4u)) {
+            result = IMAGE_BAD_TLV;
+        } else {
+            image->has_counter = true;
+            image->counter = bytes_le32(value);
+        }
+    } else if (type == TLV_DEPENDENCY) {
+        if ((length != DEPENDENCY_LENGTH) || (image->dependency_count == IMAGE_DEPENDENCIES_MAX)) {
+            result = IMAGE_BAD_TLV;
+        } else {
+            struct image_dependency *const dependency = &image->dependencies[image->dependency_count];
+            dependency->image = value[0];
+            dependency->version = read_version(&value[4]);
+            image->dependency_count++;
+        }
+    } else {
+        /* Covered by the digest, and of no meaning here. */
+    }
+    return result;
+}
+
 static enum image_result take_entry(struct image *image, bool is_protected, uint32_t type, const uint8_t *value,
                                     uint32_t length)
 {
     enum image_result result = IMAGE_OK;
     if (is_protected) {
-        if (type == TLV_SECURITY_COUNTER) {
-            if (image->has_counter || (length != 4u)) {
-                return IMAGE_BAD_TLV;
-            }
-            image->has_counter = true;
-            image->counter = bytes_le32(value);
-        }
+        result = take_protected(image, type, value, length);
     } else if (type == TLV_SHA256) {
         result = take(&image->digest, value, length, SHA256_SIZE);
     } else if (type == TLV_KEYHASH) {
@@ -98,8 +132,12 @@ static enum image_result take_area(struct image *image, uint32_t slot_size, uint
     return IMAGE_OK;
 }
 
-enum image_result image_parse(const uint8_t *slot, uint32_t slot_size, uint32_t header_size, struct image *image)
+enum image_result image_parse(const uint8_t *slot, uint32_t slot_size, uint32_t header_size, enum image_kind kind,
+                              struct image *image)
 {
+    const uint32_t expected_flags = (kind == IMAGE_DATA) ? FLAG_NON_BOOTABLE : 0u;
+    const uint32_t least_payload = (kind == IMAGE_DATA) ? 1u : IMAGE_VECTORS_SIZE;
+
     if ((slot_size < header_size) || (header_size < HEADER_LENGTH)) {
         return IMAGE_BAD_SIZE;
     }
@@ -108,25 +146,23 @@ enum image_result image_parse(const uint8_t *slot, uint32_t slot_size, uint32_t 
     }
     /* Offsets: magic 0, load address 4, header size 8, protected TLV size 10, payload size 12, flags 16, version 20. */
     const uint32_t flags = bytes_le32(&slot[16]);
-    if ((bytes_le32(&slot[0]) != HEADER_MAGIC) || (bytes_le16(&slot[8]) != header_size) || (flags != 0u)) {
+    if ((bytes_le32(&slot[0]) != HEADER_MAGIC) || (bytes_le16(&slot[8]) != header_size) || (flags != expected_flags)) {
         return IMAGE_BAD_HEADER;
     }
     const uint32_t protected_size = bytes_le16(&slot[10]);
     image->base = slot;
     image->payload_offset = header_size;
     image->payload_size = bytes_le32(&slot[12]);
-    image->version.major = slot[20];
-    image->version.minor = slot[21];
-    image->version.revision = bytes_le16(&slot[22]);
-    image->version.build = bytes_le32(&slot[24]);
+    image->version = read_version(&slot[20]);
     image->has_counter = false;
     image->counter = 0u;
+    image->dependency_count = 0u;
     image->digest = NULL;
     image->key_hash = NULL;
     image->signature = NULL;
 
     /* Subtractions from the known room instead of sums of untrusted sizes: nothing can wrap round. */
-    if ((image->payload_size < IMAGE_VECTORS_SIZE) || (image->payload_size > (slot_size - header_size))) {
+    if ((image->payload_size < least_payload) || (image->payload_size > (slot_size - header_size))) {
         return IMAGE_BAD_SIZE;
     }
     uint32_t offset = header_size + image->payload_size;
@@ -146,7 +182,28 @@ enum image_result image_parse(const uint8_t *slot, uint32_t slot_size, uint32_t 
     if (result == IMAGE_OK) {
         result = take_area(image, slot_size, offset, false, &area_size);
     }
+    image->size = offset + area_size;
     return result;
+}
+
+static int32_t compare(uint32_t a, uint32_t b)
+{
+    return (a > b) ? 1 : ((a < b) ? -1 : 0);
+}
+
+int32_t image_compare(const struct image_version *a, const struct image_version *b)
+{
+    int32_t order = compare(a->major, b->major);
+    if (order == 0) {
+        order = compare(a->minor, b->minor);
+    }
+    if (order == 0) {
+        order = compare(a->revision, b->revision);
+    }
+    if (order == 0) {
+        order = compare(a->build, b->build);
+    }
+    return order;
 }
 
 void image_digest(const struct image *image, uint8_t digest[SHA256_SIZE])
@@ -156,7 +213,7 @@ void image_digest(const struct image *image, uint8_t digest[SHA256_SIZE])
 
 const char *image_reason(enum image_result result)
 {
-    static const char *const reasons[] = {
+    static const char *const reasons[IMAGE_RESULTS] = {
         [IMAGE_OK] = "ok",
         [IMAGE_NO_IMAGE] = "no-image",
         [IMAGE_BAD_HEADER] = "bad-header",
@@ -170,6 +227,8 @@ const char *image_reason(enum image_result result)
         [IMAGE_NO_SECURITY_COUNTER] = "no-security-counter",
         [IMAGE_DOWNGRADE] = "downgrade",
         [IMAGE_BAD_STATE] = "bad-state",
+        [IMAGE_DEPENDENCY] = "dependency",
+        [IMAGE_FLASH_FAILED] = "flash-failed",
     };
-    return reasons[result];
+    return ((uint32_t)result < (uint32_t)IMAGE_RESULTS) ? reasons[result] : "unknown";
 }

@@ -1,15 +1,12 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
- * The four functions GCC may call even in a freestanding program (GCC manual, "Standards"), so that no C library
- * is linked. They must not be compiled into calls of themselves: see -fno-tree-loop-distribute-patterns.
+ * The four functions GCC may call even in a freestanding program (GCC manual, "Standards"), and the two more of <string.h> that
+ * third-party code here asks for, so that no C library is linked. They must not be compiled into calls of themselves: see
+ * -fno-tree-loop-distribute-patterns.
  */
-#include <stddef.h>
-#include <stdint.h>
+#include <string.h>
 
-void *memcpy(void *restrict to, const void *restrict from, size_t length);
-void *memmove(void *to, const void *from, size_t length);
-void *memset(void *to, int value, size_t length);
-int memcmp(const void *a, const void *b, size_t length);
+#include <stdint.h>
 
 void *memcpy(void *restrict to, const void *restrict from, size_t length)
 {
@@ -55,4 +52,18 @@ int memcmp(const void *a, const void *b, size_t length)
         result = (int)p[i] - (int)q[i];
     }
     return result;
+}
+
+size_t strnlen(const char *string, size_t limit)
+{
+    size_t length = 0u;
+    while ((length < limit) && (string[length] != '\0')) {
+        length++;
+    }
+    return length;
+}
+
+size_t strlen(const char *string)
+{
+    return strnlen(string, SIZE_MAX);
 }

@@ -27,8 +27,14 @@ static uint32_t rotr(uint32_t x, uint32_t n)
 static void compress(uint32_t state[8], const uint8_t block[SHA256_BLOCK])
 {
     uint32_t w[16];
-    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
-    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+    uint32_t a = state[0];
+    uint32_t b = state[1];
+    uint32_t c = state[2];
+    uint32_t d = state[3];
+    uint32_t e = state[4];
+    uint32_t f = state[5];
+    uint32_t g = state[6];
+    uint32_t h = state[7];
 
     for (uint32_t t = 0u; t < 64u; t++) {
         uint32_t *const wt = &w[t & 15u];

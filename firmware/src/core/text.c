@@ -28,11 +28,12 @@ void text_string(struct text *text, const char *string)
 
 void text_unsigned(struct text *text, uint32_t value)
 {
+    static const char digit[] = "0123456789";
     char digits[10];
     size_t count = 0u;
     uint32_t rest = value;
     do {
-        digits[count] = (char)('0' + (char)(rest % 10u));
+        digits[count] = digit[rest % 10u];
         rest /= 10u;
         count++;
     } while (rest != 0u);

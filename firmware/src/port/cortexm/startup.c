@@ -1,61 +1,47 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
- * Start-up and fault report. See startup.h.
+ * Reset and faults of every Cortex-M. See cortexm.h and common/startup.h.
  */
-#include "port/cortexm/startup.h"
-
 #include "build_config.h"
-#include "core/text.h"
+#include "port/cortexm/cortexm.h"
 #include "port/cortexm/scs.h"
-#include "port/port.h"
-
-extern uint32_t __data_load;
-extern uint32_t __data_start;
-extern uint32_t __data_end;
-extern uint32_t __bss_start;
-extern uint32_t __bss_end;
-
-__attribute__((section(".handover"), used)) volatile uint32_t handover_vectors;
-
-void reset_handler(void)
-{
-    uintptr_t from = (uintptr_t)&__data_load;
-    for (uintptr_t to = (uintptr_t)&__data_start; to < (uintptr_t)&__data_end; to += 4u) {
-        REGISTER(to) = REGISTER(from);
-        from += 4u;
-    }
-    for (uintptr_t to = (uintptr_t)&__bss_start; to < (uintptr_t)&__bss_end; to += 4u) {
-        REGISTER(to) = 0u;
-    }
-    (void)main();
-    port_halt();
-}
 
 #define FRAME_SIZE 32u
 
-/* frame is where the core pushed r0-r3, r12, lr, pc, psr; after a stack overflow it may lie outside RAM. */
-__attribute__((used)) static _Noreturn void report(const uint32_t *frame)
+/*
+ * A stack that runs out of RAM must be a fault. Where the memory below RAM swallows writes instead (MPS2 AN385), the memory
+ * protection unit makes it one: no access to the 64 KiB below RAM, and everything else as without it.
+ */
+static void guard_stack(void)
 {
-    struct text line;
-    cpu_disable_interrupts();
-    port_init();
-    port_motor(false);
-    text_start(&line);
-    text_string(&line, "fault: exception=");
-    text_unsigned(&line, cpu_exception());
-    const uint32_t offset = (uint32_t)(uintptr_t)frame - RAM_BASE;
-    if ((offset <= (RAM_SIZE - FRAME_SIZE)) && ((offset % 4u) == 0u)) {
-        text_string(&line, " pc=");
-        text_word(&line, frame[6]);
-        text_string(&line, " lr=");
-        text_word(&line, frame[5]);
-    } else {
-        text_string(&line, " stack=");
-        text_word(&line, (uint32_t)(uintptr_t)frame);
+#if defined(__ARM_ARCH_7M__) || defined(__ARM_ARCH_7EM__)
+    MPU_RBAR = (RAM_BASE - 0x10000u) | MPU_RBAR_VALID;
+    MPU_RASR = MPU_RASR_NO_ACCESS_64K;
+    MPU_CTRL = MPU_CTRL_ENABLE_WITH_DEFAULT;
+    __asm volatile("dsb\n\tisb" ::: "memory");
+#endif
+}
+
+void reset_handler(void)
+{
+    guard_stack();
+    startup();
+}
+
+/* frame is where the core pushed r0-r3, r12, lr, pc, psr; after a stack overflow it may lie outside RAM. */
+__attribute__((used)) static _Noreturn void report(uint32_t frame)
+{
+    struct fault fault = {.stack = frame};
+    uint32_t ipsr;
+    __asm volatile("mrs %0, ipsr" : "=r"(ipsr));
+    fault.exception = ipsr & 0x1ffu;
+    const uint32_t offset = frame - RAM_BASE;
+    fault.placed = (offset <= (RAM_SIZE - FRAME_SIZE)) && ((offset % 4u) == 0u);
+    if (fault.placed) {
+        fault.lr = REGISTER(frame + 20u);
+        fault.pc = REGISTER(frame + 24u);
     }
-    text_string(&line, "\r\n");
-    port_write(line.line, line.length);
-    port_halt();
+    fault_report(&fault);
 }
 
 /* The report starts on a fresh stack: the old one may be what failed. */

@@ -1,13 +1,14 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
- * BBC micro:bit v1: console output and motor pin, for both programs. See port.h.
+ * BBC micro:bit v1: UART output, motor pin, what the board has no hardware for. For both programs. See port.h.
  */
 #include "build_config.h"
+#include "port/cortexm/cortexm.h"
 #include "port/microbit/nrf51.h"
 #include "port/port.h"
 
-#if CONSOLE_BAUD != 115200
-#error "port/microbit: only 115200 baud is set up"
+#if CONSOLE_BAUD != 115200 || PLANT_SHARES_CONSOLE != 1
+#error "port/microbit: only 115200 baud is set up, on the one UART"
 #endif
 
 void port_init(void)
@@ -25,11 +26,16 @@ void port_init(void)
     UART_STARTTX = 1u;
 }
 
-void port_write(const char *characters, size_t length)
+/*
+ * Also from an interrupt: whichever write is under way when it comes, the event it waits for is there when it goes on, since each
+ * write ends with the event set.
+ */
+void port_write(enum port_uart uart, const char *bytes, size_t length)
 {
+    (void)uart;
     for (size_t i = 0u; i < length; i++) {
         UART_TXDRDY = 0u;
-        UART_TXD = (uint8_t)characters[i];
+        UART_TXD = (uint8_t)bytes[i];
         while (UART_TXDRDY == 0u) {
         }
     }
@@ -42,4 +48,18 @@ void port_motor(bool on)
     } else {
         GPIO_OUTCLR = 1u << PIN_MOTOR;
     }
+}
+
+/* The watchdog of the nRF51 is not modelled by the machine this runs on: WATCHDOG_MODELLED is 0. */
+void port_watchdog_start(uint32_t milliseconds)
+{
+    (void)milliseconds;
+}
+
+void port_watchdog_feed(void)
+{
+}
+
+void board_watchdog_stop(void)
+{
 }

@@ -1,28 +1,13 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
- * Arm MPS2 AN385: console output and motor output (LED 0), for both programs. See port.h.
+ * Arm MPS2 AN385 (Cortex-M3): where its blocks lie.
  */
-#include "build_config.h"
-#include "port/mps2_an385/an385.h"
-#include "port/port.h"
+#include "port/mps2_an385/interrupts.h"
 
-void port_init(void)
-{
-    FPGAIO_LED = 0u;
-    UART0_BAUDDIV = CPU_HZ / CONSOLE_BAUD;
-    UART0_CTRL = UART0_CTRL_TX;
-}
-
-void port_write(const char *characters, size_t length)
-{
-    for (size_t i = 0u; i < length; i++) {
-        while ((UART0_STATE & UART0_STATE_TX_FULL) != 0u) {
-        }
-        UART0_DATA = (uint8_t)characters[i];
-    }
-}
-
-void port_motor(bool on)
-{
-    FPGAIO_LED = on ? LED_MOTOR : 0u;
-}
+const struct mps2 mps2 = {
+    .uart = {0x40004000u, 0x40005000u},
+    .fpgaio = 0x40028000u,
+    .timer = 0x40002000u,
+    .timer_interrupt = TIMER_IRQ,
+    .watchdog = 0x40008000u,
+};

@@ -4,14 +4,16 @@
  * every exception goes to forward(), which passes it on to the table named in the hand-over area. While that is 0, the
  * bootloader itself is running, and no exception is expected.
  */
-#include "port/cortexm/cpu.h"
-#include "port/cortexm/startup.h"
+#include "port/cortexm/cortexm.h"
+#include "port/microbit/nrf51.h"
 #include "port/port.h"
+
+_Static_assert(offsetof(struct handover, vectors) == 0u, "forward() looks there");
 
 /* Only r0-r3 and r12 are used (the core has saved them) and lr is kept, so the target sees its own exception entry. */
 __attribute__((naked)) static void forward(void)
 {
-    __asm volatile("ldr r0, =handover_vectors\n\t"
+    __asm volatile("ldr r0, =handover\n\t"
                    "ldr r0, [r0]\n\t"
                    "cmp r0, #0\n\t"
                    "beq 1f\n\t"
@@ -28,20 +30,19 @@ __attribute__((naked)) static void forward(void)
 }
 
 /* Reset must not look at the hand-over area before it is set. */
-__attribute__((noreturn)) static void reset(void)
+static void reset(void)
 {
-    handover_vectors = 0u;
+    handover.vectors = 0u;
     reset_handler();
-    port_halt();
 }
 
-__attribute__((section(".vectors"), used)) static const union vector vectors[VECTOR_COUNT] = {
+__attribute__((section(".vectors"), used)) static const union vector vectors[NRF51_VECTORS] = {
     [0] = {.stack = &__stack_top},
     [1] = {.handler = reset},
-    [2 ... (VECTOR_COUNT - 1u)] = {.handler = forward},
+    [2 ... (NRF51_VECTORS - 1u)] = {.handler = forward},
 };
 
-_Noreturn void port_start_program(const uint32_t *table)
+_Noreturn void port_start_program(uint32_t run_address)
 {
-    cpu_start_program(table, &handover_vectors);
+    cortexm_start_program(run_address, &handover.vectors);
 }

@@ -1,8 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""The local development platform needs nothing beyond PlatformIO's base class."""
-
-from platformio.public import PlatformBase
-
-
-class CortexmPlatform(PlatformBase):
-    """Bare-metal Cortex-M with a compiler from PATH; no packages to install."""
