@@ -26,7 +26,7 @@ from pytest_embedded import Dut
 
 from devicepipe.bench.device import Device
 
-KEYHASH, SHA256, ED25519 = 0x01, 0x10, 0x24
+KEYHASH, SHA256, ED25519, COUNTER = 0x01, 0x10, 0x24, 0x50
 STORED = 7  # the security counter that a test stores, above the image's
 
 
@@ -38,12 +38,17 @@ class Image:
         self.header_size, protected_size, self.payload_size = struct.unpack_from("<HHI", data, 8)
         self.protected = self.header_size + self.payload_size
         self.tlvs = self.protected + protected_size
-        self.entries: dict[int, int] = {}  # TLV type: offset of its value
-        at = self.tlvs + 4
-        while at < len(data):
-            kind, length = struct.unpack_from("<HH", data, at)
-            self.entries[kind] = at + 4
+        self.entries = self._entries(self.tlvs, len(data))
+        self.counter = self._entries(self.protected, self.tlvs)[COUNTER]  # offset of the security counter
+
+    def _entries(self, area: int, end: int) -> dict[int, int]:
+        """The TLVs of an area: type and offset of the value."""
+        found, at = {}, area + 4
+        while at < end:
+            kind, length = struct.unpack_from("<HH", self.data, at)
+            found[kind] = at + 4
             at += 4 + length
+        return found
 
     def flipped(self, offset: int, bit: int = 0) -> bytes:
         """The image with one bit changed."""
@@ -171,7 +176,7 @@ def test_one_changed_bit_is_found(device: Device, image: Image) -> None:
         ("first of payload", image.header_size, 0, "bad-digest"),
         ("middle of payload", image.header_size + image.payload_size // 2, 3, "bad-digest"),
         ("last of payload", image.protected - 1, 7, "bad-digest"),
-        ("security counter", image.tlvs - 4, 1, "bad-digest"),
+        ("security counter", image.counter, 1, "bad-digest"),
         ("digest", image.entries[SHA256], 0, "bad-digest"),
         ("key hash", image.entries[KEYHASH] + 31, 7, "unknown-key"),
         ("signature, R", image.entries[ED25519], 0, "bad-signature"),
@@ -226,7 +231,7 @@ def test_older_image_is_refused(device: Device) -> None:
 @pytest.mark.verifies("SRS-019")
 def test_started_image_raises_the_stored_counter(device: Device, image: Image) -> None:
     """The device remembers the counter of the image it has started: that image starts again, the next lower counter is refused."""
-    (counter,) = struct.unpack_from("<I", image.data, image.tlvs - 4)
+    (counter,) = struct.unpack_from("<I", image.data, image.counter)
     device.install(record(counter), "state")
     device.reset()
     assert device.wait_started().startswith("app: ready ")
@@ -238,7 +243,7 @@ def test_started_image_raises_the_stored_counter(device: Device, image: Image) -
 @pytest.mark.verifies("SRS-019")
 def test_counter_survives_resets_and_another_image(device: Device, image: Image) -> None:
     """What the bootloader itself has stored holds the image's counter, and keeps it over an attempt to start another image."""
-    (counter,) = struct.unpack_from("<I", image.data, image.tlvs - 4)
+    (counter,) = struct.unpack_from("<I", image.data, image.counter)
     state = device.board.regions["state"]
     assert device.read_flash(state.offset, 16) == record(counter)
     assert boot(device, image.flipped(image.header_size)) == "boot: refused bad-digest"
