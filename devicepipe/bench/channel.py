@@ -1,4 +1,4 @@
-"""One device's serial line: bytes in and out, recorded as they pass.
+"""Serial lines of one device: bytes in and out, recorded as they pass, each given to whom its line belongs.
 
 What always holds: every received byte is in the raw log, in order and unaltered, before anyone can read it; a lost line is
 noticed at once by whoever waits for it; no wait is without a bound. One thread and one selector serve all channels of a
@@ -7,207 +7,24 @@ process, and an idle line costs nothing.
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import re
-import select
 import selectors
 import socket
-import struct
-import termios
 import threading
-import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from pathlib import Path
-from typing import Any, Protocol
 
-import serial
+from devicepipe.bench.faults import UnwantedOutputError
+from devicepipe.bench.ports import Port
+from devicepipe.bench.routing import Router
+from devicepipe.bench.serial_log import SerialLog
+from devicepipe.errors import BenchError
 
-from devicepipe.errors import BenchError, UsageError
+Wait = Callable[[Callable[[], bool], float], object]
+"""Waits until a condition holds, at most that many seconds."""
 
 _CHUNK = 65536
-
-
-class Port(Protocol):
-    """Where a channel's bytes come from and go to."""
-
-    def fileno(self) -> int:
-        """A file descriptor that becomes readable when bytes, or the end of the line, have arrived."""
-
-    def receive(self) -> bytes:
-        """What has arrived, at most 64 KiB, or b"" for nothing; OSError or EOFError once the line is lost."""
-
-    def send(self, data: bytes, timeout: float) -> None:
-        """Send all of it; OSError (of it TimeoutError) when it could not be sent within `timeout` seconds."""
-
-    def untaken(self) -> int:
-        """The number of sent bytes that the device has not taken yet."""
-
-    def close(self) -> None:
-        """Close the port."""
-
-
-class SocketPort:
-    """A stream socket as a port: what QEMU's `-chardev socket` speaks."""
-
-    def __init__(self, stream: socket.socket) -> None:
-        stream.setblocking(False)
-        self._socket = stream
-
-    def fileno(self) -> int:
-        """The socket's file descriptor."""
-        return self._socket.fileno()
-
-    def receive(self) -> bytes:
-        """See `Port`."""
-        try:
-            data = self._socket.recv(_CHUNK)
-        except BlockingIOError:
-            return b""
-        if not data:
-            raise EOFError
-        return data
-
-    def send(self, data: bytes, timeout: float) -> None:
-        """See `Port`."""
-        deadline = time.monotonic() + timeout
-        while data:
-            if not select.select((), (self._socket,), (), max(0.0, deadline - time.monotonic()))[1]:
-                raise TimeoutError
-            data = data[self._socket.send(data) :]
-
-    def untaken(self) -> int:
-        """See `Port`; unix(7), SIOCOUTQ."""
-        return struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, b"\0" * 4))[0]  # type: ignore[no-any-return]
-
-    def close(self) -> None:
-        """See `Port`."""
-        self._socket.close()
-
-
-class SerialPort:
-    """A port opened by pyserial: a device file, or any of its URLs that can be waited for with a selector."""
-
-    def __init__(self, url: str, baud: int) -> None:
-        try:
-            self._serial: Any = serial.serial_for_url(url, baudrate=baud, timeout=0)
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise BenchError(
-                f"serial port '{url}' cannot be opened: {error}",
-                remedy="check that the device is connected and that you may read and write its port (group dialout)",
-            ) from error
-        try:
-            self._serial.fileno()
-        except (AttributeError, OSError) as error:
-            self._serial.close()
-            raise UsageError(
-                f"serial port '{url}' cannot be waited for: pyserial gives no file descriptor for it",
-                remedy="use a device file, socket://host:port or unix:///path",
-            ) from error
-
-    def fileno(self) -> int:
-        """The port's file descriptor."""
-        return int(self._serial.fileno())
-
-    def receive(self) -> bytes:
-        """See `Port`."""
-        return bytes(self._serial.read(_CHUNK))
-
-    def send(self, data: bytes, timeout: float) -> None:
-        """See `Port`."""
-        self._serial.write_timeout = timeout
-        self._serial.write(data)
-
-    def untaken(self) -> int:
-        """See `Port`."""
-        return int(self._serial.out_waiting)
-
-    def close(self) -> None:
-        """See `Port`."""
-        self._serial.close()
-
-
-def open_port(url: str, baud: int) -> Port:
-    """Open `unix://PATH` (a stream socket), or anything that pyserial's `serial_for_url` takes.
-
-    Raises:
-        BenchError: It cannot be opened.
-        UsageError: It is of a kind that cannot be waited for.
-    """
-    if not url.startswith("unix://"):
-        return SerialPort(url, baud)
-    stream = socket.socket(socket.AF_UNIX)
-    try:
-        stream.connect(url.removeprefix("unix://"))
-    except OSError as error:
-        stream.close()
-        raise BenchError(f"serial port '{url}' cannot be opened: {error}", remedy="start the device first") from error
-    return SocketPort(stream)
-
-
-class SerialLog:
-    """The record of a serial line: received bytes exactly as received, and beside it what passed when, and in which direction.
-
-    The second file holds one line for each line that passed, or part of one where the direction changed: the seconds from the
-    log's opening to its first byte, `<` (from the device) or `>` (to it), and the bytes as a JSON string, one character
-    (U+0000 to U+00FF) for each byte.
-    """
-
-    def __init__(self, raw: Path, timed: Path) -> None:
-        self.path = raw
-        self._raw = raw.open("xb+", buffering=0)
-        self._timed = timed.open("xb", buffering=0)
-        self._opened = time.monotonic()
-        self._offset = 0
-        self._lock = threading.Lock()
-        self._direction, self._line, self._line_began = "", bytearray(), 0.0
-
-    @property
-    def offset(self) -> int:
-        """The number of bytes received so far: the length of the raw log."""
-        return self._offset
-
-    def received(self, data: bytes) -> None:
-        """Record bytes from the device."""
-        self._raw.write(data)
-        self._offset += len(data)
-        self._passed("<", data)
-
-    def sent(self, data: bytes) -> None:
-        """Record bytes to the device."""
-        self._passed(">", data)
-
-    def read(self, start: int) -> bytes:
-        """Everything received from offset `start` on."""
-        return os.pread(self._raw.fileno(), self._offset - start, start)
-
-    def close(self) -> None:
-        """Close both files."""
-        with self._lock:
-            self._end_line()
-        self._raw.close()
-        self._timed.close()
-
-    def _passed(self, direction: str, data: bytes) -> None:
-        with self._lock:
-            if direction != self._direction:
-                self._end_line()
-                self._direction = direction
-            for part in data.splitlines(keepends=True):
-                if not self._line:
-                    self._line_began = time.monotonic() - self._opened
-                self._line += part
-                if part.endswith(b"\n"):
-                    self._end_line()
-
-    def _end_line(self) -> None:
-        if self._line:
-            text = json.dumps(self._line.decode("latin-1"))
-            self._timed.write(f"{self._line_began:.6f} {self._direction} {text}\n".encode())
-            self._line.clear()
 
 
 class SerialLoop:
@@ -272,37 +89,171 @@ class SerialLoop:
                 key.data()
 
 
-class Channel:
-    """A serial line to one device.
+class Stream:
+    """What one reader takes from a channel: the console's lines, or those of a link.
 
     Readers take bytes from one stream, each byte once: `read` takes from its front, `take_line` cuts one line out of it.
 
-    Args:
-        port: The open port; the channel closes it.
-        log: Where all bytes are recorded; outlives the channel.
-        loop: Receives for the channel.
-        lost: Makes the exception that says why the line was lost; called when someone wants bytes and none can come any more.
+    Attributes:
+        line_ends: How many carriage returns and line feeds were sent through this stream.
     """
 
-    def __init__(self, port: Port, log: SerialLog, loop: SerialLoop, lost: Callable[[], Exception]) -> None:
-        self.log = log
-        self._port = port
-        self._loop = loop
-        self._lost = lost
+    def __init__(self, channel: Channel) -> None:
+        self.line_ends = 0
+        self._channel = channel
         self._unread = bytearray()
         self._last = b""
-        self._ended = False
-        self._closed = False
-        self._changed = threading.Condition()
-        loop.watch(port.fileno(), self._on_readable)
 
     def write(self, data: bytes, timeout: float = 5.0) -> None:
         """Send bytes to the device, within `timeout` seconds.
 
         Raises:
-            BenchError: The device does not take them; or what `lost` says.
+            BenchError: The device does not take them; or the line was lost.
         """
-        self.log.sent(data)
+        self.line_ends += data.count(b"\r") + data.count(b"\n")
+        self._channel.send(data, timeout)
+
+    def read(self, size: int, timeout: float) -> bytes:
+        """Take at most `size` unread bytes; b"" when none came within `timeout` seconds."""
+        channel = self._channel
+        channel.wait(lambda: bool(self._unread) or channel.ended, timeout)
+        with channel.changed:
+            if self._unread:
+                data = bytes(self._unread[:size])
+                del self._unread[:size]
+                return data
+            if not channel.ended:
+                return b""
+        raise channel.lost()
+
+    def take_line(
+        self,
+        pattern: re.Pattern[bytes],
+        timeout: float,
+        *,
+        ask: bytes = b"",
+        not_matching: re.Pattern[bytes] | None = None,
+    ) -> bytes | None:
+        """Cut the first line that matches out of the unread bytes; all others stay.
+
+        Args:
+            pattern: Begins with `^`, ends with the line feed; compiled with re.MULTILINE.
+            timeout: The longest wait, in seconds.
+            ask: Sent first; then only a line that began to arrive after it can be the answer.
+            not_matching: What must not come before that line.
+
+        Returns:
+            The line with its line end, or None when none came in time.
+
+        Raises:
+            UnwantedOutputError: What must not come came, at once.
+            BenchError: The device does not take `ask`; or the line was lost.
+        """
+        channel = self._channel
+        start, whole = 0, True
+        if ask:
+            channel.receive()
+            with channel.changed:
+                start, whole = len(self._unread), self._last in (b"", b"\n")
+            self.write(ask)
+
+        def find() -> re.Match[bytes] | None:
+            nonlocal start, whole
+            with channel.changed:
+                if not whole and (end := self._unread.find(b"\n", start)) >= 0:
+                    start, whole = end + 1, True
+                return pattern.search(bytes(self._unread[start:])) if whole else None
+
+        def unwanted() -> re.Match[bytes] | None:
+            with channel.changed:
+                unread = bytes(self._unread[start:]) if whole and not_matching is not None else b""
+            return not_matching.search(unread) if not_matching is not None else None
+
+        channel.wait(lambda: find() is not None or unwanted() is not None or channel.ended, timeout)
+        with channel.changed:
+            match, seen = find(), unwanted()
+            if seen is not None and (match is None or seen.start() < match.start()):
+                raise UnwantedOutputError(
+                    f"the device sent {seen.group()!r}, which must not come; see {channel.log.path}"
+                )
+            if match is not None:
+                del self._unread[start + match.start() : start + match.end()]
+                return match.group()
+            if not channel.ended:
+                return None
+        raise channel.lost()
+
+    def discard(self) -> None:
+        """Forget all unread bytes, also those that have arrived at the port but were not yet received. They stay in the log."""
+        self._channel.receive()
+        with self._channel.changed:
+            self._unread.clear()
+
+    @property
+    def unread(self) -> bytes:
+        """The unread bytes that were received so far."""
+        with self._channel.changed:
+            return bytes(self._unread)
+
+    def arrived(self, data: bytes) -> None:
+        """Take bytes that were received; called by the channel."""
+        self._unread += data
+        self._last = data[-1:]
+
+
+class Channel(Stream):
+    """A serial line to one device, and the stream of all its lines that belong to no link.
+
+    Args:
+        port: The open port; the channel closes it.
+        log: Where all bytes are recorded; outlives the channel.
+        loop: Receives for the channel; None: bytes are received where somebody calls `receive`.
+        lost: Makes the exception that says why the line was lost; called when someone wants bytes and none can come any more.
+        leads: The links that share the line: name → what their lines begin with.
+        alone: The link that has all other lines, where none belong to the console.
+
+    Attributes:
+        log: As given.
+        links: The streams of the links.
+        wait: How to wait for what is to arrive; it receives where no loop does.
+        changed: Held while streams change, and notified then.
+        ended: Whether the line was lost.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        log: SerialLog,
+        loop: SerialLoop | None,
+        lost: Callable[[], Exception],
+        leads: Mapping[str, tuple[bytes, ...]] | None = None,
+        alone: str = "",
+    ) -> None:
+        super().__init__(self)
+        self.log = log
+        self._lost = lost
+        self._unrecorded: BenchError | None = None
+        self.links = {name: Stream(self) for name in [*(leads or {}), *([alone] if alone else [])]}
+        self.wait: Wait = self._wait
+        self.changed = threading.Condition()
+        self.ended = False
+        self._router = Router(leads or {}, alone)
+        self._port = port
+        self._loop = loop
+        self._closed = False
+        if loop is not None:
+            loop.watch(port.fileno(), self._on_readable)
+
+    def fileno(self) -> int:
+        """The file descriptor that becomes readable when bytes, or the end of the line, have arrived."""
+        return self._port.fileno()
+
+    def send(self, data: bytes, timeout: float) -> None:
+        """Send bytes to the device; see `write`."""
+        try:
+            self.log.sent(data)
+        except OSError as error:
+            raise self._not_recorded(error) from error
         try:
             self._port.send(data, timeout)
         except TimeoutError as error:
@@ -310,66 +261,48 @@ class Channel:
                 f"the device did not take {len(data)} bytes within {timeout:g} s", remedy=f"see {self.log.path}"
             ) from error
         except OSError as error:
-            raise self._lost() from error
+            raise self.lost() from error
 
-    def read(self, size: int, timeout: float) -> bytes:
-        """Take at most `size` unread bytes; b"" when none came within `timeout` seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._unread or self._ended, timeout)
-            if self._unread:
-                data = bytes(self._unread[:size])
-                del self._unread[:size]
-                return data
-            if not self._ended:
-                return b""
-        raise self._lost()
-
-    def take_line(self, pattern: re.Pattern[bytes], timeout: float, *, ask: bytes = b"") -> bytes | None:
-        """Cut the first line that matches out of the unread bytes; all others stay.
-
-        Args:
-            pattern: Begins with `^`, ends with the line feed; compiled with re.MULTILINE.
-            timeout: The longest wait, in seconds.
-            ask: Sent first; then only a line that began to arrive after it can be the answer.
-
-        Returns:
-            The line with its line end, or None when none came in time.
-
-        Raises:
-            BenchError: The device does not take `ask`; or what `lost` says.
-        """
-        start, whole = 0, True
-        if ask:
-            self._receive()
-            with self._changed:
-                start, whole = len(self._unread), self._last in (b"", b"\n")
-            self.write(ask)
-        deadline = time.monotonic() + timeout
-        with self._changed:
-            while True:
-                if not whole and (end := self._unread.find(b"\n", start)) >= 0:
-                    start, whole = end + 1, True
-                if whole and (match := pattern.search(bytes(self._unread[start:]))):
-                    del self._unread[start + match.start() : start + match.end()]
-                    return match.group()
-                if self._ended:
+    def receive(self) -> None:
+        """Receive what has arrived at the port, without waiting."""
+        with self.changed:
+            while not self.ended and not self._closed:
+                try:
+                    data = self._port.receive()
+                except (OSError, EOFError):
+                    self.ended = True
                     break
-                if time.monotonic() >= deadline:
-                    return None
-                self._changed.wait(deadline - time.monotonic())
-        raise self._lost()
+                if not data:
+                    return
+                try:
+                    self.log.received(data)
+                except OSError as error:
+                    # Nobody may read what is not in the log.
+                    self._unrecorded = self._not_recorded(error)
+                    self.ended = True
+                    break
+                for owner, part in self._router.route(data):
+                    (self.links[owner] if owner else self).arrived(part)
+                self.changed.notify_all()
+            self.changed.notify_all()
+
+    def lost(self) -> Exception:
+        """Why no bytes can come any more."""
+        return self._unrecorded or self._lost()
+
+    def _not_recorded(self, error: OSError) -> BenchError:
+        return BenchError(
+            f"the serial log '{self.log.path.name}' cannot be written: {error.strerror}",
+            remedy="make room on the disk; run again",
+        )
 
     def discard(self) -> None:
-        """Forget all unread bytes, also those that have arrived at the port but were not yet received. They stay in the log."""
-        self._receive()
-        with self._changed:
-            self._unread.clear()
-
-    @property
-    def unread(self) -> bytes:
-        """The unread bytes."""
-        with self._changed:
-            return bytes(self._unread)
+        """Forget all unread bytes of all streams, and that a line had begun."""
+        super().discard()
+        with self.changed:
+            self._router.restart()
+        for link in self.links.values():
+            link.discard()
 
     @property
     def untaken(self) -> int:
@@ -380,28 +313,18 @@ class Channel:
         """Receive what has arrived and close the port; harmless when it is closed already."""
         if self._closed:
             return
-        self._closed = True
-        self._receive()
-        self._loop.forget(self._port.fileno())
+        self.receive()
+        with self.changed:
+            self._closed = True
+        if self._loop is not None:
+            self._loop.forget(self._port.fileno())
         self._port.close()
 
-    def _on_readable(self) -> None:
-        self._receive()
-        if self._ended:
-            self._loop.forget(self._port.fileno())
+    def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
+        with self.changed:
+            self.changed.wait_for(condition, timeout)
 
-    def _receive(self) -> None:
-        with self._changed:
-            while not self._ended:
-                try:
-                    data = self._port.receive()
-                except (OSError, EOFError):
-                    self._ended = True
-                    break
-                if not data:
-                    return
-                self.log.received(data)
-                self._unread += data
-                self._last = data[-1:]
-                self._changed.notify_all()
-            self._changed.notify_all()
+    def _on_readable(self) -> None:
+        self.receive()
+        if self.ended and self._loop is not None:
+            self._loop.forget(self._port.fileno())

@@ -19,5 +19,17 @@ class BadIdentityError(DeviceFaultError):
     """The device's reply to `id` is no identity: it cannot be the image under test."""
 
 
+class UnexpectedResetError(DeviceFaultError):
+    """The device reset itself, and the test did not notice."""
+
+
+class UnaskedReplyError(DeviceFaultError):
+    """The device sent more replies than it was sent commands: none of them can be trusted to answer what was asked."""
+
+
 class NoReplyError(DeviceFaultError):
     """The device did not answer, or answered another command."""
+
+
+class UnwantedOutputError(DeviceFaultError, ValueError):
+    """The device sent what the test said that it must not send meanwhile (`not_matching`). pytest-embedded raises a ValueError."""

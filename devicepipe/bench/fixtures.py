@@ -8,12 +8,19 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
+from pytest_embedded.plugin import _session_tempdir_key
 
+from devicepipe.bench.case import limits_of
 from devicepipe.bench.device import Device
-from devicepipe.bench.dut import ChannelProcess, ChannelSerial, NoQueue
+from devicepipe.bench.dut import ChannelDut, ChannelProcess, ChannelSerial, NoQueue
+from devicepipe.bench.embedded_options import demand_service
 from devicepipe.bench.recorder import RECORDER
+from devicepipe.errors import UsageError
+from devicepipe.evidence.results import Measurement, within
 
 
 @pytest.fixture(autouse=True)
@@ -29,13 +36,83 @@ def device(request: pytest.FixtureRequest, _verified_device: None) -> Device:
     return request.config.stash[RECORDER].device
 
 
+class Measure:
+    """Records values that a test measures. One outside its limits fails the test, once its function has come to its end."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._request = request
+
+    def __call__(
+        self,
+        name: str,
+        value: float,
+        unit: str | None = None,
+        low: float | None = None,
+        high: float | None = None,
+        *,
+        where: str = "",
+    ) -> bool:
+        """Record a value.
+
+        Args:
+            name: What was measured, e.g. "flow error".
+            value: The value, a finite number.
+            unit: Its unit, e.g. "%"; "1" for a mere number. Left out with the limits, where a mark `limit` says them.
+            low: The least that it may be; None: there is no lower limit.
+            high: The most that it may be; None: there is no upper limit. With neither, the value only informs.
+            where: Tells the values of a series apart, e.g. "window 5 min".
+
+        Returns:
+            Whether it is within its limits.
+
+        Raises:
+            UsageError: Something is not as above, or that was measured before.
+        """
+        if declared := next((limit for limit in limits_of(self._request.node) if limit.name == name), None):
+            if (unit, low, high) != (None, None, None):
+                raise UsageError(
+                    f"'{name}' has its unit and limits from the mark 'limit'", remedy="leave them out of 'measure'"
+                )
+            unit, low, high = declared.unit, declared.low, declared.high
+        numbers = [number for number in (value, low, high) if number is not None]
+        if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
+            raise UsageError(f"'{name}' was measured as {value!r} within {low!r} and {high!r}: those are no numbers")
+        if not (isinstance(name, str) and name.strip() and isinstance(unit, str) and unit.strip()):
+            raise UsageError(f"{name!r} was measured in {unit!r}: a measurement has a name and a unit")
+        try:
+            measurement = Measurement(
+                name=name, where=where, value=value, unit=unit, low=low, high=high, within=within(value, low, high)
+            )
+        except ValidationError as error:
+            said = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise UsageError(
+                f"'{name}' was measured as {value!r} within {low!r} and {high!r}: {said}", remedy="give finite numbers"
+            ) from error
+        self._request.config.stash[RECORDER].measured(self._request.node, measurement)
+        return measurement.within
+
+
+@pytest.fixture
+def measure(request: pytest.FixtureRequest) -> Measure:
+    """Records what the test measures, with its limits."""
+    return Measure(request)
+
+
 # --- pytest-embedded's service "serial", on the device's channel ------------------------------------------------------
 
 
 @pytest.fixture
-def embedded_services() -> str:
-    """pytest-embedded makes the Dut of its service `serial`."""
+def embedded_services(request: pytest.FixtureRequest) -> str:
+    """pytest-embedded makes the Dut of its service `serial`; a test that is parametrized for another one is refused."""
+    demand_service(getattr(request, "param", "serial"))
     return "serial"
+
+
+@pytest.fixture
+def _fixture_classes_and_options(_fixture_classes_and_options: Any) -> Any:
+    """Our Dut in the place of pytest-embedded's."""
+    _fixture_classes_and_options.classes["dut"] = ChannelDut
+    return _fixture_classes_and_options
 
 
 @pytest.fixture
@@ -76,8 +153,10 @@ def test_case_tempdir(request: pytest.FixtureRequest, session_tempdir: str) -> s
 
 @pytest.fixture(scope="session")
 def session_tempdir(request: pytest.FixtureRequest) -> str:
-    """No folder in the system's temporary folder."""
-    return str(request.config.stash[RECORDER].spec.output)
+    """No folder in the system's temporary folder. pytest-embedded looks there for the reports of the devices' own tests."""
+    folder = str(request.config.stash[RECORDER].spec.output)
+    request.config.stash[_session_tempdir_key] = folder
+    return folder
 
 
 @pytest.fixture(scope="session")

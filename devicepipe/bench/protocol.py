@@ -4,7 +4,7 @@ After a reset a device prints, each line ending in CR LF, either `app: ready boa
 application takes commands, or `boot: refused <reason>` when its bootloader will not start the image. A command is one line; its
 reply is one line, `OK <command word> …` or `ERR …`. The command `id` is answered with
 `OK id board=<board> version=<version> commit=<40 hex> digest=<64 hex> key=<kind> serial=<serial>`, where the digest is the
-one that the device itself computes over the image it runs.
+one that the device itself computes over the image it runs. A device does not echo what it is sent, and replies to nothing else.
 """
 
 from __future__ import annotations
@@ -12,10 +12,16 @@ from __future__ import annotations
 import re
 
 from devicepipe.bench.faults import BadIdentityError
-from devicepipe.evidence.predicates import Identity
+from devicepipe.evidence.results import Identity
 
+ECHO = re.compile(rb"^id\r?\n", re.MULTILINE)
+BEGINS_STARTED = re.compile(rb"app: ready|boot: refused")
 STARTED = re.compile(rb"^(?:app: ready |boot: refused )[^\n]*\n", re.MULTILINE)
+READY = re.compile(rb"^app: ready ", re.MULTILINE)
+ANSWER = re.compile(rb"^OK\b[^\n]*\n", re.MULTILINE)
 REPLY = re.compile(rb"^(?:OK|ERR)\b[^\n]*\n", re.MULTILINE)
+
+REPLY_OR_STARTED = re.compile(rb"^(?:OK\b|ERR\b|app: ready |boot: refused )[^\n]*\n", re.MULTILINE)
 
 _COMPARED = ("board", "version", "commit", "digest")
 
@@ -47,3 +53,14 @@ def identity_errors(expected: Identity, seen: Identity) -> list[str]:
         for name in names
         if getattr(seen, name) != getattr(expected, name)
     ]
+
+
+Pattern = str | bytes | re.Pattern[str] | re.Pattern[bytes]
+
+
+def pattern_of(pattern: Pattern) -> re.Pattern[bytes]:
+    """A regular expression over bytes, however it was written."""
+    if isinstance(pattern, re.Pattern):
+        flags = pattern.flags & ~re.UNICODE
+        return re.compile(pattern.pattern.encode() if isinstance(pattern.pattern, str) else pattern.pattern, flags)
+    return re.compile(pattern.encode() if isinstance(pattern, str) else pattern)

@@ -19,14 +19,18 @@ class Qmp:
     Args:
         stream: The connected socket; whoever made it closes it.
         lost: Makes the exception that says why QEMU is gone.
+        silent: Makes the one that says why it does not answer a command.
 
     Raises:
         BenchError: No greeting within 10 s; or what `lost` says.
     """
 
-    def __init__(self, stream: socket.socket, lost: Callable[[], Exception]) -> None:
+    def __init__(
+        self, stream: socket.socket, lost: Callable[[], Exception], silent: Callable[[str], Exception]
+    ) -> None:
         self._socket = stream
         self._lost = lost
+        self._silent = silent
         self._buffer = b""
         self.events: list[dict[str, Any]] = []
         deadline = time.monotonic() + _TIMEOUT
@@ -41,22 +45,47 @@ class Qmp:
             BenchError: QEMU refused the command or did not answer within 10 s; or what `lost` says.
         """
         deadline = time.monotonic() + _TIMEOUT
+        self.send(name, **arguments)
+        while True:
+            done, value = self._answer(name, self._message(name, deadline))
+            if done:
+                return value
+
+    def fileno(self) -> int:
+        """The file descriptor that becomes readable when something was answered, or has happened."""
+        return self._socket.fileno()
+
+    def send(self, name: str, **arguments: object) -> None:
+        """Send a command whose answer `answered` waits for, when something else has to be done meanwhile."""
         request = json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n"
         try:
             self._socket.settimeout(_TIMEOUT)
             self._socket.sendall(request)
         except TimeoutError as error:
-            raise _silent(name) from error
+            raise self._silent(name) from error
         except OSError as error:
             raise self._lost() from error
+
+    def answered(self, name: str) -> bool:
+        """Read what has arrived, at least one message; whether the answer to a command was among it.
+
+        Raises:
+            BenchError: QEMU refused the command, or nothing arrived within 10 s; or what `lost` says.
+        """
+        deadline = time.monotonic() + _TIMEOUT
         while True:
-            message = self._message(name, deadline)
-            if "event" in message:
-                self.events.append(message)
-            elif "error" in message:
-                raise BenchError(f"QEMU refused '{name}': {message['error'].get('desc')}")
-            else:
-                return message["return"]
+            if self._answer(name, self._message(name, deadline))[0]:
+                return True
+            if b"\n" not in self._buffer:
+                return False
+
+    def _answer(self, name: str, message: dict[str, Any]) -> tuple[bool, Any]:
+        if "event" in message:
+            self.events.append(message)
+            return False, None
+        if "error" in message:
+            raise BenchError(f"QEMU refused '{name}': {message['error'].get('desc')}")
+        return True, message["return"]
 
     def _message(self, waiting_for: str, deadline: float) -> dict[str, Any]:
         while b"\n" not in self._buffer:
@@ -64,7 +93,7 @@ class Qmp:
             try:
                 data = self._socket.recv(65536)
             except TimeoutError as error:
-                raise _silent(waiting_for) from error
+                raise self._silent(waiting_for) from error
             except OSError as error:
                 raise self._lost() from error
             if not data:
@@ -73,9 +102,3 @@ class Qmp:
         line, self._buffer = self._buffer.split(b"\n", 1)
         message: dict[str, Any] = json.loads(line)
         return message
-
-
-def _silent(name: str) -> BenchError:
-    return BenchError(
-        f"QEMU did not answer '{name}' within {_TIMEOUT:g} s", remedy="check the load of this machine; run again"
-    )

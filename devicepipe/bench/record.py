@@ -10,18 +10,33 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from devicepipe.errors import BenchError
-from devicepipe.evidence.predicates import Identity, Verdict
+from devicepipe.evidence.results import Identity, Measurement, Quarantine, Verdict
 
 
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Limit(_Entry):
+    """What the mark `limit` says of a value that the test measures."""
+
+    name: str
+    unit: str
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+
+
 class Collected(_Entry):
-    """A case that pytest is going to run, with what it verifies and what it is."""
+    """A case that pytest is going to run, with what it verifies and what it is.
+
+    Attributes:
+        limits: What it must measure, by its marks.
+        lacks: What it requires and the device has not: it is not run.
+        quarantine: That it is in quarantine.
+    """
 
     event: Literal["collected"] = "collected"
     id: str
@@ -30,6 +45,9 @@ class Collected(_Entry):
     procedure_line: int
     procedure_sha256: str
     expected: str
+    limits: list[Limit] = Field(default_factory=list)
+    lacks: list[str] = Field(default_factory=list)
+    quarantine: Quarantine | None = None
 
 
 class LeftOut(_Entry):
@@ -77,11 +95,34 @@ class IdentityTaken(_Entry):
     errors: list[str]
 
 
+class Programmed(_Entry):
+    """The flash of a real device was written, as production programming does it."""
+
+    event: Literal["programmed"] = "programmed"
+
+
 class FlashAltered(_Entry):
     """The case changed the flash on purpose: who the device is after it proves nothing."""
 
     event: Literal["flash-altered"] = "flash-altered"
     id: str
+
+
+class Measured(_Entry):
+    """The case has measured something."""
+
+    event: Literal["measured"] = "measured"
+    id: str
+    measurement: Measurement
+
+
+class Retried(_Entry):
+    """The attempt at a case has ended, here in the raw serial log, and by the session's policy another begins."""
+
+    event: Literal["retried"] = "retried"
+    id: str
+    time: str
+    log_offset: int
 
 
 class CaseEnd(_Entry):
@@ -92,41 +133,104 @@ class CaseEnd(_Entry):
     log_offset: int
 
 
+class RecordLost(_Entry):
+    """The record could not be written any more, and why: nothing of what follows is known."""
+
+    event: Literal["record-lost"] = "record-lost"
+    reason: str
+
+
 class SessionEnd(_Entry):
-    """The session ended in order, with pytest's exit status, and the reason where it stopped early."""
+    """The session ended in order, with pytest's exit status, and the reason where it stopped early.
+
+    Attributes:
+        logs: UART → SHA-256 of all that was received on it: of its raw serial log, if nobody touched that.
+    """
 
     event: Literal["session-end"] = "session-end"
     exit_status: int
     stopped: str
+    logs: dict[int, str] = Field(default_factory=dict)
 
 
 Entry = Annotated[
-    Collected | LeftOut | CollectionError | CaseStart | Phase | IdentityTaken | FlashAltered | CaseEnd | SessionEnd,
+    Collected
+    | LeftOut
+    | CollectionError
+    | CaseStart
+    | Phase
+    | IdentityTaken
+    | Programmed
+    | FlashAltered
+    | Measured
+    | Retried
+    | CaseEnd
+    | RecordLost
+    | SessionEnd,
     Field(discriminator="event"),
 ]
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
 
 
 class RecordWriter:
-    """Appends entries to a record, and a copy of each to a file descriptor that the caller's process reads."""
+    """Appends entries to a record, and a copy of each to a file descriptor that the caller's process reads.
+
+    Once an entry could not be written, no later one is: a record with a gap could tell less than the truth.
+    """
 
     def __init__(self, path: Path, progress: int) -> None:
+        self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         self._progress = progress
+        self._lost: BenchError | None = None
 
     def write(self, entry: Entry) -> None:
-        """Append one entry: after this, a kill of the process cannot lose it."""
+        """Append one entry: after this, a kill of the process cannot lose it.
+
+        Raises:
+            BenchError: It cannot be written.
+        """
+        if self._lost is not None:
+            raise self._lost
         line = entry.model_dump_json().encode() + b"\n"
-        os.write(self._file, line)
         try:
-            while line:
-                line = line[os.write(self._progress, line) :]
+            _write(self._file, line)
+            _write(self._progress, line)
         except BrokenPipeError:
             return
+        except OSError as error:
+            self._lost = BenchError(
+                f"the session's record cannot be written: {error.strerror}", remedy="check the disk; run again"
+            )
+            self._tell(RecordLost(reason=self._lost.message))
+            raise self._lost from error
+
+    def _tell(self, entry: RecordLost) -> None:
+        """Say by any way that is left why the record ends here: the caller's pipe, or the file opened anew."""
+        line = entry.model_dump_json().encode() + b"\n"
+        try:
+            return _write(self._progress, line)
+        except OSError:
+            pass
+        try:
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        except OSError:
+            return None
+        try:
+            _write(file, line)
+        except OSError:
+            return None
+        finally:
+            os.close(file)
 
     def close(self) -> None:
         """Close the record."""
         os.close(self._file)
+
+
+def _write(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
 
 
 def parse_entries(data: bytes) -> list[Entry]:

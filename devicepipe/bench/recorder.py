@@ -11,38 +11,57 @@ import functools
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
-import pexpect
 import pytest
-from _pytest.outcomes import Failed, Skipped
 
-from devicepipe.bench.case import applies, case_of, relative
-from devicepipe.bench.channel import SerialLog, SerialLoop
+from devicepipe.bench.case import applies, case_of, limits_of, quarantined, relative, shadowed_tests, virtual_time_of
+from devicepipe.bench.case_result import lacking, outside_limits, unmeasured
+from devicepipe.bench.channel import SerialLoop
 from devicepipe.bench.device import Device
-from devicepipe.bench.faults import BadIdentityError, DeviceFaultError, LockupError
+from devicepipe.bench.faults import (
+    BadIdentityError,
+    DeviceFaultError,
+)
+from devicepipe.bench.holding import demand_lease
+from devicepipe.bench.lease import LeaseLostError
+from devicepipe.bench.phases import phase_verdict
 from devicepipe.bench.protocol import identity_errors
-from devicepipe.bench.qemu import Qemu, die_with_parent
+from devicepipe.bench.qemu import die_with_parent
 from devicepipe.bench.record import (
     CaseEnd,
     CaseStart,
     Collected,
     CollectionError,
+    Entry,
     FlashAltered,
     IdentityTaken,
     LeftOut,
+    Measured,
     Phase,
+    Programmed,
     RecordWriter,
+    Retried,
     SessionEnd,
 )
+from devicepipe.bench.results import SessionResult
+from devicepipe.bench.serial_log import SerialLog
+from devicepipe.bench.session_coverage import SessionCoverage
+from devicepipe.bench.session_target import make_target
 from devicepipe.bench.spec import SessionFile
-from devicepipe.errors import BenchError, DevicepipeError
+from devicepipe.errors import BenchError, DevicepipeError, UsageError
 from devicepipe.evidence.facts import sha256_of, utc_now
-from devicepipe.evidence.predicates import Identity, Verdict
+from devicepipe.evidence.results import Identity, Measurement, Verdict
 
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 
+QUARANTINED = "quarantined"
+"""The outcome that pytest is told of a test in quarantine that did not pass; the record has its verdict."""
+
 _REASON_LIMIT = 2000
+_LINES_SHOWN = 40
+_NO = ("n", "no", "false")
 # One device that cannot be prepared may be bad luck; two in a row would only cost the time-outs of all further tests.
 _UNPREPARED_LIMIT = 2
 
@@ -55,43 +74,72 @@ class Recorder:
     """pytest hooks that record a session, and the session's device."""
 
     def __init__(self, file: SessionFile) -> None:
-        die_with_parent()
-        if os.getppid() != file.owner:
-            raise pytest.UsageError(f"the process {file.owner} that started this session is gone")
-        self.spec = file.spec
+        if file.owner is not None:
+            die_with_parent()
+            if os.getppid() != file.owner:
+                raise pytest.UsageError(f"the process {file.owner} that started this session is gone")
+        self.spec = file.spec.as_stated()
         self._record = RecordWriter(file.record, file.progress)
-        self.serial_log = file.serial_log
-        self._log = SerialLog(file.serial_log, file.timed_log)
+        self._result = SessionResult(retries=file.spec.retries)
+        self.serial_log = file.logs[file.spec.board.console.uart]
+        self._logs = {uart: SerialLog(path) for uart, path in file.logs.items()}
+        self._log = self._logs[file.spec.board.console.uart]
         self._loop = SerialLoop()
-        self.device = Device(file.spec, lambda: Qemu(file.spec.board, file.emulator_log, self._log, self._loop))
+        self._coverage = SessionCoverage(file)
+        self._lease = file.lease
+        programmed = functools.partial(self._write, Programmed())
+        target = make_target(file, self._logs, self._loop, self._coverage.counts, programmed)
+        self.device = Device(self.spec, target)
         self._cases: dict[str, Collected] = {}
+        self._lines_before = 0
         self._unprepared = 0
+        self._uncollected = self._finished = False
         self._identity_is_last = True
 
     # --- collection -----------------------------------------------------------------------------------------------
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
+        """Refuse what hides a file of tests (`collect_ignore` of a conftest.py, a hook), where all tests are meant to run."""
+        ignored = yield
+        if ignored and not self.spec.pytest_arguments and not collection_path.name.startswith("."):
+            hidden = collection_path.rglob("test_*.py") if collection_path.is_dir() else [collection_path]
+            for file in sorted(hidden):
+                if file.match("test_*.py"):
+                    name = relative(file, self.spec.root)
+                    raise pytest.UsageError(
+                        f"{name} is hidden from the session, e.g. by collect_ignore: skip its tests instead"
+                    )
+        return ignored
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
         """Leave out the tests that do not apply to the board, and record those that anybody else leaves out."""
+        for file in dict.fromkeys(item.path for item in items if isinstance(item, pytest.Function)):
+            for name, first, second in shadowed_tests(file.read_text(encoding="utf-8")):
+                where = f"{relative(file, self.spec.root)}:{first}"
+                raise pytest.UsageError(f"{where}: '{name}' never runs: line {second} defines it again; rename one")
         board, boards = self.spec.board.name, self.spec.boards
         applicable = [item for item in items if applies(item, board, boards)]
         config.hook.pytest_deselected(items=[item for item in items if item not in applicable])
-        self._cases = {item.nodeid: case_of(item, self.spec.root) for item in applicable}
+        self._cases = {item.nodeid: case_of(item, self.spec) for item in applicable}
+        self._demand_quarantined(config, applicable)
         items[:] = applicable
         yield
         kept = {item.nodeid for item in items}
         for name, case in self._cases.items():
             if name not in kept:
-                self._record.write(LeftOut(case=case))
+                self._write(LeftOut(case=case))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Record a file that cannot be collected; one that skips itself is a case that was not run."""
         if report.failed:
-            self._record.write(CollectionError(id=report.nodeid, message=self._pathless(report.longreprtext)))
+            self._uncollected = True
+            self._write(CollectionError(id=report.nodeid, message=self._pathless(report.longreprtext)))
         elif report.skipped:
             file = self.spec.root / report.nodeid.split("::")[0]
-            self._record.write(
+            self._write(
                 Collected(
                     id=report.nodeid,
                     verifies=[],
@@ -111,19 +159,33 @@ class Recorder:
         if doubles := sorted({name for name in names if names.count(name) > 1}):
             raise pytest.UsageError(f"collected more than once: {', '.join(doubles)}")
         for item in session.items:
+            virtual_time_of(item)
             _refuse_other_fixtures(item)
             _watch(item)
-            self._record.write(self._cases.get(item.nodeid) or case_of(item, self.spec.root))
+            if item.nodeid not in self._cases:
+                self._cases[item.nodeid] = case_of(item, self.spec)
+            self._write(self._cases[item.nodeid])
 
     # --- running --------------------------------------------------------------------------------------------------
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Record where in the serial log the case begins and ends."""
-        self._record.write(CaseStart(id=item.nodeid, time=utc_now("microseconds"), log_offset=self._log.offset))
+        self._write(CaseStart(id=item.nodeid, time=utc_now("microseconds"), log_offset=self._log.offset))
+        # Also a test that skips itself, and so never sees the device, comes after the identity that was taken before it.
+        self._identity_is_last = False
+        self._lines_before = self._log.lines
         result = yield
-        self._record.write(CaseEnd(id=item.nodeid, log_offset=self._log.offset))
+        self._write(CaseEnd(id=item.nodeid, log_offset=self._log.offset))
         return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Before any fixture of a test: the device must be in service, and have what the test requires."""
+        if self.spec.out_of_service:
+            pytest.skip(f"device '{self.spec.entry.id}' is out of service: {self.spec.out_of_service}")
+        if lacks := self._cases[item.nodeid].lacks:
+            pytest.skip(lacking(lacks))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -136,7 +198,35 @@ class Recorder:
         if verdict is Verdict.PASSED and call.when == "call" and item.stash.get(_SEEN, _WHOLE) != _WHOLE:
             verdict, reason = Verdict.ERROR, f"the test's function did not run once to its end: {item.stash[_SEEN]}"
         self._phase(item.nodeid, call.when, verdict, reason, call.duration)
+        if not report.passed and (said := self._said(item.config)):
+            report.sections.append(("Device (seconds, UTC, < from it, > to it)", said))
+        if report.failed and self._cases[item.nodeid].quarantine is not None:
+            set_outcome(report, QUARANTINED)
         return report
+
+    def _said(self, config: pytest.Config) -> str:
+        """The end of what passed on the console since the case began, for who reads pytest's report."""
+        lines = self._log.read_lines(self._lines_before)[-_LINES_SHOWN:]
+        if str(config.getoption("with_timestamp", None)).lower() in _NO:
+            lines = [line.split(" ", 2)[2] for line in lines]
+        return "\n".join(lines)
+
+    def attempt_verdict(self, item: pytest.Item) -> Verdict | None:
+        """How the attempt at a test ended that has just ended; None where it passed, or did not end in order."""
+        verdict = self._result.cases[item.nodeid].verdict()
+        return verdict[0] if verdict is not None else None
+
+    def retry(self, item: pytest.Item) -> None:
+        """A test begins anew: with fixtures of its own, whatever their scope, and nothing left of the attempt before."""
+        setup_state = item.session._setupstate  # noqa: SLF001 - pytest has no public way
+        call = pytest.CallInfo.from_call(lambda: setup_state.teardown_exact(None), when="teardown", reraise=_ENDS)
+        if call.excinfo is not None:
+            said = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"
+            self._phase(item.nodeid, "teardown", Verdict.ERROR, said, call.duration)
+        item.stash[_MEASURED] = []
+        _watch(item)
+        self._write(Retried(id=item.nodeid, time=utc_now("microseconds"), log_offset=self._log.offset))
+        self._identity_is_last = False
 
     @contextmanager
     def verified_device(self, item: pytest.Item) -> Iterator[None]:
@@ -144,24 +234,80 @@ class Recorder:
 
         Raises:
             DeviceFaultError: The device does not start, does not say who it is, or locked up.
-            BenchError: The device cannot be started, was lost, or is not the image under test.
+            BenchError: The device cannot be started, was lost, is not the image under test, or is no longer ours.
         """
+        self._demand_lease(item)
         self._identity_is_last = False
+        self._coverage.drop()
         try:
-            self._identified(item, "before", self.device.prepare)
+            mode = virtual_time_of(item)
+            self._identified(item, "before", lambda: self.device.prepare(mode))
         except (DeviceFaultError, DevicepipeError):
             self._unprepared += 1
             if self._unprepared >= _UNPREPARED_LIMIT and not item.session.shouldfail:
                 item.session.shouldfail = f"the device could not be prepared {self._unprepared} times in a row"
             raise
         self._unprepared = 0
+        self._coverage.take(item.nodeid, "preparation")
         yield
+        self._coverage.take(item.nodeid, "test")
+        # Once before the device is touched again, and once for all that it has said until then.
+        self._demand_lease(item)
+        try:
+            self._check_afterwards(item)
+        finally:
+            self._demand_lease(item)
+        self._coverage.take(item.nodeid, "preparation")
+
+    def _check_afterwards(self, item: pytest.Item) -> None:
+        self.device.demand_honest()
         if self.device.altered:
-            self._record.write(FlashAltered(id=item.nodeid))
+            self._write(FlashAltered(id=item.nodeid))
         else:
             self._identified(item, "after", self.device.recheck)
             self._identity_is_last = True
+            self.device.unspoilt = item.stash.get(_SEEN, []) == _WHOLE and not self.device.has_reset_itself()
         self.device.pause()
+
+    def _demand_lease(self, item: pytest.Item) -> None:
+        try:
+            demand_lease(self._lease)
+        except LeaseLostError as error:
+            # What the device says from now on it may say of somebody else's image.
+            item.session.shouldfail = error.message
+            raise
+
+    def measured(self, item: pytest.Item, measurement: Measurement) -> None:
+        """Record what a test has measured.
+
+        Raises:
+            UsageError: It has measured that before.
+        """
+        earlier = item.stash.setdefault(_MEASURED, [])
+        if any((one.name, one.where) == (measurement.name, measurement.where) for one in earlier):
+            raise UsageError(
+                f"'{measurement.name}' is measured a second time",
+                remedy="tell the values of a series apart with 'where'",
+            )
+        earlier.append(measurement)
+        self._write(Measured(id=item.nodeid, measurement=measurement))
+
+    def _demand_quarantined(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Refuse an entry of the list of tests in quarantine that is about no test, where all were collected."""
+        everything = [Path(name).resolve() for name in config.args] == [self.spec.tests.resolve()]
+        if self._uncollected or not everything or config.getoption("lf", default=False):
+            return
+        known = [quarantined(item, self.spec) for item in items]
+        for entry in self.spec.quarantine:
+            if entry not in known:
+                raise pytest.UsageError(
+                    f"{entry.file}:{entry.line}: no test of board '{self.spec.board.name}' is '{entry.test}': it was corrected, "
+                    "renamed or left out; take the entry out"
+                )
+
+    def _write(self, entry: Entry) -> None:
+        self._record.write(entry)
+        self._result.add(entry)
 
     def _identified(self, item: pytest.Item, when: Literal["before", "after"], ask: Callable[[], Identity]) -> None:
         identity, errors = None, list[str]()
@@ -170,7 +316,7 @@ class Recorder:
             errors = identity_errors(self.spec.expected, identity)
         except BadIdentityError as error:
             errors = [str(error)]
-        self._record.write(IdentityTaken(id=item.nodeid, when=when, identity=identity, errors=errors))
+        self._write(IdentityTaken(id=item.nodeid, when=when, identity=identity, errors=errors))
         if errors:
             message = f"what runs on the device is not the image under test ({when} the test): {'; '.join(errors)}"
             item.session.shouldfail = message
@@ -182,21 +328,37 @@ class Recorder:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """Take the last identity where the last test could not, and write the end mark after everyone else has finished."""
         yield
-        if not self._identity_is_last and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        self.finish(session)
+
+    def finish(self, session: pytest.Session) -> None:
+        """Take the last identity, end the device and write the end mark; harmless when that is done already."""
+        if self._finished:
+            return
+        self._finished = True
+        skipped = bool(self.spec.out_of_service)
+        if (
+            not self._identity_is_last
+            and not skipped
+            and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        ):
             self._take_last_identity()
         self.device.close()
         stopped = session.shouldfail or session.shouldstop
-        self._record.write(SessionEnd(exit_status=int(session.exitstatus), stopped=str(stopped or "")))
+        logs = {uart: log.sha256 for uart, log in self._logs.items()}
+        self._write(SessionEnd(exit_status=int(session.exitstatus), stopped=str(stopped or ""), logs=logs))
 
     def pytest_unconfigure(self) -> None:
         """End the device, also where the session never began or never ended, and complete its logs."""
         self.device.close()
+        self._coverage.close()
         self._loop.close()
-        self._log.close()
+        for log in self._logs.values():
+            log.close()
         self._record.close()
 
     def _take_last_identity(self) -> None:
         try:
+            demand_lease(self._lease)
             identity = self.device.prepare()
             entry = IdentityTaken(
                 id="", when="end", identity=identity, errors=identity_errors(self.spec.expected, identity)
@@ -205,7 +367,7 @@ class Recorder:
             entry = IdentityTaken(
                 id="", when="end", identity=None, errors=[self._pathless(f"no identity after the last test: {error}")]
             )
-        self._record.write(entry)
+        self._write(entry)
 
     def _pathless(self, text: str) -> str:
         """The text without this machine's folders, and of bounded length."""
@@ -222,20 +384,32 @@ class Recorder:
         seconds: float,
     ) -> None:
         if phase != "collect":
-            self._record.write(
-                Phase(id=name, phase=phase, verdict=verdict, reason=self._pathless(reason), seconds=seconds)
-            )
+            self._write(Phase(id=name, phase=phase, verdict=verdict, reason=self._pathless(reason), seconds=seconds))
+
+
+def set_outcome(report: pytest.TestReport, outcome: str) -> None:
+    """Give a report an outcome that pytest does not know."""
+    report.outcome = outcome  # type: ignore[assignment]
 
 
 _SEEN: pytest.StashKey[list[str]] = pytest.StashKey()
 _WHOLE = ["began", "returned"]
+_ENDS = (pytest.exit.Exception, KeyboardInterrupt)
+_MEASURED: pytest.StashKey[list[Measurement]] = pytest.StashKey()
+
+
+class OutsideLimitsError(DeviceFaultError):
+    """What the test measured is outside its limits."""
 
 
 def _watch(item: pytest.Item) -> None:
     """Note when the test's function begins and returns, whoever calls it."""
     if type(item) is not pytest.Function:
         return
-    function, seen = item.obj, item.stash.setdefault(_SEEN, [])
+    for name in ("_obj", "_instance"):
+        item.__dict__.pop(name, None)  # of an earlier attempt
+    function, seen = item.obj, list[str]()
+    item.stash[_SEEN] = seen
 
     @functools.wraps(function)
     def watched(*arguments: object, **keywords: object) -> None:
@@ -244,61 +418,23 @@ def _watch(item: pytest.Item) -> None:
         if result is not None:
             raise TypeError(f"the test returned {result!r}: it has to assert what it expects")
         seen.append("returned")
+        measured = item.stash.get(_MEASURED, [])
+        if outside := [one for one in measured if not one.within]:
+            raise OutsideLimitsError(outside_limits(outside))
+        if forgotten := unmeasured(limits_of(item), measured):
+            raise UsageError(forgotten, remedy="measure it, or leave the mark 'limit' out")
 
     item.obj = watched
 
 
 def _refuse_other_fixtures(item: pytest.Item) -> None:
-    """`device` and `dut` are the bench's: a fixture of that name in a conftest.py would stand for the device."""
+    """`device`, `measure` and `dut` are the bench's: a fixture of that name in a conftest.py would stand for the device."""
     if not isinstance(item, pytest.Function):
         return
-    for name, owner in (("device", "devicepipe.bench.fixtures"), ("dut", "pytest_embedded.plugin")):
+    own = "devicepipe.bench.fixtures"
+    for name, owner in (("device", own), ("measure", own), ("dut", "pytest_embedded.plugin")):
         for definition in item._fixtureinfo.name2fixturedefs.get(name, ())[-1:]:  # noqa: SLF001 - pytest has no public way
             if definition.func.__module__ != owner:
                 raise pytest.UsageError(
                     f"{item.nodeid}: the fixture '{name}' of {definition.baseid or 'a plugin'} hides the bench's own"
                 )
-
-
-def phase_verdict(report: pytest.TestReport, error: BaseException | None) -> tuple[Verdict, str]:
-    """The verdict of one phase, and the reason where it is not `passed`.
-
-    Args:
-        report: What pytest makes of the phase, after marks and hooks had their say.
-        error: What was raised in it.
-    """
-    said = f"{type(error).__name__}: {error}" if error is not None else report.longreprtext
-    marked = getattr(report, "wasxfail", None)
-    if error is None and report.passed and marked is None:
-        return Verdict.PASSED, ""
-    if error is None and marked is not None:
-        return Verdict.ERROR, f"passed, but is marked xfail ({marked}): remove the mark"
-    if error is None:
-        return Verdict.ERROR, f"nothing was raised, but pytest reports '{report.outcome}': {said}"
-    if any(isinstance(cause, DevicepipeError) for cause in _chain(error)):
-        return Verdict.ERROR, said
-    if isinstance(error, Skipped) or (marked is not None and marked.startswith("[NOTRUN]")):
-        return Verdict.NOT_RUN, said
-    return _accuse(report, error), said if marked is None else f"marked xfail ({marked}), and failed: {said}"
-
-
-def _accuse(report: pytest.TestReport, error: BaseException) -> Verdict:
-    """The product, where an assertion of the test itself does not hold or the processor locked up; otherwise the harness."""
-    in_test = report.when == "call" and isinstance(error, AssertionError | Failed | pexpect.TIMEOUT | pexpect.EOF)
-    locked_up = report.when != "setup" and isinstance(error, LockupError)
-    return Verdict.FAILED if in_test or locked_up else Verdict.ERROR
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception, all that it was raised from or while handling, and the members of groups."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        waiting += [one.__cause__, one.__context__]
-        if isinstance(one, BaseExceptionGroup):
-            waiting += one.exceptions

@@ -8,8 +8,9 @@ under test on the device. Whatever is missing from the record becomes `error` or
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from devicepipe.bench.case_result import CaseResult
 from devicepipe.bench.record import (
     CaseEnd,
     CaseStart,
@@ -19,13 +20,16 @@ from devicepipe.bench.record import (
     FlashAltered,
     IdentityTaken,
     LeftOut,
+    Measured,
     Phase,
+    Programmed,
+    RecordLost,
+    Retried,
     SessionEnd,
 )
 from devicepipe.errors import BenchError
-from devicepipe.evidence.predicates import Identity, TestCase, Verdict
-
-_LEFT_OUT = "left out of the session by the tests themselves (a hook of a conftest.py or a plugin)"
+from devicepipe.evidence.results import Identity, TestCase, Verdict
+from devicepipe.project.config import Retries
 
 
 @dataclass(frozen=True)
@@ -36,70 +40,31 @@ class Ending:
         status: Its exit status; negative: the signal that killed it.
         stopped: Why we stopped it, or "".
         last_words: The last that pytest printed.
+        left: The command lines of processes that it left running.
+        record_lost: Why its record could not be written to the end, or "".
     """
 
     status: int
     stopped: str = ""
     last_words: str = ""
+    left: tuple[str, ...] = ()
+    record_lost: str = ""
 
 
-@dataclass
-class CaseResult:
-    """What the record says of one case so far."""
-
-    case: Collected
-    starts: int = 0
-    started_on: str | None = None
-    log_start: int = 0
-    log_end: int | None = None
-    phases: list[Phase] = field(default_factory=list)
-    before: IdentityTaken | None = None
-    after: IdentityTaken | None = None
-    altered: bool = False
-    left_out: bool = False
-
-    def verdict(self) -> tuple[Verdict, str] | None:
-        """The case's verdict and its reason, taken by itself; None where the record does not tell."""
-        if self.left_out:
-            return Verdict.NOT_RUN, _LEFT_OUT
-        if self.starts > 1:
-            return Verdict.ERROR, f"ran {self.starts} times in one session: no single verdict can stand for it"
-        for verdict in (Verdict.ERROR, Verdict.FAILED, Verdict.NOT_RUN):
-            reasons = [f"{phase.phase}: {phase.reason}" for phase in self.phases if phase.verdict == verdict]
-            if reasons:
-                return verdict, "; ".join(reasons)
-        if [phase.phase for phase in self.phases] != ["setup", "call", "teardown"] or self.log_end is None:
-            return None
-        if self.before is None or self.before.errors or not (self.altered or (self.after and not self.after.errors)):
-            return Verdict.ERROR, "the device was not identified before and after the test"
-        return Verdict.PASSED, ""
-
-    def test_case(self, verdict: Verdict, reason: str, log_size: int) -> TestCase:
-        """The case as evidence."""
-        return TestCase(
-            id=self.case.id,
-            verdict=verdict,
-            reason=reason,
-            verifies=self.case.verifies,
-            procedure_file=self.case.procedure_file,
-            procedure_line=self.case.procedure_line,
-            procedure_sha256=self.case.procedure_sha256,
-            expected=self.case.expected,
-            started_on=self.started_on,
-            duration_seconds=round(sum(phase.seconds for phase in self.phases), 6),
-            log_start=self.log_start,
-            log_end=self.log_end if self.log_end is not None else max(self.log_start, log_size if self.starts else 0),
-        )
+_CaseEvent = CaseStart | Phase | FlashAltered | Measured | Retried | CaseEnd
 
 
 class SessionResult:
-    """A session's record, read entry by entry."""
+    """A session's record, read entry by entry; `retries`: the policy that it was to keep to."""
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self, entries: Iterable[Entry] = (), retries: Retries | None = None) -> None:
+        self._retries = retries or Retries()
         self.cases: dict[str, CaseResult] = {}
         self.left_out: dict[str, CaseResult] = {}
         self.collection_errors: list[CollectionError] = []
         self.end: SessionEnd | None = None
+        self.lost = ""
+        self.programmed = 0
         self._identities: list[IdentityTaken] = []
         self._identity_is_last = False
         for entry in entries:
@@ -113,16 +78,20 @@ class SessionResult:
                     raise BenchError(
                         f"the session's record collects '{entry.id}' twice", remedy="run the session again"
                     )
-                self.cases[entry.id] = CaseResult(entry)
+                self.cases[entry.id] = CaseResult(entry, self._retries)
             case LeftOut():
                 self.left_out[entry.case.id] = CaseResult(entry.case, left_out=True)
             case CollectionError():
                 self.collection_errors.append(entry)
             case IdentityTaken():
                 self._identity(entry)
+            case Programmed():
+                self.programmed += 1
             case SessionEnd():
                 self.end = entry
-            case CaseStart() | Phase() | FlashAltered() | CaseEnd():
+            case RecordLost():
+                self.lost = entry.reason
+            case CaseStart() | Phase() | FlashAltered() | Measured() | Retried() | CaseEnd():
                 self._case_event(self._case(entry.id), entry)
 
     @property
@@ -150,8 +119,8 @@ class SessionResult:
 
     def disorder(self, ending: Ending) -> str:
         """How the session failed to end in order, or ""."""
-        if ending.stopped:
-            return ending.stopped
+        if broken := ending.stopped or self.lost or ending.record_lost:
+            return broken
         if self.end is None:
             how = (
                 f"was killed by signal {-ending.status}"
@@ -166,6 +135,8 @@ class SessionResult:
         if self.end.exit_status not in {0, 1}:
             why = self.end.stopped or ending.last_words
             return f"the session was broken off with exit status {self.end.exit_status}: {why}"
+        if ending.left:
+            return f"the tests left running, until it was killed: {'; '.join(ending.left)}"
         return ""
 
     def test_cases(self, ending: Ending, *, whole: bool, log_size: int) -> list[TestCase]:
@@ -186,7 +157,7 @@ class SessionResult:
         for result in results:
             verdict, reason = result.verdict() or self._untold(result, disorder)
             if overruled and verdict is not Verdict.NOT_RUN:
-                own = f"{verdict}: {reason}" if reason else f"{verdict}"
+                own = f"{verdict}: {reason}" if reason and reason not in overruled else f"{verdict}"
                 verdict, reason = Verdict.ERROR, f"{overruled} (on its own {own})"
             cases.append(result.test_case(verdict, reason, log_size))
         return cases
@@ -213,16 +184,19 @@ class SessionResult:
             )
         return self.cases[name]
 
-    def _case_event(self, result: CaseResult, entry: CaseStart | Phase | FlashAltered | CaseEnd) -> None:
+    def _case_event(self, result: CaseResult, entry: _CaseEvent) -> None:
         match entry:
             case CaseStart():
                 self._identity_is_last = False
-                result.starts += 1
-                result.started_on = entry.time
-                result.log_start = entry.log_offset
+                result.start(entry)
+            case Retried():
+                self._identity_is_last = False
+                result.retry(entry)
             case Phase():
                 result.phases.append(entry)
             case FlashAltered():
                 result.altered = True
+            case Measured():
+                result.measurements.append(entry.measurement)
             case CaseEnd():
                 result.log_end = entry.log_offset

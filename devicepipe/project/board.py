@@ -25,6 +25,13 @@ def _integer(value: object) -> object:
     return value
 
 
+def _one_or_more(value: object) -> object:
+    """Accept "02" beside ["02"]."""
+    return (value,) if isinstance(value, str) else value
+
+
+_Lead = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}){1,8}$")]
+_LinkName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 Number = Annotated[int, BeforeValidator(_integer), Field(ge=0)]
 
 
@@ -43,10 +50,14 @@ class Flash(_Model):
 
 
 class Ram(_Model):
-    """RAM: base address and size in bytes."""
+    """RAM: base address and size in bytes, and how many of them may be code.
+
+    `code` is 0 but for a board whose flash cannot be executed from while it is programmed: its driver must run from RAM.
+    """
 
     base: Number
     size: Number
+    code: Number = 0
 
 
 class Region(_Model):
@@ -66,8 +77,31 @@ class ImageLayout(_Model):
 class Console(_Model):
     """The serial console: UART index on the board and its speed in baud."""
 
-    uart: int = 0
+    uart: int = Field(default=0, ge=0, le=15)
     baud: int = 115200
+
+
+class Link(_Model):
+    """A further serial line of the device beside its console, e.g. to what surrounds it in its use.
+
+    It has a UART of its own, or shares one: then its lines are those that begin with one of the byte strings `lead` (hexadecimal).
+    """
+
+    uart: int = Field(ge=0, le=15)
+    baud: int = Field(default=115200, gt=0)
+    lead: Annotated[tuple[_Lead, ...], BeforeValidator(_one_or_more)] = ()
+
+    @model_validator(mode="after")
+    def _leads_lie_in_a_line(self) -> Link:
+        for lead in self.leads:
+            if b"\n" in lead:
+                raise ValueError(f"lead: {lead.hex()} holds a line end, so no line can begin with it")
+        return self
+
+    @property
+    def leads(self) -> tuple[bytes, ...]:
+        """The byte strings that its lines begin with; () where it has its UART alone."""
+        return tuple(bytes.fromhex(lead) for lead in self.lead)
 
 
 _HARMLESS = frozenset({"-m", "-cpu", "-smp", "-icount", "-rtc"})
@@ -78,12 +112,17 @@ class Emulator(_Model):
 
     Only arguments that describe the machine are taken: with others (`-kernel`, `-device loader,…`) a device could run something
     else than what was installed in its flash.
+
+    `flash_drive` says how the machine gets its flash, where it has none of its own: `pflash`, a drive of `flash_drive_size` bytes
+    (QEMU wants exactly the size of the machine's flash bank), which begins erased and lives and dies with the emulator.
     """
 
     driver: Literal["qemu"]
     program: Annotated[str, StringConstraints(pattern=r"^qemu-system-[a-z0-9_]+$")]
     machine: str
     arguments: tuple[str, ...] = ()
+    flash_drive: Literal["pflash"] | None = None
+    flash_drive_size: Number = Field(default=0x2000000, gt=0)
 
     @model_validator(mode="after")
     def _describes_only_the_machine(self) -> Emulator:
@@ -104,6 +143,8 @@ class Board(_Model):
     regions: dict[str, Region]
     image: ImageLayout = ImageLayout()
     console: Console = Console()
+    links: dict[_LinkName, Link] = Field(default_factory=dict)
+    watchdog: bool = False
     emulator: Emulator | None = None
     flash_method: Literal["gdbstub"] = "gdbstub"
 
@@ -125,6 +166,38 @@ class Board(_Model):
                 raise ValueError(f"regions.{name}: overlaps region '{previous}', which ends at {previous_end:#x}")
             previous_end, previous = end, name
         return self
+
+    @model_validator(mode="after")
+    def _links_are_told_apart(self) -> Board:
+        users: dict[int, list[str]] = {self.console.uart: ["the console"]}
+        for name, link in self.links.items():
+            users.setdefault(link.uart, []).append(f"link '{name}'")
+        seen: dict[tuple[int, bytes], str] = {}
+        for name, link in self.links.items():
+            if len(users[link.uart]) > 1 and not link.lead:
+                others = ", ".join(user for user in users[link.uart] if user != f"link '{name}'")
+                raise ValueError(f"links.{name}: shares UART {link.uart} with {others}, so it needs a key 'lead'")
+            for lead in link.leads:
+                for (uart, other), owner in seen.items():
+                    if uart == link.uart and (lead.startswith(other) or other.startswith(lead)):
+                        raise ValueError(
+                            f"links.{name}: lead {lead.hex()} cannot be told from {other.hex()} of '{owner}'"
+                        )
+                seen[link.uart, lead] = name
+        return self
+
+    @model_validator(mode="after")
+    def _drive_holds_the_flash(self) -> Board:
+        emulator = self.emulator
+        if emulator is not None and emulator.flash_drive and emulator.flash_drive_size < self.flash.size:
+            raise ValueError(f"emulator.flash-drive-size: is less than the flash of {self.flash.size:#x} bytes")
+        return self
+
+    @property
+    def uarts(self) -> tuple[int, ...]:
+        """The UARTs that are in use, the console's first."""
+        others = {link.uart for link in self.links.values()} - {self.console.uart}
+        return (self.console.uart, *sorted(others))
 
     @property
     def slot0(self) -> Region:

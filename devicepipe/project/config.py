@@ -6,6 +6,7 @@ board manifest was read. Otherwise reading it raised a UsageError with file, lin
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +18,7 @@ from devicepipe.project.toml_file import Table, TomlFile, Where
 
 CONFIG_NAME = "devicepipe.toml"
 
+CampaignName = Literal["powercut", "bitflip", "fuzz"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
 
 
@@ -31,10 +33,16 @@ class Product(Table):
 
 
 class Firmware(Table):
-    """[firmware]: the PlatformIO project, and the lock file of the C libraries that devicepipe fetches for it (if any)."""
+    """[firmware]: the PlatformIO project, and three files if there are any.
+
+    `soup` is the lock file of the C libraries that devicepipe fetches for it, `deviations` lists its deviations from MISRA C:2012,
+    `stack` says what cannot be seen of its use of the stack.
+    """
 
     project: str
     soup: str | None = None
+    deviations: str | None = None
+    stack: str | None = None
 
 
 class BoardEntry(Table):
@@ -46,10 +54,40 @@ class BoardEntry(Table):
     bootloader: str
 
 
+_IMAGE_VERSION = r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(\+(0|[1-9][0-9]*))?"
+_DEPENDENCY = re.compile(rf"\(([0-9]+), *(?P<version>{_IMAGE_VERSION})\)")
+
+
+class DataEntry(Table):
+    """[[data]]: a file that the application's build makes beside the program, e.g. a table of limits, signed as an own image.
+
+    Every board gets it, in the region of that name of its manifest. Where the firmware keeps several copies in the region (so that
+    one can be written while another counts), `copies` is their number: the image must fit into that part, and the factory image
+    holds the first.
+    """
+
+    name: Name
+    artifact: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$")]
+    region: str
+    image: int = Field(ge=1, le=255)
+    version: Annotated[str, StringConstraints(pattern=f"^{_IMAGE_VERSION}$")]
+    security_counter: int = Field(default=0, ge=0, lt=2**32)
+    copies: int = Field(default=1, ge=1, le=16)
+
+
 class ImageSettings(Table):
-    """[image]: the security counter (downgrade protection) of the next image."""
+    """[image]: the security counter (downgrade protection) of the next image, and the data images it needs: "(number, version)"."""
 
     security_counter: int = Field(default=0, ge=0, lt=2**32)
+    dependencies: tuple[Annotated[str, StringConstraints(pattern=f"^{_DEPENDENCY.pattern}$")], ...] = Field(
+        default=(), strict=False
+    )
+
+
+class Limits(Table):
+    """[limits]: what the gate holds the product to: the share of a slot, in percent, that the signed image leaves free."""
+
+    slot_spare: int = Field(default=0, ge=0, lt=100)
 
 
 class Keys(Table):
@@ -62,12 +100,27 @@ class Keys(Table):
 
 
 class TraceSettings(Table):
-    """[traceability]: where the items lie, and which id prefix is which item type."""
+    """[traceability]: where the items lie, which id prefix is which item type, and the words that rate hazards, least first."""
 
     path: str = "requirements"
     prefixes: dict[str, str] = Field(
-        default_factory=lambda: {"HAZ": "hazard", "RC": "risk-control", "SRS": "requirement"}
+        default_factory=lambda: {
+            "HAZ": "hazard",
+            "RC": "risk-control",
+            "SRS": "requirement",
+            "SOUP": "soup",
+            "ANO": "anomaly",
+        }
     )
+    severities: tuple[str, ...] = Field(default=(), strict=False)
+    probabilities: tuple[str, ...] = Field(default=(), strict=False)
+
+
+class Retries(Table):
+    """[tests.retries]: how often a device test is tried again, and after which verdicts; left out: never."""
+
+    times: int = Field(default=0, ge=0, le=5)
+    verdicts: tuple[Literal["error", "failed"], ...] = Field(default=("error",), min_length=1, strict=False)
 
 
 class TestSettings(Table):
@@ -75,6 +128,54 @@ class TestSettings(Table):
 
     path: str = "hil"
     timeout: int = Field(default=600, gt=0)
+    retries: Retries = Retries()
+
+
+class CoverageMinimum(Table):
+    """[coverage] minimum: the shares, in percent, that each board's device tests must execute of its programs."""
+
+    instructions: int = Field(default=0, ge=0, le=100)
+    lines: int = Field(default=0, ge=0, le=100)
+    functions: int = Field(default=0, ge=0, le=100)
+    outcomes: int = Field(default=0, ge=0, le=100)
+
+
+class CoverageSettings(Table):
+    """[coverage]: whether releases record what the device tests execute, on which boards (all), and what is asked of it.
+
+    `never_executed` names the file that lists the functions which no test executes, each with the reason.
+    """
+
+    release: bool = False
+    boards: tuple[str, ...] = Field(default=(), strict=False)
+    minimum: CoverageMinimum = CoverageMinimum()
+    never_executed: str | None = None
+
+
+class CampaignRun(Table):
+    """[campaigns.powercut], .bitflip, .fuzz: that campaign is part of a release, on each board, with so many points."""
+
+    points: int = Field(ge=1)
+    seed: int = 1
+
+
+class CampaignSettings(Table):
+    """[campaigns]: the product's Python module that says what must hold after an injected fault (docs/reference/campaigns.md)."""
+
+    module: str | None = None
+    powercut: CampaignRun | None = None
+    bitflip: CampaignRun | None = None
+    fuzz: CampaignRun | None = None
+
+    @property
+    def runs(self) -> dict[CampaignName, CampaignRun]:
+        """Those that are part of a release."""
+        named: dict[CampaignName, CampaignRun | None] = {
+            "powercut": self.powercut,
+            "bitflip": self.bitflip,
+            "fuzz": self.fuzz,
+        }
+        return {kind: run for kind, run in named.items() if run is not None}
 
 
 class DocumentSettings(Table):
@@ -88,10 +189,14 @@ class _File(Table):
     product: Product
     firmware: Firmware
     board: tuple[BoardEntry, ...] = Field(min_length=1, strict=False)
+    data: tuple[DataEntry, ...] = Field(default=(), strict=False)
     image: ImageSettings = ImageSettings()
+    limits: Limits = Limits()
     keys: Keys = Keys()
     traceability: TraceSettings = TraceSettings()
     tests: TestSettings = TestSettings()
+    coverage: CoverageSettings = CoverageSettings()
+    campaigns: CampaignSettings = CampaignSettings()
     documents: DocumentSettings = DocumentSettings()
     output: str = "dist"
 
@@ -119,10 +224,14 @@ class Project(BaseModel):
     product: Product
     firmware: Firmware
     boards: tuple[ProjectBoard, ...]
+    data: tuple[DataEntry, ...] = ()
     image: ImageSettings
+    limits: Limits = Limits()
     keys: Keys
     traceability: TraceSettings
     tests: TestSettings
+    coverage: CoverageSettings = CoverageSettings()
+    campaigns: CampaignSettings = CampaignSettings()
     documents: DocumentSettings
     output: str
 
@@ -135,6 +244,28 @@ class Project(BaseModel):
     def firmware_path(self) -> Path:
         """The PlatformIO project's folder."""
         return self.root / self.firmware.project
+
+    @property
+    def covered_boards(self) -> tuple[str, ...]:
+        """The boards whose coverage a release records."""
+        chosen = self.coverage.boards
+        names = tuple(board.name for board in self.boards if not chosen or board.name in chosen)
+        return names if self.coverage.release else ()
+
+    def campaign_module(self) -> Path:
+        """The product's module for campaigns.
+
+        Raises:
+            UsageError: None is configured.
+        """
+        if self.campaigns.module is None:
+            raise UsageError(
+                "names no module for campaigns",
+                file=self.root / CONFIG_NAME,
+                key="campaigns.module",
+                remedy="set module of [campaigns] to the Python file with your SCENARIO (docs/reference/campaigns.md)",
+            )
+        return self.root / self.campaigns.module
 
     def board(self, name: str) -> ProjectBoard:
         """The board of that name.
@@ -178,21 +309,80 @@ def load_project(path: Path) -> Project:
     for index, name in enumerate(names):
         if name in names[:index]:
             raise source.error(f"board '{name}' stands twice", ("board", index, "name"))
+    for index, name in enumerate(file.coverage.boards):
+        if name not in names:
+            raise source.error(
+                f"there is no board '{name}'", ("coverage", "boards", index), remedy=f"boards: {', '.join(names)}"
+            )
     boards = tuple(
         ProjectBoard(entry=entry, board=load_board(root / entry.manifest, entry.name)) for entry in file.board
     )
+    _check_data(source, file, boards)
+    for kind in file.campaigns.runs:
+        if file.campaigns.module is None:
+            raise source.error(
+                "needs 'module' of [campaigns]: what must hold is the product's to say", ("campaigns", kind)
+            )
     return Project(
         root=root,
         product=file.product,
         firmware=file.firmware,
         boards=boards,
+        data=file.data,
         image=file.image,
+        limits=file.limits,
         keys=file.keys,
         traceability=file.traceability,
         tests=file.tests,
+        coverage=file.coverage,
+        campaigns=file.campaigns,
         documents=file.documents,
         output=file.output,
     )
+
+
+_TAKEN_NAMES = ("application", "bootloader", "factory")
+
+
+def _check_data(source: TomlFile, file: _File, boards: tuple[ProjectBoard, ...]) -> None:
+    """Data images have names, numbers and regions of their own, and what the application depends on is among them."""
+    for index, entry in enumerate(file.data):
+        if entry.name in _TAKEN_NAMES:
+            raise source.error(f"'{entry.name}' is the name of another file of a release", ("data", index, "name"))
+        for key in ("name", "image", "region", "artifact"):
+            if getattr(entry, key) in [getattr(other, key) for other in file.data[:index]]:
+                raise source.error(f"another [[data]] has {getattr(entry, key)!r}", ("data", index, key))
+        if entry.region in ("bootloader", "slot0", "slot1"):
+            raise source.error(f"region '{entry.region}' holds programs", ("data", index, "region"))
+        for board in boards:
+            if entry.region not in board.board.regions:
+                known = ", ".join(board.board.regions)
+                raise source.error(
+                    f"board '{board.name}' has no region '{entry.region}'; its regions: {known}",
+                    ("data", index, "region"),
+                )
+    _check_dependencies(source, file)
+
+
+def _check_dependencies(source: TomlFile, file: _File) -> None:
+    entry_of = {entry.image: entry for entry in file.data}
+    for index, dependency in enumerate(file.image.dependencies):
+        found = _DEPENDENCY.fullmatch(dependency)
+        number, version = (int(found[1]), found["version"]) if found else (0, "")
+        if number not in entry_of:
+            raise source.error(
+                f"no [[data]] has the image number {number}: no device would start the application",
+                ("image", "dependencies", index),
+            )
+        if _order(version) > _order(entry_of[number].version):
+            raise source.error(
+                f"'{entry_of[number].name}' is version {entry_of[number].version} only: no device would start the application",
+                ("image", "dependencies", index),
+            )
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.split(r"[.+]", version if "+" in version else f"{version}+0"))
 
 
 def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
@@ -200,9 +390,13 @@ def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
     named: list[tuple[Where, str | None, str]] = [
         (("firmware", "project"), file.firmware.project, "folder"),
         (("firmware", "soup"), file.firmware.soup, "file"),
+        (("firmware", "deviations"), file.firmware.deviations, "file"),
+        (("firmware", "stack"), file.firmware.stack, "file"),
         *((("board", index, "manifest"), entry.manifest, "file") for index, entry in enumerate(file.board)),
         (("traceability", "path"), file.traceability.path, "folder"),
         (("tests", "path"), file.tests.path, "folder"),
+        (("coverage", "never-executed"), file.coverage.never_executed, "file"),
+        (("campaigns", "module"), file.campaigns.module, "file"),
         (("documents", "path"), file.documents.path, "folder"),
     ]
     output = (root / file.output).resolve()

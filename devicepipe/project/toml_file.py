@@ -80,17 +80,22 @@ class TomlFile:
         return UsageError(message, file=self.path, line=line_of(self.text, where), key=key, remedy=remedy)
 
     def _mistake(self, error: ValidationError, model: type[Table], remedy: str) -> UsageError:
-        first = first_mistake(error)
-        where: Where = tuple(part for part in first["loc"] if part != "[key]")
-        if first["type"] == _UNKNOWN:
-            known = ", ".join(_known_keys(model, where[:-1]))
-            return self.error("unknown key", where, remedy=f"known keys: {known}")
-        if first["type"] == _MISSING:
-            return self.error("missing key", where, remedy=remedy)
-        if first["type"] == "tuple_type" and isinstance(first["input"], dict):
-            return self.error(f"expected a list of tables: write [[{where[-1]}]]", where, remedy=remedy)
-        message = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-        return self.error(f"{message}, found {first['input']!r}", where, remedy=remedy)
+        message, where, known = explain(error, model)
+        return self.error(message, where, remedy=known or remedy)
+
+
+def explain(error: ValidationError, model: type[Table]) -> tuple[str, Where, str]:
+    """What to say of a mistake: what is wrong, at which key of the table, and what to do, "" where nothing better is known."""
+    first = first_mistake(error)
+    where: Where = tuple(part for part in first["loc"] if part != "[key]")
+    if first["type"] == _UNKNOWN:
+        return "unknown key", where, f"known keys: {', '.join(_known_keys(model, where[:-1])) or 'none'}"
+    if first["type"] == _MISSING:
+        return "missing key", where, ""
+    if first["type"] == "tuple_type" and isinstance(first["input"], dict):
+        return f"expected a list of tables: write [[{where[-1]}]]", where, ""
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    return f"{message}, found {first['input']!r}", where, ""
 
 
 def first_mistake(error: ValidationError) -> Any:

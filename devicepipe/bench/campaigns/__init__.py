@@ -1,0 +1,1 @@
+"""Fault-injection campaigns: thousands of short runs of an emulated device, in parallel, each repeatable by its number."""

@@ -1,0 +1,1 @@
+"""Drivers of real devices: how one's flash is written, how it is reset, how its power is switched."""
