@@ -7,7 +7,8 @@ analysed: not SOUP, not generated files, not PlatformIO's packages.
 How: the firmware's compilation database, reduced to own files, goes to one cppcheck process that writes SARIF and syntax
 dumps; one process of the addon reads all dumps. (cppcheck starts the addon once per file, which takes four times as long.)
 Limits: MISRA rules that need the whole program at once (2.3 to 2.7, parts of 5 and 8) are therefore not checked; the rules'
-texts are not free and are not reproduced. Findings are suppressed by cppcheck's inline comments only.
+texts are not free and are not reproduced. Findings are suppressed by cppcheck's inline comments only; those of MISRA that the
+product deviates from in writing (`deviations.py`) stay and are marked.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from devicepipe.analysis.deviations import Deviations
 from devicepipe.analysis.sarif import Log, check_log, dump_log, findings_of, read_log
 from devicepipe.errors import BenchError
 from devicepipe.evidence.facts import sha256_of
@@ -63,7 +65,15 @@ class CppcheckReport:
     files: int
 
 
-def analyse(database: Path, *, project: Path, root: Path, core: str, foreign: Collection[str]) -> CppcheckReport:
+def analyse(
+    database: Path,
+    *,
+    project: Path,
+    root: Path,
+    core: str,
+    foreign: Collection[str],
+    deviations: Deviations | None = None,
+) -> CppcheckReport:
     """Analyse a firmware's own sources where they were built.
 
     Args:
@@ -72,6 +82,7 @@ def analyse(database: Path, *, project: Path, root: Path, core: str, foreign: Co
         root: The product's root: files outside are not its own, and paths in findings are relative to it.
         core: The board's core, which decides the sizes of C types.
         foreign: Files that are not the product's own (SOUP), relative to `project`.
+        deviations: What the product deviates from on purpose; counts what it is used for.
 
     Raises:
         BenchError: cppcheck is missing, fails, takes too long, writes what is not SARIF, or does not report a must-fail sample.
@@ -95,6 +106,8 @@ def analyse(database: Path, *, project: Path, root: Path, core: str, foreign: Co
     log["runs"].append(_misra_run(misra, version))
     _check_proof(log)
     scope.keep_own(log)
+    if deviations is not None:
+        deviations.suppress(log)
     check_log(log)
     return CppcheckReport(
         tools=[

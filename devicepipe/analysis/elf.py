@@ -75,6 +75,7 @@ class _Program:
         self._role = role
         self._cortex_m = board.core.startswith("cortex-m")
         self._ram = _Range("RAM", board.ram.base, board.ram.base + board.ram.size)
+        self._ram_code = board.ram.code
         name = "slot0" if role == "application" else "bootloader"
         start = board.address(name)
         self._flash = _Range(name, start, start + board.regions[name].size)
@@ -108,12 +109,25 @@ class _Program:
         return problems, "no segment is both writable and executable"
 
     def _executable_ram(self) -> tuple[list[str], str]:
-        problems = [
-            f"the segment at {segment['p_vaddr']:#010x} ({segment['p_memsz']} bytes) is executable and lies in {self._ram}"
+        in_ram = [
+            segment
             for segment in self._segments
             if segment["p_flags"] & P_FLAGS.PF_X and segment["p_memsz"] and self._ram.holds(segment["p_vaddr"])
         ]
-        return problems, f"no executable segment lies in {self._ram}"
+        code = sum(segment["p_memsz"] for segment in in_ram)
+        if code <= self._ram_code:
+            seen = (
+                f"{code} of the {self._ram_code} bytes of code that the manifest allows"
+                if code
+                else "no executable segment"
+            )
+            return [], f"{seen} {'lie' if code else 'lies'} in {self._ram}"
+        allowed = f", and the manifest allows {self._ram_code} bytes of code there" if self._ram_code else ""
+        problems = [
+            f"the segment at {segment['p_vaddr']:#010x} ({segment['p_memsz']} bytes) is executable and lies in {self._ram}{allowed}"
+            for segment in in_ram
+        ]
+        return problems, ""
 
     def _vector_table(self) -> tuple[list[str], str]:
         loaded = [section for section in self._sections if section["sh_type"] != "SHT_NOBITS"]

@@ -79,6 +79,7 @@ def findings_of(log: Log) -> list[Finding]:
                 message=result["message"]["text"],
                 file=place["artifactLocation"]["uri"] if place else "",
                 line=place["region"]["startLine"] if place else 0,
+                deviated=bool(result.get("suppressions")),
             )
             found[finding.model_dump_json()] = finding
     return sorted(found.values(), key=lambda one: (one.file, one.line, one.rule, one.message))

@@ -239,6 +239,10 @@ def _soup_component(item: SoupItem, linked: Sequence[_Linked]) -> Component:
     )
 
 
+_KNOWN = {"libgcc": ("Free Software Foundation", "GPL-3.0-or-later WITH GCC-exception-3.1")}
+"""Supplier and licence of toolchain libraries; of others only the name is known."""
+
+
 def _toolchain_components(linked: Sequence[_Linked], compilers: Sequence[Tool]) -> list[Component]:
     """The libraries and start-up objects that the toolchain brought into the program."""
     version = compilers[0].version if compilers else None
@@ -253,6 +257,8 @@ def _toolchain_components(linked: Sequence[_Linked], compilers: Sequence[Tool]) 
             type=ComponentType.LIBRARY,
             name=name,
             version=version,
+            supplier=OrganizationalEntity(name=_KNOWN[name][0]) if name in _KNOWN else None,
+            licenses=[LicenseExpression(_KNOWN[name][1])] if name in _KNOWN else None,
             scope=ComponentScope.REQUIRED,
             properties=[
                 Property(name="devicepipe:origin", value="toolchain"),

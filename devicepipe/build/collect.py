@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,6 +65,7 @@ def collect_firmware(
     board: Board,
     output: Path,
     cleaner: PathCleaner,
+    data: Mapping[str, str] | None = None,
 ) -> FirmwareBuild:
     """Copy one environment's outputs to `output`/images/<board>/<role>.* and measure them.
 
@@ -74,9 +76,10 @@ def collect_firmware(
         board: Whose memories and regions limit it.
         output: Folder of the bundle under construction.
         cleaner: For the map and the compilation database.
+        data: By name, the files beside the program that become data images; kept as images/<board>/<name>.bin.
 
     Raises:
-        ProductError: No linked program, or it does not fit its region or the RAM.
+        ProductError: No linked program or data file, or it does not fit its region or the RAM.
     """
     elf_path = _program(build_dir, environment)
     content = elf_path.read_bytes()
@@ -89,11 +92,15 @@ def collect_firmware(
         _only(build_dir, ".map", elf_path.stem, environment).read_text("utf-8", "replace")
     ).encode()
     files["compile-commands"] = cleaner.clean(_database(build_dir, environment).read_text("utf-8")).encode()
+    names = {kind: f"{role}{suffix}" for kind, suffix in _SUFFIXES.items()}
+    for name, file in (data or {}).items():
+        files[f"data/{name}"] = _data(build_dir / file, environment)
+        names[f"data/{name}"] = f"{name}.bin"
     folder = output / "images" / board.name
     folder.mkdir(parents=True, exist_ok=True)
     artifacts = []
-    for kind, suffix in _SUFFIXES.items():
-        target = folder / f"{role}{suffix}"
+    for kind, name in names.items():
+        target = folder / name
         target.write_bytes(files[kind])
         artifacts.append(
             Artifact(
@@ -165,6 +172,19 @@ def _only(build_dir: Path, suffix: str, stem: str, environment: str) -> Path:
         f"environment {environment}: expected one {suffix} file in its build folder, found {names}",
         remedy="let the PlatformIO platform or an extra script link one program per environment",
     )
+
+
+def _data(path: Path, environment: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        content = b""
+    if not content:
+        raise ProductError(
+            f"environment {environment}: it made no {path.name} beside the program, or an empty one",
+            remedy="let an extra script of the project make it, or correct [[data]] artifact in devicepipe.toml",
+        )
+    return content
 
 
 def _database(build_dir: Path, environment: str) -> Path:

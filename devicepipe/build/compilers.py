@@ -23,6 +23,8 @@ from devicepipe.evidence.predicates import Tool
 _PARTS = ("cc1", "as", "ld")
 _TIMEOUT = 30.0
 
+_COMPILER = re.compile(r"(?:gcc|g\+\+|cc)(?:-[0-9.]+)?$")
+
 
 def command_of(entry: dict[str, Any]) -> list[str]:
     """The command line of one entry of a compilation database (Clang's JSON compilation database format)."""
@@ -40,6 +42,44 @@ def compilers_of(databases: Iterable[Path]) -> list[Tool]:
     }
     tools = {tool.name + tool.version: tool for program in sorted(programs) for tool in _identify(program)}
     return sorted(tools.values(), key=lambda tool: tool.name)
+
+
+def disassembler_of(database: Path) -> tuple[Path, Tool]:
+    """The objdump of the toolchain that a compilation database names first.
+
+    Raises:
+        BenchError: It cannot be found or run.
+    """
+    entries: list[dict[str, Any]] = json.loads(database.read_text(encoding="utf-8"))
+    program = command_of(entries[0])[0] if entries else "gcc"
+    compiler = shutil.which(program)
+    place = shutil.which(_ask(Path(compiler), "-print-prog-name=objdump")) if compiler else None
+    if place is None:
+        raise BenchError(f"the objdump of {program} is missing", remedy="install the toolchain's binutils")
+    path = Path(place)
+    return path, Tool(name=f"{Path(program).name}/objdump", version=_version(path), sha256=sha256_of(path))
+
+
+def addr2line_of(database: Path) -> Path:
+    """The addr2line of the toolchain that a compilation database names first: it stands beside the compiler.
+
+    Raises:
+        BenchError: It cannot be found.
+    """
+    entries: list[dict[str, Any]] = json.loads(database.read_text(encoding="utf-8"))
+    program = command_of(entries[0])[0] if entries else "gcc"
+    name = _COMPILER.sub("addr2line", Path(program).name)
+    compiler = shutil.which(program)
+    place = shutil.which(name, path=str(Path(compiler).parent)) if compiler else None
+    if place is None:
+        raise BenchError(f"{name}, the addr2line of {program}, is missing", remedy="install the toolchain's binutils")
+    return Path(place)
+
+
+def flags_of(database: Path) -> list[str]:
+    """Every word of every command line of a compilation database, each once."""
+    entries = json.loads(database.read_text(encoding="utf-8"))
+    return list(dict.fromkeys(word for entry in entries for word in command_of(entry)))
 
 
 @functools.lru_cache(maxsize=32)

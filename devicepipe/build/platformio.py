@@ -124,6 +124,7 @@ def build_board(
     jobs: int | None = None,
     build_root: Path | None = None,
     timeout: float = TIMEOUT,
+    data: Mapping[str, str] | None = None,
 ) -> Build:
     """Build a board's firmwares in one call of PlatformIO, and collect them as `output`/images/<board>/<role>.*.
 
@@ -139,6 +140,7 @@ def build_board(
         build_root: The folder that stands for "." in path-free evidence; `project` if None. Give the root of the exported
             tree where the PlatformIO project is a folder in it.
         timeout: The longest it may take, in seconds.
+        data: By name, files that the application's environment makes beside the program and that become data images.
 
     Raises:
         UsageError: No platformio.ini, or no such environment or board; names the known ones.
@@ -149,6 +151,8 @@ def build_board(
     if not configuration.is_file():
         raise UsageError("no such file", file=configuration, remedy="name a PlatformIO project in firmware.project")
     core_dir = project / ".pio" / "core" if _brings_platforms(configuration) else _user_core_dir()
+    # PlatformIO looks for it and then makes it: of two that begin at once, one fails.
+    core_dir.mkdir(parents=True, exist_ok=True)
     environment = _environment(project, core_dir, inputs)
     command = [sys.executable, "-P", "-m", "platformio", "run", "--project-dir", str(project)]
     for name in environments.values():
@@ -170,7 +174,13 @@ def build_board(
     build_dirs = {role: project / ".pio" / "build" / name for role, name in environments.items()}
     firmwares = [
         collect_firmware(
-            role=role, environment=name, build_dir=build_dirs[role], board=board, output=output, cleaner=cleaner
+            role=role,
+            environment=name,
+            build_dir=build_dirs[role],
+            board=board,
+            output=output,
+            cleaner=cleaner,
+            data=data if role == "application" else None,
         )
         for role, name in environments.items()
     ]

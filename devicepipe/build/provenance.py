@@ -14,14 +14,7 @@ from pathlib import Path
 from devicepipe.build.platformio import Build, BuildInputs
 from devicepipe.build.soup import SoupLock
 from devicepipe.evidence.facts import sha256_of
-from devicepipe.evidence.predicates import (
-    BUILD_TYPE,
-    BuildDefinition,
-    Provenance,
-    ResourceDescriptor,
-    RunDetails,
-    Tool,
-)
+from devicepipe.evidence.predicates import BUILD_TYPE, BuildDefinition, Provenance, ResourceDescriptor, RunDetails, Tool
 
 BUILDER_ID = "urn:devicepipe:builder:local"
 """The builder: devicepipe on the machine of whoever signs the attestation. It claims SLSA build level 1, not isolation."""

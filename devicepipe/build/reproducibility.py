@@ -1,6 +1,6 @@
 """Two builds of one commit in different folders, compared bit for bit; where they differ, the place in the program is named.
 
-What always holds: `identical` is true only if every ELF, BIN and HEX exists in both builds with the same bytes. Maps and
+What always holds: `identical` is true only if every ELF, BIN, HEX and data file exists in both builds with the same bytes. Maps and
 compilation databases are not compared: PlatformIO names library folders by a hash of the project's path.
 """
 
@@ -15,6 +15,7 @@ from devicepipe.evidence.predicates import Difference, FirmwareBuild, Reproducib
 from devicepipe.signing.intel_hex import parse_hex
 
 COMPARED = ("elf", "bin", "hex")
+_DATA = "data/"
 
 
 def compare(first: Build, second: Build) -> Reproducibility:
@@ -45,7 +46,7 @@ def _outputs(build: Build) -> dict[str, tuple[Path, FirmwareBuild]]:
         artifact.path: (build.output / artifact.path, firmware)
         for firmware in build.result.firmwares
         for artifact in firmware.artifacts
-        if artifact.role in COMPARED
+        if artifact.role in COMPARED or artifact.role.startswith(_DATA)
     }
 
 
@@ -64,7 +65,9 @@ def _first_difference(first: bytes, second: bytes) -> int | None:
 
 
 def _explain(name: str, offset: int, build: Build, firmware: FirmwareBuild, first: Path, second: Path) -> Difference:
-    """The section and symbol at the difference, by way of the first build's ELF."""
+    """The section and symbol at the difference, by way of the first build's ELF; a data file is not part of it."""
+    if any(artifact.path == name for artifact in firmware.data.values()):
+        return Difference(artifact=name, offset=offset)
     try:
         elf = ElfFile((build.output / firmware.artifact("elf").path).read_bytes())
     except NotAnElf:

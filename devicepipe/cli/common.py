@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from devicepipe.project.config import Project
+    from devicepipe.project.inventory import Inventory
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,6 +43,37 @@ def boards_option(function: F) -> F:
     )(function)
 
 
+def devices_option(function: F) -> F:
+    """`--device`: on these devices; may be given several times."""
+    return click.option(
+        "--device",
+        "devices",
+        multiple=True,
+        shell_complete=complete_device,
+        help="Run its board's tests on this device of bench.toml (repeatable, one a board; default: an emulated one).",
+    )(function)
+
+
+def wanted_devices(folder: Path, boards: tuple[str, ...], devices: tuple[str, ...]) -> dict[str, str]:
+    """Board → the device that its tests are wanted on. Raises UsageError where that is not to be had."""
+    from devicepipe.errors import UsageError
+
+    if not devices:
+        return {}
+    inventory, wanted = open_inventory(folder), dict[str, str]()
+    for name in dict.fromkeys(devices):
+        board = inventory.device(name).board
+        if board in wanted:
+            raise UsageError(
+                f"--device {name}: device '{wanted[board]}' of the same board '{board}' is named already",
+                remedy="name one device a board",
+            )
+        if boards and board not in boards:
+            raise UsageError(f"--device {name}: its board '{board}' is none of those named with --board")
+        wanted[board] = name
+    return wanted
+
+
 def _complete_board(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     from devicepipe.errors import DevicepipeError
 
@@ -49,6 +81,23 @@ def _complete_board(_ctx: click.Context, _parameter: click.Parameter, incomplete
         return [board.name for board in open_project(Path()).boards if board.name.startswith(incomplete)]
     except DevicepipeError:
         return []
+
+
+def complete_device(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The ids of the inventory's devices."""
+    from devicepipe.errors import DevicepipeError
+
+    try:
+        return [name for name in open_inventory(Path()).devices if name.startswith(incomplete)]
+    except DevicepipeError:
+        return []
+
+
+def open_inventory(folder: Path) -> Inventory:
+    """The devices of the project that `folder` lies in. Raises UsageError."""
+    from devicepipe.project.inventory import load_inventory
+
+    return load_inventory(open_project(folder))
 
 
 def open_project(folder: Path) -> Project:

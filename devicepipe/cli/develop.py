@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicepipe.cli.common import boards_option, json_option, open_project, print_json, project_option, tell
+from devicepipe.cli.common import (
+    boards_option,
+    devices_option,
+    json_option,
+    open_project,
+    print_json,
+    project_option,
+    tell,
+    wanted_devices,
+)
 from devicepipe.cli.progress import make_progress
 from devicepipe.errors import EXIT_BENCH, EXIT_OK, EXIT_PRODUCT_FAILED
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import TestRun
+    from devicepipe.evidence.results import TestRun
     from devicepipe.pipeline.development import Development, Goal
 
 
@@ -72,40 +81,62 @@ def sign(boards: tuple[str, ...], folder: Path, as_json: bool) -> int:
 
 @click.command()
 @boards_option
+@devices_option
 @click.option("-k", "expression", help="Only tests that match this pytest expression.")
 @click.option("-x", "exitfirst", is_flag=True, help="Stop at the first test that does not pass.")
+@click.option("--coverage", is_flag=True, help="Tell which lines and functions of the firmware the tests executed.")
 @project_option
 @json_option
-def test(boards: tuple[str, ...], expression: str | None, exitfirst: bool, folder: Path, as_json: bool) -> int:
+def test(
+    boards: tuple[str, ...],
+    devices: tuple[str, ...],
+    expression: str | None,
+    exitfirst: bool,
+    coverage: bool,
+    folder: Path,
+    as_json: bool,
+) -> int:
     """Build, sign, and run the device tests through the signed image on each board's device.
 
+    Without --board, --device means the boards of those devices only. A real device is held (`devicepipe bench list`) meanwhile.
+
     Exit codes: 0 all passed, 1 a test failed or was not run, 3 the bench or harness erred (nothing is said of the product).
+    Tests in quarantine do not count.
     """
-    from devicepipe.evidence.predicates import TestResult, Verdict
+    from devicepipe.evidence.results import TestResult, Verdict
 
     arguments = (*(("-k", expression) if expression else ()), *(("-x",) if exitfirst else ()))
-    made = _develop("test", folder, boards, as_json, arguments)
+    wanted = wanted_devices(folder, boards, devices)
+    made = _develop("test", folder, boards or tuple(wanted), as_json, arguments, coverage=coverage, devices=wanted)
     runs = [made.bundle.predicate(TestResult, board).devicepipe for board in made.boards]
     if as_json:
         print_json([run.to_json() for run in runs])
     else:
         for run in runs:
             _tell_run(made, run)
+            if coverage:
+                _tell_coverage(made, run.board)
         for finding in made.findings:
             tell(f"{finding.kind}: {finding.message} ({finding.file}:{finding.line})", fg="yellow")
-    verdicts = {case.verdict for run in runs for case in run.cases}
+    verdicts = {case.verdict for run in runs for case in run.cases if case.quarantine is None}
     if verdicts & {Verdict.FAILED, Verdict.NOT_RUN}:
         return EXIT_PRODUCT_FAILED
     return EXIT_BENCH if Verdict.ERROR in verdicts else EXIT_OK
 
 
 def _tell_run(made: Development, run: TestRun) -> None:
-    from devicepipe.evidence.predicates import Verdict
+    from devicepipe.evidence.results import Verdict
 
     passed = sum(case.verdict is Verdict.PASSED for case in run.cases)
-    everything = passed == len(run.cases)
-    tell(f"{run.board}: {passed} of {len(run.cases)} passed", fg="green" if everything else "red", bold=True)
+    fine = all(case.verdict is Verdict.PASSED or case.quarantine is not None for case in run.cases)
+    tell(f"{run.board}: {passed} of {len(run.cases)} passed", fg="green" if fine else "red", bold=True)
     for case in run.cases:
+        for number, attempt in enumerate(case.earlier_attempts, start=1):
+            tell(f"  attempt {number} of {case.id}: {attempt.verdict.value}: {attempt.reason}", fg="yellow")
+        if case.quarantine is not None:
+            held = case.quarantine
+            why = f"{held.reason} (until {held.expires}, {' '.join(filter(None, (held.owner, held.issue)))})"
+            tell(f"  in quarantine, {case.verdict.value}: {case.id}: {why}; {held.file}:{held.line}", fg="yellow")
         if case.verdict is Verdict.PASSED:
             continue
         tell(f"  {case.verdict.value:7} {case.id}  ({case.procedure_file}:{case.procedure_line})", fg="red")
@@ -117,8 +148,31 @@ def _tell_run(made: Development, run: TestRun) -> None:
         tell(f"  identity: {error}", fg="red")
 
 
+def _tell_coverage(made: Development, board: str) -> None:
+    from devicepipe.evidence.coverage import CoverageResult, Share
+    from devicepipe.stages.coverage import FUNCTIONS, LCOV
+
+    folder = made.bundle.folder / "evidence" / board
+    result = made.bundle.predicate(CoverageResult, board)
+
+    def part(share: Share) -> str:
+        return f"{share.executed} of {share.all} ({share.executed / share.all:.0%})" if share.all else "none"
+
+    total = result.total
+    never = sum(not function.hits for function in result.functions)
+    tell(f"  executed: lines {part(total.lines)}, functions {part(total.functions)}, outcomes {part(total.outcomes)}")
+    tell(f"  {never} functions never; see {folder / LCOV}, {folder / FUNCTIONS}", dim=True)
+
+
 def _develop(
-    goal: Goal, folder: Path, boards: tuple[str, ...], as_json: bool, arguments: tuple[str, ...] = ()
+    goal: Goal,
+    folder: Path,
+    boards: tuple[str, ...],
+    as_json: bool,
+    arguments: tuple[str, ...] = (),
+    *,
+    coverage: bool = False,
+    devices: dict[str, str] | None = None,
 ) -> Development:
     from devicepipe.pipeline.development import develop
 
@@ -127,6 +181,8 @@ def _develop(
         goal,
         boards=boards,
         pytest_arguments=arguments,
+        coverage=coverage,
+        devices=devices,
         progress=make_progress(quiet=as_json),
         cancel=threading.Event(),
     )

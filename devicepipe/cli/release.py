@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from devicepipe.cli.common import json_option, open_project, print_json, project_option, tell
+from devicepipe.cli.common import (
+    devices_option,
+    json_option,
+    open_project,
+    print_json,
+    project_option,
+    tell,
+    wanted_devices,
+)
 from devicepipe.cli.progress import make_progress
 from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED
 
@@ -27,9 +35,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Make a released version anew. (One with development keys, or not releasable, is always made anew.)",
 )
+@devices_option
 @project_option
 @json_option
-def release(version: str, allow_dirty: bool, replace_existing: bool, folder: Path, as_json: bool) -> int:
+def release(
+    version: str, allow_dirty: bool, replace_existing: bool, devices: tuple[str, ...], folder: Path, as_json: bool
+) -> int:
     """Make the release bundle dist/<product>-VERSION from the commit that is checked out.
 
     Builds every board twice, analyses, signs, tests the signed images on each board's device, traces, judges, documents
@@ -44,6 +55,7 @@ def release(version: str, allow_dirty: bool, replace_existing: bool, folder: Pat
         version,
         allow_dirty=allow_dirty,
         replace_existing=replace_existing,
+        devices=wanted_devices(folder, (), devices),
         progress=make_progress(quiet=as_json),
         cancel=threading.Event(),
     )
@@ -83,7 +95,8 @@ def _tell(outcome: Outcome) -> None:
     for decision in outcome.decisions.decisions:
         if not decision.passed:
             where = f" ({decision.board})" if decision.board else ""
-            tell(f"  ✗ {decision.rule}{where}: {decision.message}", fg="red")
+            mark, colour = ("✗", "red") if decision.severity == "error" else ("!", "yellow")
+            tell(f"  {mark} {decision.rule}{where}: {decision.message}", fg=colour)
             tell(f"      {decision.remedy}", dim=True)
     tell()
     status = "RELEASABLE" if release.releasable else "NOT RELEASABLE"

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from devicepipe.documents.cells import NONE, NOT_APPLICABLE, time_text, verdict_cell, yes_no
 from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, Paragraph, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
-from devicepipe.evidence.predicates import (
-    BuildResult,
-    Decision,
-    Identity,
-    StaticAnalysis,
-    TestCase,
-    TestRun,
-    Tool,
-    Verdict,
-)
+from devicepipe.evidence.predicates import BuildResult, Decision, StaticAnalysis, Tool
+from devicepipe.evidence.results import Device, Identity, TestCase, TestRun, Verdict
 
 
 def gate(record: ReleaseRecord) -> tuple[Block, ...]:
@@ -134,7 +127,11 @@ def _session(run: TestRun) -> KeyValues:
         "Test configuration",
         (
             ("Device", Cell(device.id, f"{kind}, driver {device.driver}")),
-            ("Serial number", Cell(device.serial or NONE)),
+            (
+                "Serial number",
+                Cell(device.serial or NONE, f"stated: {device.stated_serial}" if device.stated_serial else ""),
+            ),
+            *_unit(device),
             ("Image under test", Cell(run.image_digest, f"payload {run.payload_digest}")),
             ("Device's identity, before", _identity(run.identity_before)),
             ("Device's identity, after", _identity(run.identity_after)),
@@ -143,8 +140,31 @@ def _session(run: TestRun) -> KeyValues:
             ("Tester", Cell(run.tester)),
             ("Time", Cell(f"{time_text(run.started_on)} to {time_text(run.finished_on)}")),
             ("Serial log", Cell(run.serial_log, run.serial_log_sha256)),
+            *((f"Log of {', '.join(log.links)}", Cell(log.log, log.log_sha256)) for log in run.uart_logs),
         ),
     )
+
+
+def _unit(device: Device) -> Iterator[tuple[str, Cell]]:
+    """What a real device is driven by, who had it, and what the inventory says of it."""
+    if device.out_of_service:
+        yield "Out of service", Cell(device.out_of_service, tone=Tone.BAD)
+    if device.bench or device.tags or device.fixture_revision:
+        fixture = f"fixture revision {device.fixture_revision}" if device.fixture_revision else ""
+        yield "Bench", Cell(device.bench or NONE, "; ".join(filter(None, [fixture, ", ".join(device.tags)])))
+    if device.calibration_due:
+        yield "Calibrated until", Cell(device.calibration_due)
+    if device.healthy_on:
+        yield "Last health check", Cell(f"passed, {time_text(device.healthy_on)}")
+    if device.emulated:
+        return
+    drivers = [f"{use.role}: {use.name}{f' ({use.says})' if use.says else ''}" for use in device.drivers]
+    yield "Drivers", Cell("\n".join(drivers) or NONE)
+    yield "Lease", Cell(f"token {device.lease_token}" if device.lease_token else NONE, device.lease_holder)
+    when = (
+        "before every test" if device.reflash == "every-test" else "at the start, and where a test may have changed it"
+    )
+    yield "Flash written", Cell(f"{device.flash_writes or 0} times", when)
 
 
 def _identity(identity: Identity | None) -> Cell:
@@ -176,6 +196,10 @@ def _case(case: TestCase, run: TestRun) -> tuple[Cell, ...]:
         verdict = replace(verdict, detail="see Deviations")
     elif run.identity_errors:
         verdict = replace(verdict, detail="does not count: identity differs", tone=Tone.WARNING)
+    elif case.quarantine is not None:
+        verdict = replace(verdict, detail="does not count: in quarantine", tone=Tone.WARNING)
+    elif case.passed_on_retry:
+        verdict = replace(verdict, detail=f"at attempt {len(case.earlier_attempts) + 1}", tone=Tone.WARNING)
     ran = case.log_end > case.log_start
     return (
         Cell(
@@ -208,7 +232,14 @@ def software_items(record: ReleaseRecord) -> tuple[Block, ...]:
         Column("Licence", 15),
         Column("Designator (package URL), SHA-256", 34),
     )
-    return (Table("Software items", columns, rows, empty="The evidence holds no software bill of materials."),)
+    return (
+        Table(
+            "Components of the software bill of materials",
+            columns,
+            rows,
+            empty="The evidence holds no software bill of materials.",
+        ),
+    )
 
 
 def static_analysis(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
@@ -220,7 +251,7 @@ def static_analysis(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
         if analysis is None:
             blocks.append(Paragraph.plain("The evidence holds no static analysis of this board."))
         else:
-            blocks += [_proofs(analysis), _findings(analysis), _checks(analysis)]
+            blocks += [_proofs(analysis), _findings(analysis), *_deviations(analysis), _checks(analysis)]
     return tuple(blocks)
 
 
@@ -244,20 +275,21 @@ def _proofs(analysis: StaticAnalysis) -> Table:
 
 def _findings(analysis: StaticAnalysis) -> Table:
     """One row per rule and message, with all its places: a rule that is broken a hundred times is one thing to judge."""
-    tones = {"error": Tone.BAD, "warning": Tone.WARNING, "note": Tone.PLAIN}
+    tones = {"error": Tone.BAD, "warning": Tone.WARNING}
     places: dict[tuple[str, str, str, str], dict[str, list[int]]] = {}
     for finding in analysis.findings:
-        key = (finding.level, finding.rule, finding.tool, finding.message)
+        level = "note: deviated" if finding.deviated else finding.level
+        key = (level, finding.rule, finding.tool, finding.message)
         places.setdefault(key, {}).setdefault(finding.file, []).append(finding.line)
     rows = tuple(
         (
-            Cell(level.upper() if level != "note" else "note", tone=tones[level]),
+            Cell(level.upper(), tone=tones[level]) if level in tones else Cell(level.removeprefix("note: ")),
             Cell(rule, tool, strong=True),
             Cell(str(sum(map(len, files.values())))),
             Cell(message),
             Cell("; ".join(f"{file}: {', '.join(map(str, sorted(lines)))}" for file, lines in sorted(files.items()))),
         )
-        for (level, rule, tool, message), files in sorted(places.items())
+        for (level, rule, tool, message), files in sorted(places.items(), key=_worst_first)
     )
     columns = (
         Column("Level", 12),
@@ -267,6 +299,36 @@ def _findings(analysis: StaticAnalysis) -> Table:
         Column("File: lines", 38),
     )
     return Table("Findings", columns, rows, row_header=1)
+
+
+def _worst_first(entry: tuple[tuple[str, str, str, str], object]) -> tuple[int, tuple[str, str, str, str]]:
+    key, _ = entry
+    return ("error", "warning", "note").index(key[0].partition(":")[0]), key
+
+
+def _deviations(analysis: StaticAnalysis) -> tuple[Block, ...]:
+    if analysis.deviations is None:
+        return (
+            Paragraph.plain("The product names no file of deviations: its MISRA findings are told and not judged."),
+        )
+    rows = tuple(
+        (
+            Cell(entry.rule, strong=True),
+            Cell(", ".join(entry.scope)),
+            Cell(f"{entry.places:,}"),
+            Cell(entry.justification),
+            Cell(entry.reviewer, entry.date),
+        )
+        for entry in analysis.deviations
+    )
+    columns = (
+        Column("Rule", 8),
+        Column("Scope", 24),
+        Column("Places", 8, "right"),
+        Column("Justification", 44),
+        Column("Reviewed by", 16),
+    )
+    return (Table("Deviations from MISRA C:2012", columns, rows),)
 
 
 def _checks(analysis: StaticAnalysis) -> Table:

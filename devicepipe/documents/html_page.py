@@ -12,6 +12,7 @@ from typing import Final
 
 from devicepipe.documents.model import (
     CONTENTS_DEPTH,
+    Bars,
     Block,
     Bullets,
     Cell,
@@ -27,6 +28,7 @@ from devicepipe.documents.model import (
     Table,
     Title,
     Tone,
+    is_dark,
 )
 from devicepipe.documents.visible import visible
 
@@ -72,6 +74,9 @@ thead th { background: var(--shade); color: var(--heavy); font-weight: 600; vert
 .warning { color: var(--warning); background: #fcf1d8; font-weight: 600;
   outline: 1.5px solid var(--warning); outline-offset: -3px; }
 .bad, .bad .detail { color: #fff; background: var(--bad); font-weight: 600; }
+.bars th { width: 11rem; }
+.bars td { display: flex; }
+.bars td span { padding: 0 .2rem; overflow: hidden; white-space: nowrap; }
 .facts th { width: 16rem; color: var(--quiet); }
 .none { margin: 0; padding: .3rem .5rem; border-block: 1px solid var(--rule); }
 .notice { margin: 1rem 0; border-left: 5px solid var(--heavy); background: var(--shade); }
@@ -167,6 +172,8 @@ class _Html:
                 yield from self._contents(title)
             case Table():
                 yield from _table(block)
+            case Bars():
+                yield from _bars(block)
             case KeyValues():
                 yield from _facts(block)
             case Notice():
@@ -258,6 +265,23 @@ def _table(table: Table) -> Iterator[str]:
             else:
                 cells.append(_cell(cell, tag, extra))
         yield "<tr>" + "".join(cells) + "</tr>"
+    yield "</tbody></table></div>"
+
+
+def _bars(figure: Bars) -> Iterator[str]:
+    """A table whose cells are the bars: each part says what it is, to those who do not see it as well."""
+    yield f'<div class="wide"><table class="bars"><caption>{_text(figure.caption)}</caption><tbody>'
+    for label, counts in figure.rows:
+        parts = []
+        for part, count in enumerate(counts):
+            if count:
+                color = figure.color(part)
+                ink = "#fff" if is_dark(color) else "#000"
+                style = f"width: {100 * count / figure.longest:.2f}%; background: #{color:06x}; color: {ink}"
+                text = _text(f"{figure.parts[part]}: {count}")
+                parts.append(f'<span style="{style}" title="{text}">{text}</span>')
+        total = _text(f"{sum(counts)} {figure.unit}")
+        yield f'<tr><th scope="row">{_text(label)}<span class="detail">{total}</span></th><td>{"".join(parts)}</td></tr>'
     yield "</tbody></table></div>"
 
 

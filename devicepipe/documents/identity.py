@@ -79,21 +79,35 @@ def _images(record: ReleaseRecord) -> Table:
             rows.append((Cell(board, strong=True), MISSING, MISSING, MISSING))
             continue
         version = f"version {signed.image_version}, security counter {signed.security_counter}"
-        rows.append(
+        if signed.dependencies:
+            version += f", needs {', '.join(signed.dependencies)}"
+        name = Cell(board, strong=True)
+        rows.append((name, Cell(signed.image, version), Cell(signed.image_digest), Cell(signed.payload_digest)))
+        rows += [
             (
-                Cell(board, strong=True),
-                Cell(signed.image, version),
-                Cell(signed.image_digest),
-                Cell(signed.payload_digest),
+                name,
+                Cell(
+                    data.image,
+                    f"data, image number {data.number}, version {data.image_version}, "
+                    f"security counter {data.security_counter}, at {data.address:#010x} ({data.region})",
+                ),
+                Cell(data.image_digest),
+                Cell(data.payload_digest),
             )
-        )
+            for data in signed.data
+        ]
+        if signed.update:
+            note = f"version {signed.update.image_version}: for tests of an update, not for the field"
+            rows.append(
+                (name, Cell(signed.update.image, note), Cell(signed.update.image_digest), Cell(signed.payload_digest))
+            )
     columns = (
         Column("Board", 14),
         Column("Image", 25),
         Column("Image digest (SHA-256)", 30),
         Column("Payload digest (SHA-256)", 30),
     )
-    return Table("Images", columns, tuple(rows))
+    return Table("Images", columns, tuple(rows), group_columns=1, row_header=1)
 
 
 def _keys(record: ReleaseRecord) -> Table:
@@ -133,6 +147,10 @@ def _tools(record: ReleaseRecord) -> Table:
         note(build.compilers, "build")
     for analysis in record.analyses:
         note(analysis.tools, "analysis")
+    for measured in record.memories:
+        note([measured.tool], "analysis")
+    for covered in record.coverages:
+        note([covered.tool], "coverage")
     for signing in record.signing:
         note([signing.tool], "signing")
     for run in record.runs:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from devicepipe.documents.bars import put_bars
 from devicepipe.documents.grid import put_key_values, put_table
 from devicepipe.documents.model import (
     CONTENTS_DEPTH,
+    Bars,
     Block,
     Bullets,
     Contents,
@@ -94,6 +96,7 @@ class _Layouter:
             Paragraph: self._paragraph,
             Bullets: self._bullets,
             Table: self._table,
+            Bars: self._bars,
             KeyValues: self._facts,
             Notice: self._notice,
             Contents: self._contents,
@@ -148,6 +151,11 @@ class _Layouter:
     def _table(self, table: Table) -> None:
         self._flow.skip(4)
         put_table(self._flow, table)
+        self._flow.skip(11)
+
+    def _bars(self, figure: Bars) -> None:
+        self._flow.skip(4)
+        put_bars(self._flow, figure)
         self._flow.skip(11)
 
     def _facts(self, facts: KeyValues) -> None:

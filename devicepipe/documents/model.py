@@ -13,6 +13,16 @@ from typing import Final, Literal
 CONTENTS_DEPTH: Final = 2
 """Headings up to this level stand in the table of contents."""
 
+PARTS: Final = (0x1F3A5F, 0xA9CBE3, 0x4A7FB0, 0xDCC27A, 0x5F7F4A, 0xC5D8AE, 0x7B5F96, 0xC9CED4)
+"""Colours of a figure's parts: dark and light in turn, so that neighbours differ in grey as well."""
+BAD_PART: Final = 0x9B1C1C
+
+
+def is_dark(color: int) -> bool:
+    """Whether white text is read better on it than black (weights of ITU-R BT.601)."""
+    red, green, blue = color >> 16, color >> 8 & 255, color & 255
+    return 299 * red + 587 * green + 114 * blue < 1000 * 0x80
+
 
 class Tone(StrEnum):
     """How a text should stand out. Renderings never use colour alone for it."""
@@ -135,6 +145,37 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Bars:
+    """A figure: for each row a bar, made of parts whose lengths are counts.
+
+    What a part is stands in `parts`, in the order in which they are drawn; those of `bad` stand out. Each row has a label and as
+    many counts as there are parts; the longest row fills the width.
+    """
+
+    caption: str
+    parts: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[int, ...]], ...]
+    unit: str
+    bad: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        for label, counts in self.rows:
+            if len(counts) != len(self.parts):
+                raise ValueError(
+                    f"figure '{self.caption}': '{label}' has {len(counts)} counts, expected {len(self.parts)}"
+                )
+
+    @property
+    def longest(self) -> int:
+        """The largest sum of a row, at least 1."""
+        return max([sum(counts) for _, counts in self.rows], default=0) or 1
+
+    def color(self, part: int) -> int:
+        """The colour of a part; dark ones take white text."""
+        return BAD_PART if self.parts[part] in self.bad else PARTS[part % len(PARTS)]
+
+
+@dataclass(frozen=True, slots=True)
 class KeyValues:
     """Facts by name, one a line."""
 
@@ -165,7 +206,7 @@ class PageBreak:
     landscape: bool = False
 
 
-Block = Heading | Title | Paragraph | Bullets | Table | KeyValues | Notice | Contents | PageBreak
+Block = Heading | Title | Paragraph | Bullets | Table | Bars | KeyValues | Notice | Contents | PageBreak
 
 
 @dataclass(frozen=True, slots=True)

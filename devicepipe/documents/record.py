@@ -6,18 +6,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from devicepipe.evidence.campaigns import Campaigns
+from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.predicates import (
     REQUIREMENT,
     BuildResult,
     Decisions,
     ImageSigning,
     Item,
+    Memory,
     Reproducibility,
     SourceInfo,
     StaticAnalysis,
-    TestRun,
     Traceability,
 )
+from devicepipe.evidence.results import TestRun
 
 PASSED = "passed"
 
@@ -90,6 +93,10 @@ class ReleaseRecord:
     signing: tuple[ImageSigning, ...] = ()
     runs: tuple[TestRun, ...] = ()
     analyses: tuple[StaticAnalysis, ...] = ()
+    memories: tuple[Memory, ...] = ()
+    coverages: tuple[CoverageResult, ...] = ()
+    merged_coverage: MergedCoverage | None = None
+    campaigns: tuple[Campaigns, ...] = ()
     software_items: tuple[SoftwareItem, ...] = ()
     files: tuple[FileDigest, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -142,6 +149,18 @@ class ReleaseRecord:
     def analysis(self, board: str) -> StaticAnalysis | None:
         """The board's static analysis, or None."""
         return next((analysis for analysis in self.analyses if analysis.board == board), None)
+
+    def memory(self, board: str) -> Memory | None:
+        """The measurement of the board's memories, or None."""
+        return next((memory for memory in self.memories if memory.board == board), None)
+
+    def coverage(self, board: str) -> CoverageResult | None:
+        """What the board's tests executed, or None."""
+        return next((coverage for coverage in self.coverages if coverage.board == board), None)
+
+    def campaign(self, board: str) -> Campaigns | None:
+        """The board's fault-injection campaigns, or None."""
+        return next((campaigns for campaigns in self.campaigns if campaigns.board == board), None)
 
 
 @dataclass(frozen=True, slots=True)

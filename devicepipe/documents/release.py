@@ -6,6 +6,7 @@ from typing import Final
 
 from devicepipe.documents.html_page import render_html
 from devicepipe.documents.matrix import matrix_csv, matrix_document
+from devicepipe.documents.measurements import measurements_csv
 from devicepipe.documents.pdf import render_pdf
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.report import verification_report
@@ -14,6 +15,7 @@ REPORT_PDF: Final = "software-verification-report.pdf"
 REPORT_HTML: Final = "software-verification-report.html"
 MATRIX_HTML: Final = "traceability-matrix.html"
 MATRIX_CSV: Final = "traceability-matrix.csv"
+MEASUREMENTS_CSV: Final = "measurements.csv"
 
 
 def render_documents(record: ReleaseRecord) -> dict[str, bytes]:
@@ -24,4 +26,5 @@ def render_documents(record: ReleaseRecord) -> dict[str, bytes]:
         REPORT_HTML: render_html(report),
         MATRIX_HTML: render_html(matrix_document(record)),
         MATRIX_CSV: matrix_csv(record),
+        MEASUREMENTS_CSV: measurements_csv(record),
     }

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from devicepipe.documents import details
+from devicepipe.documents.campaigns import campaigns
+from devicepipe.documents.coverage import coverage
 from devicepipe.documents.furniture import running
 from devicepipe.documents.identity import title_page
 from devicepipe.documents.matrix import matrix_table
+from devicepipe.documents.measurements import measurements_table
+from devicepipe.documents.memory import memory
 from devicepipe.documents.model import Block, Contents, Document, Heading, PageBreak
 from devicepipe.documents.record import ReleaseRecord
+from devicepipe.documents.risks import risks, soup_table
 from devicepipe.documents.summary import deviations, summary
 from devicepipe.documents.texts import to_blocks
 
@@ -40,16 +45,21 @@ def _blocks(record: ReleaseRecord, identifier: str) -> tuple[Block, ...]:
         *section("2", "Method", "method.md"),
         *section("3", "Summary", "summary.md", *summary(record)),
         PageBreak(landscape=True),
-        *section("4", "Traceability", "traceability.md", matrix_table(record)),
+        *section("4", "Hazards and anomalies", "risks.md", *risks(record, "4")),
+        *section("5", "Traceability", "traceability.md", matrix_table(record)),
         PageBreak(landscape=False),
-        *section("5", "Deviations", "deviations.md", *deviations(record, "5")),
-        *section("6", "Gate decisions", "gate.md", *details.gate(record)),
-        *section("7", "Builds", "builds.md", *details.builds(record, "7")),
+        *section("6", "Deviations", "deviations.md", *deviations(record, "6")),
+        *section("7", "Gate decisions", "gate.md", *details.gate(record)),
+        *section("8", "Builds", "builds.md", *details.builds(record, "8")),
+        *section("9", "Memory and stack", "memory.md", *memory(record, "9")),
         PageBreak(landscape=True),
-        *section("8", "Test procedures and results", "tests.md", *details.tests(record, "8")),
+        *section("10", "Test procedures and results", "tests.md", *details.tests(record, "10")),
+        *section("11", "Coverage", "coverage.md", *coverage(record, "11")),
+        *section("12", "Measurements", "measurements.md", measurements_table(record)),
+        *section("13", "Fault injection", "campaigns.md", *campaigns(record, "13")),
+        *section("14", "Software items", "software-items.md", soup_table(record), *details.software_items(record)),
         PageBreak(landscape=False),
-        *section("9", "Software items", "software-items.md", *details.software_items(record)),
-        *section("10", "Static analysis", "static-analysis.md", *details.static_analysis(record, "10")),
+        *section("15", "Static analysis", "static-analysis.md", *details.static_analysis(record, "15")),
         PageBreak(),
         *section("A", "Files of the bundle", "files.md", *details.bundle_files(record)),
     )

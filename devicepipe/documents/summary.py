@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from devicepipe.documents.cells import MISSING, NONE, count_cell, memory_cell, verdict_cell, yes_no
+from devicepipe.documents.memory import stack_cell
 from devicepipe.documents.model import Block, Cell, Column, Heading, Table, Tone
 from devicepipe.documents.record import ReleaseRecord, requirements, untested
-from devicepipe.evidence.predicates import Verdict
+from devicepipe.evidence.results import Verdict
 
 
 def summary(record: ReleaseRecord) -> tuple[Block, ...]:
@@ -64,24 +65,39 @@ def _software(record: ReleaseRecord) -> Table:
         identical = MISSING if reproduced is None else yes_no(reproduced.identical)
         name = Cell(board, strong=True)
         if build is None:
-            rows.append((name, MISSING, MISSING, MISSING, identical, MISSING))
+            rows.append((name, MISSING, MISSING, MISSING, MISSING, identical, MISSING))
             continue
         for firmware in build.firmwares:
             digest = Cell(NONE)
             if firmware.role == "application":
                 digest = Cell(signed.image_digest) if signed else MISSING
             rows.append(
-                (name, Cell(firmware.role), memory_cell(firmware.flash), memory_cell(firmware.ram), identical, digest)
+                (
+                    name,
+                    Cell(firmware.role),
+                    memory_cell(firmware.flash),
+                    memory_cell(firmware.ram),
+                    _stack(record, board, firmware.role),
+                    identical,
+                    digest,
+                )
             )
     columns = (
-        Column("Board", 14),
-        Column("Software", 13),
-        Column("Flash, bytes", 17),
-        Column("RAM, bytes", 16),
-        Column("Reproducible", 12),
-        Column("Image digest", 32),
+        Column("Board", 12),
+        Column("Software", 11),
+        Column("Flash, bytes", 16),
+        Column("RAM, bytes", 15),
+        Column("Stack, worst case", 14.5),
+        Column("Reproducible", 13),
+        Column("Image digest", 27),
     )
-    return Table("Software", columns, tuple(rows), group_columns=1)
+    return Table("Software", columns, tuple(rows), group_columns=1, row_header=1)
+
+
+def _stack(record: ReleaseRecord, board: str, role: str) -> Cell:
+    measured = record.memory(board)
+    stacks = [program.stack for program in measured.programs if program.role == role] if measured else []
+    return stack_cell(stacks[0]) if stacks else MISSING
 
 
 def deviations(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
@@ -172,13 +188,16 @@ def _trace_findings(record: ReleaseRecord) -> Table:
 def _evidence(record: ReleaseRecord) -> Table:
     found: list[tuple[str, str]] = []
     for board in record.source.boards:
-        parts = {
+        parts: dict[str, object] = {
             "build": record.build(board),
             "comparison of two builds": record.reproduced(board),
             "signed image": record.signed(board),
             "static analysis": record.analysis(board),
+            "measurement of the memories": record.memory(board),
             "test run": record.run(board),
         }
+        if board in (record.source.coverage or []):
+            parts["coverage"] = record.coverage(board)
         found += [(board, f"The evidence holds no {name}.") for name, value in parts.items() if value is None]
         reproduced = record.reproduced(board)
         if reproduced and not reproduced.identical:

@@ -1,7 +1,8 @@
 """The texts of the documents that people edit: section introductions, scope, method.
 
-A text is a small file: paragraphs parted by blank lines, "- " for list items, **strong** and *italic* words; lines that begin with
-"<!--" and end with "-->" are notes to the editor. The package has a default for each; a project's folder overrides by file name.
+A text is a small file: paragraphs parted by blank lines, "- " for list items, **strong** and *italic* words, `names` whose
+backticks are not printed; lines that begin with "<!--" and end with "-->" are notes to the editor. The package has a default for
+each; a project's folder overrides by file name.
 """
 
 from __future__ import annotations
@@ -19,18 +20,23 @@ TEXT_NAMES: Final = (
     "scope.md",
     "method.md",
     "summary.md",
+    "risks.md",
     "traceability.md",
     "deviations.md",
     "gate.md",
     "builds.md",
+    "memory.md",
     "tests.md",
+    "coverage.md",
+    "measurements.md",
+    "campaigns.md",
     "software-items.md",
     "static-analysis.md",
     "files.md",
 )
 
 _NOT_TEXTS: Final = {"README.md"}
-_INLINE = re.compile(r"\*\*(?P<strong>[^*\n]+)\*\*|\*(?P<italic>[^*\s](?:[^*\n]*[^*\s])?)\*")
+_INLINE = re.compile(r"`(?P<code>[^`\n]+)`|\*\*(?P<strong>[^*\n]+)\*\*|\*(?P<italic>[^*\s](?:[^*\n]*[^*\s])?)\*")
 _NOTE = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
@@ -92,7 +98,9 @@ def _runs(text: str) -> tuple[Run, ...]:
     for match in _INLINE.finditer(text):
         if match.start() > at:
             runs.append(Run(text[at : match.start()]))
-        if match["strong"]:
+        if match["code"]:
+            runs.append(Run(match["code"]))
+        elif match["strong"]:
             runs.append(Run(match["strong"], Emphasis.STRONG))
         else:
             runs.append(Run(match["italic"], Emphasis.ITALIC))

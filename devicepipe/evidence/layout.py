@@ -1,14 +1,15 @@
 """Where things lie in a bundle, and which attestation is which.
 
 The table below is closed: a bundle holds exactly these attestations, one of each product kind and one of each board kind for every
-board. An attestation of a known type under another name is refused, so that there is never a second one to choose from.
+board; of an optional kind, where the source attestation says so. An attestation of a known type under another name is refused, so
+that there is never a second one to choose from.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devicepipe.evidence import predicates
+from devicepipe.evidence import campaigns, coverage, predicates, results
 from devicepipe.evidence.predicates import Model
 
 RELEASE_STATEMENT = "release.json"
@@ -21,12 +22,16 @@ SUFFIX = ".dsse.json"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of attestation: name, predicate type and model (None: JSON of a foreign schema), and whether each board has one."""
+    """A kind of attestation: name, predicate type and model (None: JSON of a foreign schema), and whether each board has one.
+
+    Of an `optional` kind, the source attestation says which boards have one.
+    """
 
     name: str
     predicate_type: str
     model: type[Model] | None
     per_board: bool
+    optional: bool = False
 
     def path_for(self, board: str = "") -> str:
         """The attestation's file in the bundle."""
@@ -39,9 +44,13 @@ KINDS: tuple[Kind, ...] = (
     Kind("build", predicates.PROVENANCE, predicates.Provenance, per_board=True),
     Kind("reproducibility", predicates.REPRODUCIBILITY, predicates.Reproducibility, per_board=True),
     Kind("analysis", predicates.STATIC_ANALYSIS, predicates.StaticAnalysis, per_board=True),
+    Kind("memory", predicates.MEMORY, predicates.Memory, per_board=True),
     Kind("sbom", predicates.SBOM, None, per_board=True),
     Kind("signing", predicates.IMAGE_SIGNING, predicates.ImageSigning, per_board=True),
-    Kind("test", predicates.TEST_RESULT, predicates.TestResult, per_board=True),
+    Kind("test", predicates.TEST_RESULT, results.TestResult, per_board=True),
+    Kind("coverage", coverage.COVERAGE, coverage.CoverageResult, per_board=True, optional=True),
+    Kind("merged-coverage", coverage.MERGED_COVERAGE, coverage.MergedCoverage, per_board=False, optional=True),
+    Kind("campaigns", campaigns.CAMPAIGNS, campaigns.Campaigns, per_board=True, optional=True),
     Kind("traceability", predicates.TRACEABILITY, predicates.Traceability, per_board=False),
     Kind("gate", predicates.VERIFICATION_SUMMARY, predicates.VerificationSummary, per_board=False),
 )

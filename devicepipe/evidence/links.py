@@ -5,12 +5,14 @@ Checked in this order, the first broken link named:
 1. source: product, version and commit are the release's; there is exactly the set of attestations that its boards need;
 2. keys: `keys/release.pub.pem` is the caller's key, `keys/image.pub.pem` the source's; both say alike whether they are
    development keys;
-3. images: each board's signed image verifies under `keys/image.pub.pem` with imgtool;
+3. images: each board's signed images verify under `keys/image.pub.pem` with imgtool; programs are programs and data is data;
 4. per board: build (of the source's commit and version, for its image key; its outputs are in the bundle), reproducibility,
-   analysis, SBOM, signing (the signed payload is the built binary; the factory image is bootloader + signed image), test (of
-   that payload and image, with that serial log);
+   analysis, SBOM, signing (the signed payload is the built binary, that of the update-test image as well; each data image holds
+   its file of the build, and there is one for each; the factory image is bootloader + signed image + data images), test (of that
+   payload and image, with that serial log), coverage where the source says that it is recorded (of that image, those programs and
+   that session), and what was merged of it; campaigns where the source asks for them (of that image, with as many points);
 5. traceability: what the matrix shows as passed did pass, and no test is left out;
-6. every file below `images/` is a subject of an attestation;
+6. every file below `images/` is an output that a build attestation names, or an image that a signing attestation names;
 7. gate: its inputs are exactly the other attestations, its rules are in the bundle, and its result is the release statement's.
 
 Whether a product is good enough is the gate's business, not checked here.
@@ -19,43 +21,40 @@ Whether a product is good enough is the gate's business, not checked here.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Attestation, Bundle
+from devicepipe.evidence.campaign_links import check_campaigns
+from devicepipe.evidence.campaigns import Campaigns
+from devicepipe.evidence.checks import Link
+from devicepipe.evidence.checks import artifact as _artifact
+from devicepipe.evidence.checks import same as _same
+from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
+from devicepipe.evidence.coverage_links import check_coverage, check_merged
+from devicepipe.evidence.devices import check_device
 from devicepipe.evidence.files import size_of
 from devicepipe.evidence.layout import IMAGE_KEY, KINDS, RELEASE_KEY, RELEASE_STATEMENT, kind_of_model
 from devicepipe.evidence.names import is_name
 from devicepipe.evidence.predicates import (
     BuildResult,
-    Identity,
     ImageSigning,
     KeyInfo,
+    Memory,
     Model,
     Provenance,
     Release,
     Reproducibility,
     SourceInfo,
     StaticAnalysis,
-    TestResult,
-    TestRun,
     Traceability,
-    Verdict,
     VerificationSummary,
 )
+from devicepipe.evidence.results import Attempt, Identity, TestCase, TestResult, TestRun, Verdict
 from devicepipe.signing.factory import check_factory_image, read_hex
-from devicepipe.signing.image import SignedImage, image_version, verify_images
+from devicepipe.signing.image import SignedImage, image_version, next_build, verify_images
 from devicepipe.signing.keys import MAXIMUM_PEM, PublicKey
 
 _MAXIMUM_HEX = 16 * 1024 * 1024  # about 6 MiB of flash
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A check that held: the file it is about and what was checked, for a human."""
-
-    link: str
-    check: str
 
 
 def check_links(
@@ -96,10 +95,16 @@ class _Check:
         for board in source.boards:
             build = self.build(board, source)
             self.reports(board, build)
-            signing = self.signing(board, source, build, images[board])
+            signing = self.signing(board, source, build, images)
+            self.memory(board, build, signing)
             self.test(board, source, signing)
+            self.coverage(board, source, build, signing)
+            if source.wishes:
+                attestation = self.attestation(Campaigns, board)
+                self.held(attestation.path, check_campaigns(attestation, source.wishes, signing))
+        self.merged_coverage(source)
         self.traceability(source)
-        self.all_images_attested()
+        self.all_images_attested(source.boards)
         self.gate(source, images)
         return self.links
 
@@ -146,7 +151,12 @@ class _Check:
         for board in source.boards:
             if not is_name(board) or "/" in board:
                 raise IntegrityError(f"{board!r} cannot be a board's name", link=path)
-        self.complete(source.boards)
+        self.complete(source)
+        if not set(source.coverage or []) <= set(source.boards):
+            raise IntegrityError("names a board for coverage that is none of its boards", link=path)
+        kinds = [wish.kind for wish in source.wishes]
+        if len(set(kinds)) != len(kinds):
+            raise IntegrityError("asks for one campaign twice", link=path)
         for attestation in self.by_path.values():
             self.only_own_board(attestation, source.boards)
         self.held(
@@ -154,9 +164,14 @@ class _Check:
         )
         return source
 
-    def complete(self, boards: list[str]) -> None:
+    def complete(self, source: SourceInfo) -> None:
         """There is one attestation of each kind, for each board where the kind is per board, and no other."""
-        expected = [kind.path_for(board) for kind in KINDS for board in (boards if kind.per_board else [""])]
+        wanted = [kind for kind in KINDS if not kind.optional]
+        wanted += [kind_of_model(Campaigns)] if source.wishes else []
+        expected = [kind.path_for(board) for kind in wanted for board in (source.boards if kind.per_board else [""])]
+        covered = [board for board in source.boards if board in (source.coverage or [])]
+        expected += [kind_of_model(CoverageResult).path_for(board) for board in covered]
+        expected += [kind_of_model(MergedCoverage).path_for()] if covered else []
         for name in expected:
             if name not in self.by_path:
                 raise IntegrityError("is missing: the source names a board that needs it", link=name)
@@ -199,19 +214,25 @@ class _Check:
         return key
 
     def images(self, source: SourceInfo, image_key: PublicKey) -> dict[str, SignedImage]:
-        names: dict[str, str] = {}
+        """The signed images by name, of all boards."""
+        programs: dict[str, bool] = {}
         for board in source.boards:
             attestation = self.attestation(ImageSigning, board)
             signing = attestation.read(ImageSigning)
-            self.about(attestation, signing.image)
-            names[board] = signing.image
+            if len(set(signing.images)) != len(signing.images):
+                raise IntegrityError("names one file as two images", link=attestation.path)
+            for name in signing.images:
+                self.about(attestation, name)
+            programs |= dict.fromkeys(signing.images, True) | {data.image: False for data in signing.data}
         try:
-            verified = verify_images({name: self.bundle.read(name) for name in names.values()}, image_key)
+            verified = verify_images({name: self.bundle.read(name) for name in programs}, image_key)
         except UsageError as error:
             raise IntegrityError(error.message, link=IMAGE_KEY) from error
-        for name in names.values():
+        for name, program in programs.items():
+            if verified[name].bootable != program:
+                raise IntegrityError(f"is signed as {'data' if program else 'a program'}, which it is not", link=name)
             self.held(name, f"imgtool verifies it under {IMAGE_KEY}, and it ends where its TLVs end")
-        return {board: verified[name] for board, name in names.items()}
+        return verified
 
     def build(self, board: str, source: SourceInfo) -> BuildResult:
         attestation = self.attestation(Provenance, board)
@@ -256,7 +277,7 @@ class _Check:
         outputs = {artifact.path for firmware in build.firmwares for artifact in firmware.artifacts}
         image = self.attestation(ImageSigning, board).read(ImageSigning).image
         for kind in KINDS:
-            if kind.name not in {"reproducibility", "analysis", "sbom"}:
+            if kind.name not in {"reproducibility", "analysis", "memory", "sbom"}:
                 continue
             attestation = self.by_path[kind.path_for(board)]
             if not any(subject.name in outputs | {image} for subject in attestation.statement.subjects):
@@ -278,9 +299,27 @@ class _Check:
         if twice.identical and (twice.differences or twice.builds < 2 or not twice.compared):  # noqa: PLR2004 - it takes two to compare
             raise IntegrityError("says identical, but not of two builds without differences", link=attestation.path)
 
-    def signing(self, board: str, source: SourceInfo, build: BuildResult, image: SignedImage) -> ImageSigning:
+    def memory(self, board: str, build: BuildResult, signing: ImageSigning) -> None:
+        """The figures are of this build's programs and this board's image."""
+        attestation = self.attestation(Memory, board)
+        memory, link = attestation.read(Memory), attestation.path
+        _same("board", memory.board, board, link, "its name")
+        for program in memory.programs:
+            elf = _artifact(build, program.role, "elf", link)
+            self.about(attestation, elf)
+            firmware = build.firmware(program.role)
+            for what, here, there in (("flash", program.flash, firmware.flash), ("RAM", program.ram, firmware.ram)):
+                _same(f"{program.role}'s {what}", here, there, link, "the build")
+        self.about(attestation, signing.image)
+        _same("image's size", memory.slot.used, size_of(self.bundle.folder, signing.image), link, signing.image)
+        self.held(link, "is about this build's programs and the signed image")
+
+    def signing(
+        self, board: str, source: SourceInfo, build: BuildResult, images: dict[str, SignedImage]
+    ) -> ImageSigning:
         attestation = self.attestation(ImageSigning, board)
         signing, link = attestation.read(ImageSigning), attestation.path
+        image = images[signing.image]
         _same("board", signing.board, board, link, "its name")
         _same("key", signing.key, source.image_key, link, "the source")
         for what, here, there in (
@@ -288,6 +327,7 @@ class _Check:
             ("payload digest", signing.payload_digest, image.payload_digest),
             ("version", signing.image_version, image.version),
             ("security counter", signing.security_counter, image.security_counter),
+            ("dependencies", tuple(signing.dependencies), image.dependencies),
         ):
             _same(what, here, there, link, signing.image)
         binary = _artifact(build, "application", "bin", link)
@@ -297,9 +337,49 @@ class _Check:
         except UsageError as error:
             raise IntegrityError(error.message, link=link) from error
         self.held(link, f"the signed payload is {binary}")
+        self.update(signing, images, link)
+        self.data(signing, build, images, link)
         self.about(attestation, signing.factory_image)
         self.factory(signing.factory_image, signing, build, image)
         return signing
+
+    def update(self, signing: ImageSigning, images: dict[str, SignedImage], link: str) -> None:
+        """The update-test image is the released program under the next build number, and nothing else."""
+        if signing.update is None:
+            return
+        image, released = images[signing.update.image], images[signing.image]
+        for what, here, there in (
+            ("update's image digest", signing.update.image_digest, image.image_digest),
+            ("update's version", signing.update.image_version, image.version),
+        ):
+            _same(what, here, there, link, signing.update.image)
+        same: tuple[tuple[str, object, object], ...] = (
+            ("payload digest", image.payload_digest, released.payload_digest),
+            ("security counter", image.security_counter, released.security_counter),
+            ("dependencies", image.dependencies, released.dependencies),
+            ("version", image.version, _next_build(released.version, link)),
+        )
+        for what, mine, its in same:
+            _same(what, mine, its, signing.update.image, signing.image)
+        self.held(signing.update.image, f"has the payload of {signing.image} and the next build number: for tests only")
+
+    def data(self, signing: ImageSigning, build: BuildResult, images: dict[str, SignedImage], link: str) -> None:
+        made = {name: artifact.path for name, artifact in build.firmware("application").data.items()}
+        _same("data images", {data.name: data.artifact for data in signing.data}, made, link, "the build")
+        numbers = [data.number for data in signing.data]
+        if len(set(numbers)) != len(numbers) or 0 in numbers:
+            raise IntegrityError("gives two images one number", link=link)
+        for data in signing.data:
+            image = images[data.image]
+            for what, here, there in (
+                ("image digest", data.image_digest, image.image_digest),
+                ("payload digest", data.payload_digest, image.payload_digest),
+                ("version", data.image_version, image.version),
+                ("security counter", data.security_counter, image.security_counter),
+            ):
+                _same(f"{data.name}'s {what}", here, there, link, data.image)
+            _same("payload digest", data.payload_digest, self.bundle.sha256(data.artifact), link, data.artifact)
+            self.held(data.image, f"is the data image of {data.artifact}")
 
     def factory(self, name: str, signing: ImageSigning, build: BuildResult, image: SignedImage) -> None:
         bootloader = _artifact(build, "bootloader", "hex", name)
@@ -308,11 +388,13 @@ class _Check:
             self.small(bootloader, _MAXIMUM_HEX),
             self.bundle.read(signing.image),
             name,
+            {data.name: (data.address, self.bundle.read(data.image)) for data in signing.data},
         )
         application = _artifact(build, "application", "hex", name)
         linked = min(read_hex(self.small(application, _MAXIMUM_HEX), application), default=None)
         _same("address of the application", start + image.header_size, linked, name, application)
-        self.held(name, "is the bootloader and the signed image at the address it is linked for, nothing else")
+        further = f", {len(signing.data)} data images" if signing.data else ""
+        self.held(name, f"is the bootloader, the signed image at the address it is linked for{further}, nothing else")
 
     def test(self, board: str, source: SourceInfo, signing: ImageSigning) -> None:
         attestation = self.attestation(TestResult, board)
@@ -324,13 +406,27 @@ class _Check:
         _same("payload digest", run.payload_digest, signing.payload_digest, link, "the signing attestation")
         _same("image digest", run.image_digest, signing.image_digest, link, "the signing attestation")
         self.file_is(run.serial_log, run.serial_log_sha256, link)
+        for log in run.uart_logs:
+            self.file_is(log.log, log.log_sha256, link)
         for used in result.configuration:
             self.file_is(used.name, used.digest.sha256, link)
         self.cases(result, link)
+        check_device(run, link)
         if not run.identity_errors:
             for identity in (run.identity_before, run.identity_after):
                 _check_identity(identity, run, source, signing, link)
         self.held(link, f"tested the signed payload in the signed image; its serial log is {run.serial_log}")
+
+    def coverage(self, board: str, source: SourceInfo, build: BuildResult, signing: ImageSigning) -> None:
+        if board in (source.coverage or []):
+            tested = self.attestation(TestResult, board)
+            self.links.append(check_coverage(self.attestation(CoverageResult, board), build, signing, tested))
+
+    def merged_coverage(self, source: SourceInfo) -> None:
+        covered = [board for board in source.boards if board in (source.coverage or [])]
+        if covered:
+            boards = [self.attestation(CoverageResult, board) for board in covered]
+            self.links.append(check_merged(self.attestation(MergedCoverage), boards))
 
     def cases(self, result: TestResult, link: str) -> None:
         run = result.devicepipe
@@ -344,9 +440,18 @@ class _Check:
             raise IntegrityError("its lists of tests do not agree with the verdicts of its cases", link=link)
         if result.result == "PASSED" and failed:
             raise IntegrityError("says PASSED over cases that did not pass", link=link)
+        for case in run.cases:
+            if case.verdict is Verdict.PASSED and not all(measured.within for measured in case.measurements):
+                raise IntegrityError(f"case {case.id} passed with a value outside its limits", link=link)
+            if any(part.verdict not in (Verdict.FAILED, Verdict.ERROR) for part in case.earlier_attempts):
+                raise IntegrityError(f"case {case.id} was tried again though it had not failed", link=link)
+            if case.quarantine is not None and case.quarantine.expires < run.started_on[:10]:
+                raise IntegrityError(f"case {case.id} ran in a quarantine that had ended", link=link)
         length = size_of(self.bundle.folder, run.serial_log)
         for case in run.cases:
-            if not 0 <= case.log_start <= case.log_end <= length:
+            parts: list[Attempt | TestCase] = [*case.earlier_attempts, case]
+            places = [0, *(place for part in parts for place in (part.log_start, part.log_end)), length]
+            if places != sorted(places):
                 raise IntegrityError(f"case {case.id} refers to what is not in the serial log", link=link)
 
     def traceability(self, source: SourceInfo) -> None:
@@ -357,7 +462,7 @@ class _Check:
             (board, case.id)
             for board, run in runs.items()
             for case in run.cases
-            if case.verdict is Verdict.PASSED and not run.identity_errors
+            if case.verdict is Verdict.PASSED and case.quarantine is None and not run.identity_errors
         }
         for row in trace.matrix:
             for board, verdict in row.verdicts.items():
@@ -370,19 +475,25 @@ class _Check:
                     raise IntegrityError(f"leaves out the test {case.id} of {board}", link=link)
         self.held(link, "shows every test, and as passed only what passed")
 
-    def all_images_attested(self) -> None:
-        subjects = {subject.name for attestation in self.by_path.values() for subject in attestation.statement.subjects}
+    def all_images_attested(self, boards: list[str]) -> None:
+        """Named by a build or a signing attestation, not merely the subject of some other: an image has to have an origin."""
+        known: set[str] = set()
+        for board in boards:
+            build = self.attestation(Provenance, board).read(Provenance).devicepipe
+            known |= {artifact.path for firmware in build.firmwares for artifact in firmware.artifacts}
+            signing = self.attestation(ImageSigning, board).read(ImageSigning)
+            known |= {*signing.images, signing.factory_image}
         for name in self.bundle.names():
-            if name.startswith("images/") and name not in subjects:
-                raise IntegrityError("is an image or build output that no attestation is about", link=name)
-        self.held(RELEASE_STATEMENT, "every file below images/ is the subject of an attestation")
+            if name.startswith("images/") and name not in known:
+                raise IntegrityError("is no output of a build and no signed image that is attested as such", link=name)
+        self.held(RELEASE_STATEMENT, "every file below images/ is an output of a build or a signed image")
 
     def gate(self, source: SourceInfo, images: dict[str, SignedImage]) -> None:
         attestation = self.attestation(VerificationSummary)
         summary, link = attestation.read(VerificationSummary), attestation.path
         decisions = summary.devicepipe
-        for image in images.values():
-            self.about(attestation, str(image.path))
+        for name in images:
+            self.about(attestation, name)
         expected = [other.as_input() for path, other in sorted(self.by_path.items()) if path != link]
         if sorted(summary.input_attestations, key=lambda entry: str(entry.get("uri"))) != expected:
             raise IntegrityError("did not judge exactly the other attestations of this bundle", link=link)
@@ -405,16 +516,11 @@ class _Check:
         self.held(link, f"judged exactly these attestations: {verdict}, as the release statement says")
 
 
-def _same(what: str, here: object, there: object, link: str, other: str) -> None:
-    if here != there:
-        raise IntegrityError(f"its {what} is {here!r}, but {there!r} by {other}", link=link)
-
-
-def _artifact(build: BuildResult, firmware: str, role: str, link: str) -> str:
+def _next_build(version: str, link: str) -> str:
     try:
-        return build.firmware(firmware).artifact(role).path
-    except KeyError as error:
-        raise IntegrityError(f"the build has no {role} of the {firmware}", link=link) from error
+        return next_build(version)
+    except UsageError as error:
+        raise IntegrityError(error.message, link=link) from error
 
 
 def _check_identity(

@@ -14,8 +14,7 @@ Sources: in-toto attestation framework v1 (spec/v1/statement.md, spec/predicates
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -29,6 +28,7 @@ VERIFICATION_SUMMARY = "https://slsa.dev/verification_summary/v1"
 SOURCE = "urn:devicepipe:predicate:source:v1"
 REPRODUCIBILITY = "urn:devicepipe:predicate:reproducibility:v1"
 STATIC_ANALYSIS = "urn:devicepipe:predicate:static-analysis:v1"
+MEMORY = "urn:devicepipe:predicate:memory:v1"
 IMAGE_SIGNING = "urn:devicepipe:predicate:image-signing:v1"
 TRACEABILITY = "urn:devicepipe:predicate:traceability:v1"
 RELEASE = "urn:devicepipe:predicate:release:v1"
@@ -53,18 +53,6 @@ class Model(BaseModel):
     def from_json(cls, data: object) -> Self:
         """Read the value from JSON data; pydantic.ValidationError names what is wrong."""
         return cls.model_validate(data)
-
-
-class Verdict(StrEnum):
-    """The closed set of test verdicts. Nothing else may be mapped to `passed`.
-
-    `failed` accuses the product, `error` the bench or the harness; `not_run` always has a reason.
-    """
-
-    PASSED = "passed"
-    FAILED = "failed"
-    ERROR = "error"
-    NOT_RUN = "not_run"
 
 
 class Digest(Model):
@@ -99,10 +87,22 @@ class KeyInfo(Model):
 # --- source ---------------------------------------------------------------------------------------------------------
 
 
+CampaignKind = Literal["powercut", "bitflip", "fuzz"]
+
+
+class CampaignWish(Model):
+    """A fault-injection campaign that a release must run on each board, with so many points."""
+
+    kind: CampaignKind
+    points: int = Field(ge=1)
+    seed: int
+
+
 class SourceInfo(Model):
     """Predicate SOURCE: what is being released, from which commit, on which host, with which keys.
 
-    `dirty` is true when the tree differed from the commit (`--allow-dirty`): such a bundle is never releasable.
+    `dirty` is true when the tree differed from the commit (`--allow-dirty`): such a bundle is never releasable. `coverage` are the
+    boards whose tests' coverage is recorded, `campaigns` those that each board must have run.
     """
 
     product: str
@@ -114,11 +114,18 @@ class SourceInfo(Model):
     commit_time: Time
     dirty: bool
     boards: list[str]
+    coverage: list[str] | None = None
     started_on: Time
     tester: str
     tools: list[Tool]
     image_key: KeyInfo
     release_key: KeyInfo
+    campaigns: list[CampaignWish] | None = None
+
+    @property
+    def wishes(self) -> list[CampaignWish]:
+        """The campaigns, none where there are none."""
+        return self.campaigns or []
 
 
 # --- build ----------------------------------------------------------------------------------------------------------
@@ -134,7 +141,7 @@ class MemoryUse(Model):
 class Artifact(Model):
     """One output file of a build."""
 
-    role: str  # elf, bin, hex, map, compile-commands
+    role: str  # elf, bin, hex, map, compile-commands; data/<name> for a file that becomes a data image
     path: str
     sha256: Sha256
     size: int
@@ -148,6 +155,12 @@ class FirmwareBuild(Model):
     artifacts: list[Artifact]
     flash: MemoryUse
     ram: MemoryUse
+
+    @property
+    def data(self) -> dict[str, Artifact]:
+        """The files that become data images, by name."""
+        found = {artifact.role.partition("/"): artifact for artifact in self.artifacts}
+        return {name: artifact for (kind, _, name), artifact in found.items() if kind == "data"}
 
     def artifact(self, role: str) -> Artifact:
         """The output of that role; KeyError if the build has none."""
@@ -195,7 +208,7 @@ class Reproducibility(Model):
 
 
 class Finding(Model):
-    """One finding of an analysis tool. `level` is SARIF's."""
+    """One finding of an analysis tool. `level` is SARIF's; `deviated` where a written deviation covers it."""
 
     tool: str
     rule: str
@@ -203,6 +216,18 @@ class Finding(Model):
     message: str
     file: str
     line: int
+    deviated: bool = False
+
+
+class Deviation(Model):
+    """A written deviation from a MISRA C:2012 rule; `places` is the number of findings that it covered in this analysis."""
+
+    rule: str
+    scope: list[str]
+    justification: str
+    reviewer: str
+    date: str
+    places: int = 0
 
 
 class Check(Model):
@@ -216,7 +241,8 @@ class Check(Model):
 class StaticAnalysis(Model):
     """Predicate STATIC_ANALYSIS: one board's static analysis and ELF checks.
 
-    `proven_on` names, per tool, the must-fail sample whose defect the tool reported in this very run.
+    `proven_on` names, per tool, the must-fail sample whose defect the tool reported in this very run. `deviations` is None where
+    the product names no file of deviations: its MISRA findings are then told and not judged.
     """
 
     board: str
@@ -224,16 +250,102 @@ class StaticAnalysis(Model):
     proven_on: dict[str, str]
     findings: list[Finding]
     checks: list[Check]
+    deviations: list[Deviation] | None = None
+
+
+class StackFrame(Model):
+    """What one function of a chain of calls takes of the stack, and who says so."""
+
+    function: str
+    bytes: int
+    source: Literal["compiler", "disassembly", "declared"]
+
+
+class StackLevel(Model):
+    """The main program or the interrupts of one priority: exception frame, deepest chain of calls, and that chain.
+
+    A `fresh` level begins on an empty stack (a fault handler that gives up what was there): it is not added to the others.
+    """
+
+    name: str
+    frame: int
+    bytes: int
+    fresh: bool = False
+    path: list[StackFrame]
+
+
+class StackUse(Model):
+    """The worst case of a program's stack against what is reserved for it.
+
+    `worst` is the sum over `levels`, or a fresh one alone if that is more. It is an upper bound only where `recursion` and
+    `unbounded` are empty; they say in sentences what makes it none. `functions` is how many were looked at.
+    """
+
+    worst: int
+    reserved: int
+    levels: list[StackLevel]
+    functions: int
+    recursion: list[str]
+    unbounded: list[str]
+
+
+class ProgramMemory(Model):
+    """What one program of a board takes of flash, RAM and stack."""
+
+    role: Literal["application", "bootloader"]
+    flash: MemoryUse
+    ram: MemoryUse
+    stack: StackUse
+
+
+class Memory(Model):
+    """Predicate MEMORY: one board's use of its memories, and of the slot by the signed image.
+
+    `slot` counts the image as it lies in flash, with header and TLVs; `slot_spare` is the share of the slot, in percent, that the
+    product wants to stay free. `tool` disassembled the programs.
+    """
+
+    board: str
+    programs: list[ProgramMemory]
+    slot: MemoryUse
+    slot_spare: int
+    tool: Tool
 
 
 # --- sign -----------------------------------------------------------------------------------------------------------
 
 
+class UpdateImage(Model):
+    """A second image of the same payload with the next build number: what device tests update the device to. It never ships."""
+
+    image: str
+    image_digest: Sha256
+    image_version: str
+
+
+class DataImage(Model):
+    """A signed image that is no program: which file of the build it holds, and where the factory image has it.
+
+    `number` is the image number by which a program names it in its dependencies; `address` is that of the region's first byte.
+    """
+
+    name: str
+    number: int
+    image: str
+    artifact: str
+    payload_digest: Sha256
+    image_digest: Sha256
+    image_version: str
+    security_counter: int
+    region: str
+    address: int
+
+
 class ImageSigning(Model):
-    """Predicate IMAGE_SIGNING: a MCUboot image made from the built application, and the factory image around it.
+    """Predicate IMAGE_SIGNING: a MCUboot image made from the built application, data images, and the factory image of them all.
 
     `payload_digest` is the SHA-256 of the application binary that was signed; `image_digest` is MCUboot's own SHA-256 over
-    header, payload and protected TLVs: what the device reports of what it runs.
+    header, payload and protected TLVs: what the device reports of what it runs. `dependencies` are "(image number, version)".
     """
 
     board: str
@@ -245,100 +357,14 @@ class ImageSigning(Model):
     security_counter: int
     key: KeyInfo
     tool: Tool
+    dependencies: list[str] = Field(default_factory=list)
+    data: list[DataImage] = Field(default_factory=list)
+    update: UpdateImage | None = None
 
-
-# --- test -----------------------------------------------------------------------------------------------------------
-
-
-class Identity(Model):
-    """What a device says of itself: board, version, commit and the digest of the image it is running."""
-
-    board: str
-    version: str
-    commit: str
-    digest: str
-    serial: str = ""
-    key: str = ""
-
-
-class Device(Model):
-    """The device under test: serial number, how it was driven, and whether it was emulated (by what)."""
-
-    id: str
-    board: str
-    serial: str
-    driver: str
-    emulated: bool
-    emulator: Tool | None = None
-
-
-class TestCase(Model):
-    """One collected case and its verdict.
-
-    `procedure` is file, line and SHA-256 of the test's source; `expected` is its docstring: IEC 62304 5.7.5's procedure and
-    expected result. `log` is the part of the raw serial log, by byte offsets, that the case produced.
-    """
-
-    __test__: ClassVar[bool] = False  # not a test, whatever pytest makes of the name
-
-    id: str
-    verdict: Verdict
-    reason: str = ""
-    verifies: list[str]
-    procedure_file: str
-    procedure_line: int
-    procedure_sha256: Sha256
-    expected: str
-    started_on: Time | None = None
-    duration_seconds: float
-    log_start: int
-    log_end: int
-
-
-class TestRun(Model):
-    """One board's test session; goes under `devicepipe` of the in-toto test-result predicate.
-
-    Holds IEC 62304 5.7.5: procedure and expected result (per case), result, software version, hardware and software
-    configuration, tools, date, tester. `identity_before` and `identity_after` are the device's own words, taken before the
-    first assertion and after the last; `identity_errors` is empty only where both equal the image under test.
-    """
-
-    __test__: ClassVar[bool] = False  # not a test, whatever pytest makes of the name
-
-    board: str
-    device: Device
-    image_digest: Sha256
-    payload_digest: Sha256
-    identity_before: Identity | None = None
-    identity_after: Identity | None = None
-    identity_errors: list[str]
-    tools: list[Tool]
-    tester: str
-    started_on: Time
-    finished_on: Time
-    serial_log: str
-    serial_log_sha256: Sha256
-    cases: list[TestCase]
-
-    def counts(self) -> dict[Verdict, int]:
-        """Number of cases by verdict, zeros included, in the order of the closed set."""
-        counts = dict.fromkeys(Verdict, 0)
-        for case in self.cases:
-            counts[case.verdict] += 1
-        return counts
-
-
-class TestResult(Model):
-    """Predicate TEST_RESULT (in-toto test-result v0.1) with our record under `devicepipe`."""
-
-    __test__: ClassVar[bool] = False  # not a test, whatever pytest makes of the name
-
-    result: Literal["PASSED", "WARNED", "FAILED"]
-    configuration: list[Subject]
-    passed_tests: list[str]
-    warned_tests: list[str]
-    failed_tests: list[str]
-    devicepipe: TestRun
+    @property
+    def images(self) -> list[str]:
+        """The files of all signed images: the application's first."""
+        return [self.image, *([self.update.image] if self.update else []), *(data.image for data in self.data)]
 
 
 # --- trace ----------------------------------------------------------------------------------------------------------
@@ -346,6 +372,15 @@ class TestResult(Model):
 
 REQUIREMENT = "requirement"
 """The item type that tests verify."""
+HAZARD = "hazard"
+SOUP = "soup"
+"""Software of unknown provenance (IEC 62304 8.1.2, 7.1.3)."""
+ANOMALY = "anomaly"
+"""A known problem of the product, open or resolved."""
+OPEN = "open"
+"""The status of an anomaly that is not resolved."""
+RATINGS = ("severity", "probability", "severity-after", "probability-after")
+"""The fields of a hazard that rate it without and with its risk controls."""
 EVIDENCE_DIGEST = "evidence-sha256"
 """The field of an item that holds the SHA-256 of the file named by `evidence`; written by devicepipe only."""
 

@@ -22,10 +22,11 @@ from pathlib import Path
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Attestation, Bundle, checked_attestation
+from devicepipe.evidence.checks import Link
 from devicepipe.evidence.dsse import open_envelope
 from devicepipe.evidence.files import MAXIMUM_TOTAL, hash_file, read_file, shown, size_of, walk
 from devicepipe.evidence.layout import ATTESTATIONS, RELEASE_ENVELOPE, RELEASE_STATEMENT, kind_of_path
-from devicepipe.evidence.links import Link, check_links
+from devicepipe.evidence.links import check_links
 from devicepipe.evidence.predicates import RELEASE, Release
 from devicepipe.evidence.statement import MAXIMUM_BYTES, Statement, parse_canonical, parse_pretty, read_predicate
 from devicepipe.signing.keys import PublicKey

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,15 @@ from typing import Literal
 
 from devicepipe.build.source import read_commit
 from devicepipe.evidence.bundle import Bundle, BundleWriter
-from devicepipe.evidence.predicates import TestResult, TraceFinding
+from devicepipe.evidence.predicates import TraceFinding
+from devicepipe.evidence.results import TestResult
 from devicepipe.pipeline.graph import Progress, Step, quietly, run
 from devicepipe.pipeline.workspace import workspace
 from devicepipe.project.config import Project
+from devicepipe.project.quarantine import load_quarantine
 from devicepipe.stages.build import build
 from devicepipe.stages.context import Context, default_tester, open_keys
+from devicepipe.stages.coverage import measure_coverage
 from devicepipe.stages.sign import sign
 from devicepipe.stages.source import attest_source, lay_down_libraries
 from devicepipe.stages.test import run_tests
@@ -56,6 +59,8 @@ def develop(
     *,
     boards: Sequence[str],
     pytest_arguments: tuple[str, ...] = (),
+    coverage: bool = False,
+    devices: Mapping[str, str] | None = None,
     progress: Progress,
     cancel: threading.Event,
 ) -> Development:
@@ -66,22 +71,24 @@ def develop(
         goal: The last stage.
         boards: Names of the boards; empty for all.
         pytest_arguments: Which tests, e.g. ("-k", "occlusion").
+        coverage: Whether to tell what they execute (`stages.coverage`).
+        devices: Board → the id of the device that its tests run on, where one is wanted.
         progress: Where to report.
         cancel: Set to stop the run.
 
     Raises:
         UsageError, ProductError, BenchError: As the stages do.
     """
-    chosen = project.model_copy(
-        update={"boards": tuple(project.board(name) for name in dict.fromkeys(boards)) or project.boards}
-    )
+    chosen = tuple(project.board(name) for name in dict.fromkeys(boards)) or project.boards
     items = read_items(project) if goal == "test" else ()
+    if goal == "test":
+        load_quarantine(project)  # so that a mistake in it is told before anything is built
     commit = read_commit(project.root)
     keys = open_keys(project)
     final = project.state / "dev"
     with workspace(project.state / "work") as work:
         context = Context(
-            project=chosen,
+            project=project,
             home=project.root,
             work=work,
             version=VERSION,
@@ -90,21 +97,24 @@ def develop(
             tester=default_tester(),
             cancel=cancel,
             in_place=True,
+            devices=dict(devices or {}),
         )
         attest_source(context, commit, [], dirty=bool(commit.dirty))
-        lay_down_libraries(chosen, context.cache)
+        lay_down_libraries(project, context.cache)
         steps: list[Step] = []
-        for board in chosen.boards:
+        for board in chosen:
             name = board.name
             steps.append(Step(f"build {name}", quietly(build, context, board, commit)))
             if goal != "build":
                 steps.append(Step(f"sign {name}", quietly(sign, context, board), (f"build {name}",)))
             if goal == "test":
-                tests = partial(run_tests, context, board, pytest_arguments=pytest_arguments)
+                tests = partial(run_tests, context, board, pytest_arguments=pytest_arguments, coverage=coverage)
                 steps.append(Step(f"test {name}", tests, (f"sign {name}",), kind="wait"))
+            if goal == "test" and coverage:
+                steps.append(Step(f"coverage {name}", quietly(measure_coverage, context, board), (f"test {name}",)))
         run(steps, progress, cancel, os.cpu_count() or 1)
         _replace(work / "bundle", final)
-    bundle, names = Bundle(final), tuple(board.name for board in chosen.boards)
+    bundle, names = Bundle(final), tuple(board.name for board in chosen)
     if goal != "test":
         return Development(bundle, names)
     runs = [bundle.predicate(TestResult, name).devicepipe for name in names]

@@ -10,7 +10,8 @@ import os
 import resource
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,23 +21,28 @@ from devicepipe.build.source import Commit, export_tree, read_commit
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Bundle, BundleWriter
 from devicepipe.evidence.layout import RELEASE_STATEMENT
-from devicepipe.evidence.predicates import Decisions, Release, TestResult, Verdict, VerificationSummary
+from devicepipe.evidence.predicates import Decisions, Release, VerificationSummary
+from devicepipe.evidence.results import TestResult, Verdict
 from devicepipe.evidence.statement import parse_pretty
 from devicepipe.pipeline.graph import Progress, Step, Timing, quietly, run
 from devicepipe.pipeline.workspace import locked, workspace
 from devicepipe.project.config import CONFIG_NAME, Project, load_project
+from devicepipe.project.quarantine import load_quarantine
 from devicepipe.signing.image import image_version
 from devicepipe.stages.analyse import analyse
 from devicepipe.stages.build import build, rebuild
+from devicepipe.stages.campaign import run_campaigns
 from devicepipe.stages.context import Context, default_tester, open_keys
+from devicepipe.stages.coverage import measure_coverage, merge_coverage
 from devicepipe.stages.document import document
 from devicepipe.stages.gate import gate
+from devicepipe.stages.items import read_product_items
+from devicepipe.stages.memory import measure_memory
 from devicepipe.stages.seal import seal, settle
 from devicepipe.stages.sign import sign
 from devicepipe.stages.source import attest_source, lay_down_libraries
 from devicepipe.stages.test import run_tests
 from devicepipe.stages.trace import trace_release
-from devicepipe.traceability.items import read_items
 
 _NAMED = 5
 
@@ -70,6 +76,7 @@ def make_release(
     *,
     allow_dirty: bool,
     replace_existing: bool,
+    devices: Mapping[str, str] | None = None,
     progress: Progress,
     cancel: threading.Event,
 ) -> Outcome:
@@ -80,6 +87,7 @@ def make_release(
         version: Semantic version.
         allow_dirty: Take the working tree instead of the commit; the bundle is marked as not releasable.
         replace_existing: Replace a bundle of that version that is already there.
+        devices: Board → the id of the device that its tests run on, where one is wanted.
         progress: Where to report.
         cancel: Set to stop the run.
 
@@ -102,11 +110,12 @@ def make_release(
         )
     final = project.root / project.output / f"{project.product.name}-{version}"
     # Read again from the commit when they are traced; here only so that a mistake in them is told at once and where it was made.
-    read_items(project)
+    read_product_items(project)
+    load_quarantine(project)
     settle(final)
     _check_final(final, replace_existing)
     with workspace(project.state / "work") as work:
-        context = _prepare(project, version, commit, work, cancel)
+        context = replace(_prepare(project, version, commit, work, cancel), devices=dict(devices or {}))
         timings = dict(run(_steps(context, commit), progress, cancel, os.cpu_count() or 1))
         decisions = context.bundle.predicate(VerificationSummary).devicepipe
         boards = [board.name for board in context.project.boards]
@@ -144,7 +153,7 @@ def _prepare(project: Project, version: str, commit: Commit, work: Path, cancel:
 
 def _steps(context: Context, commit: Commit) -> list[Step]:
     """The graph. Its order is the order in which ready steps are started: what testing waits for comes first."""
-    boards = context.project.boards
+    boards, covered = context.project.boards, context.project.covered_boards
     first: list[Step] = []
     second: list[Step] = []
     for board in boards:
@@ -152,12 +161,25 @@ def _steps(context: Context, commit: Commit) -> list[Step]:
         first += [
             Step(f"build {name}", quietly(build, context, board, commit)),
             Step(f"sign {name}", quietly(sign, context, board), (f"build {name}",)),
-            Step(f"test {name}", partial(run_tests, context, board), (f"sign {name}",), kind="wait"),
+            Step(
+                f"test {name}",
+                partial(run_tests, context, board, coverage=name in covered),
+                (f"sign {name}",),
+                kind="wait",
+            ),
         ]
+        if context.project.campaigns.runs:
+            second.append(Step(f"campaign {name}", partial(run_campaigns, context, board), (f"sign {name}",)))
         second += [
             Step(f"analyse {name}", quietly(analyse, context, board), (f"sign {name}",)),
+            Step(f"measure {name}", quietly(measure_memory, context, board), (f"sign {name}",)),
             Step(f"rebuild {name}", quietly(rebuild, context, board, commit), (f"build {name}",)),
         ]
+        if name in covered:
+            second.append(Step(f"coverage {name}", quietly(measure_coverage, context, board), (f"test {name}",)))
+    if covered:
+        measured = tuple(f"coverage {name}" for name in covered)
+        second.append(Step("coverage", quietly(merge_coverage, context), measured))
     last = [
         Step("trace", quietly(trace_release, context), tuple(f"test {board.name}" for board in boards)),
         Step("gate", quietly(gate, context), ("trace", *(step.name for step in second))),

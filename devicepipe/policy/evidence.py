@@ -11,7 +11,11 @@ The shape, with the keys that rules use:
     release.evidence       boards (how many), missing (sentences)
     release.requirements   total and verified (pairs of requirement and board), unverified (sentences),
                            byRecord (names of requirements verified by analysis or inspection)
-    release.hazards        total, open (sentences: hazards without a control, controls without a requirement)
+    release.requirements   also unstated (sentences: requirements that do not say how, or on which boards, they are verified)
+    release.hazards        total, open (sentences: hazards without a control, controls without a requirement),
+                           unrated and worse (sentences: no ratings, or worse ones with the controls than without)
+    release.soup           total, unlisted (sentences: locked components that no SOUP item is about)
+    release.anomalies      total, open (sentences), unassessed (sentences: open ones without cause, impact or rationale)
     release.tests          unknownItems (sentences); only where every board has a test run
     board.name
     board.build            payloadDigest (of the application's binary)
@@ -19,8 +23,17 @@ The shape, with the keys that rules use:
     board.signing          payloadDigest, imageDigest
     board.image            verified, message
     board.tests            collected, passed (counts), failed, error, notRun (sentences), payloadDigest, imageDigest,
-                           before and after (board, version, commit, digest), identityErrors (sentences)
-    board.analysis         tools, unproven (names), checks (count), failedChecks, errors (sentences)
+                           before and after (board, version, commit, digest), identityErrors (sentences),
+                           failedBefore and erredBefore (sentences: passed on retry, after an attempt that failed, or erred only),
+                           quarantined (sentences)
+    board.memory           programs (count), stacks (in words), overflow, recursion, unbounded (sentences), spare and spareWanted
+                           (percent of the slot)
+    release.coverage       wanted (whether any board records it), judged (whether the product keeps a list of reasons), never
+                           (count), unexplained, stale (sentences: functions without a reason, reasons that do not hold)
+    board.coverage         wanted, and where it is so: tests (count), figures (in words), short (sentences: below the minimum)
+    board.campaigns        wanted (count), told (in words), failures, missing (sentences)
+    board.analysis         tools, unproven (names), checks (count), failedChecks, errors (sentences), deviated (count),
+                           open (MISRA findings without a deviation, in sentences; only where the product has a file of them)
 """
 
 from __future__ import annotations
@@ -29,19 +42,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from devicepipe.evidence.campaigns import Campaigns, as_wished
+from devicepipe.evidence.coverage import METRICS, CoverageResult, MergedCoverage
 from devicepipe.evidence.predicates import (
+    ANOMALY,
+    HAZARD,
+    OPEN,
+    RATINGS,
     REQUIREMENT,
+    SOUP,
     BuildResult,
+    CampaignWish,
     Check,
-    Identity,
     ImageSigning,
+    Memory,
+    Model,
     Reproducibility,
     SourceInfo,
     StaticAnalysis,
-    TestRun,
     Traceability,
-    Verdict,
 )
+from devicepipe.evidence.results import Identity, TestRun, Verdict
 
 Plain = dict[str, Any]
 """Data of maps, lists, strings, integers and booleans, as CEL reads it."""
@@ -59,6 +80,9 @@ class BoardEvidence:
         image: What became of verifying that image again with the public key, for this gate.
         tests: The test session.
         analysis: The static analysis.
+        memory: What the programs take of the memories.
+        coverage: What the tests executed, where the source says that it is recorded.
+        campaigns: What became of injected faults, where the source asks for campaigns.
     """
 
     board: str
@@ -68,6 +92,9 @@ class BoardEvidence:
     image: Check | None = None
     tests: TestRun | None = None
     analysis: StaticAnalysis | None = None
+    memory: Memory | None = None
+    coverage: CoverageResult | None = None
+    campaigns: Campaigns | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +104,17 @@ class GateInput:
     source: SourceInfo | None
     traceability: Traceability | None
     boards: tuple[BoardEvidence, ...]
+    coverage: MergedCoverage | None = None
+
+    @property
+    def wishes(self) -> list[CampaignWish]:
+        """The campaigns that each board must have run."""
+        return self.source.wishes if self.source else []
+
+    @property
+    def covered(self) -> list[str]:
+        """The boards whose coverage is recorded."""
+        return (self.source.coverage or []) if self.source else []
 
 
 def release_data(evidence: GateInput) -> Plain:
@@ -93,14 +131,23 @@ def release_data(evidence: GateInput) -> Plain:
     if (traced := evidence.traceability) is not None:
         data["requirements"] = _requirements(traced)
         data["hazards"] = _hazards(traced)
+        data["soup"] = {
+            "total": sum(item.type == SOUP for item in traced.items),
+            "unlisted": _findings(traced, "unlisted-soup"),
+        }
+        data["anomalies"] = _anomalies(traced)
         runs = [board.tests for board in evidence.boards if board.tests is not None]
         if len(runs) == len(evidence.boards):
             data["tests"] = {"unknownItems": _unknown_items(traced, runs)}
+    if (merged := evidence.coverage) is not None:
+        data["coverage"] = _never_executed(merged)
+    elif not evidence.covered:
+        data["coverage"] = {"wanted": False}
     return data
 
 
-def board_data(evidence: BoardEvidence) -> Plain:
-    """The variable `board`."""
+def board_data(evidence: BoardEvidence, covered: Sequence[str] = (), wishes: Sequence[CampaignWish] = ()) -> Plain:
+    """The variable `board`; `covered` are the boards whose coverage is recorded, `wishes` the campaigns that each must have run."""
     data: Plain = {"name": evidence.board}
     if evidence.build is not None:
         data["build"] = _build(evidence.build)
@@ -122,7 +169,88 @@ def board_data(evidence: BoardEvidence) -> Plain:
         data["tests"] = _tests(evidence.tests)
     if evidence.analysis is not None:
         data["analysis"] = _analysis(evidence.analysis)
+    if evidence.memory is not None:
+        data["memory"] = _memory(evidence.memory)
+    return data | _optional(evidence, covered, wishes)
+
+
+def _optional(evidence: BoardEvidence, covered: Sequence[str], wishes: Sequence[CampaignWish]) -> Plain:
+    """What a product may leave out, which is told as such; what it asks for and is not there is no data."""
+    data: Plain = {}
+    if evidence.coverage is not None:
+        data["coverage"] = _coverage(evidence.coverage)
+    elif evidence.board not in covered:
+        data["coverage"] = {"wanted": False}
+    if evidence.campaigns is not None or not wishes:
+        data["campaigns"] = _campaigns(evidence.campaigns, wishes)
     return data
+
+
+def _coverage(coverage: CoverageResult) -> Plain:
+    shares = {metric: coverage.total.share(metric) for metric in METRICS}
+    figures = {metric: f"{share.executed} of {share.all} {metric}" for metric, share in shares.items()}
+    return {
+        "wanted": True,
+        "tests": coverage.tests,
+        "figures": ", ".join(figures.values()),
+        "short": [
+            f"{figures[metric]} were executed, {coverage.minimum.percent(metric)} % are wanted"
+            for metric in coverage.short
+        ],
+    }
+
+
+def _campaigns(campaigns: Campaigns | None, wishes: Sequence[CampaignWish]) -> Plain:
+    results = campaigns.results if campaigns else []
+    missing = [f"{failed.kind}: {failed.message}" for failed in (campaigns.unprepared if campaigns else [])]
+    missing += [
+        f"no {wish.kind} campaign of {wish.points} points with seed {wish.seed}"
+        for wish in wishes
+        if not any(as_wished(result, wish) for result in results)
+    ]
+    return {
+        "wanted": len(wishes),
+        "told": ", ".join(f"{result.kind} at {result.points} points" for result in results),
+        "missing": missing,
+        "failures": [
+            f"{result.kind} {failure.point}: {failure.message} (again: {result.again(failure)})"
+            for result in results
+            for failure in result.failures
+        ],
+    }
+
+
+def _never_executed(merged: MergedCoverage) -> Plain:
+    return {
+        "wanted": True,
+        "judged": merged.reasons,
+        "never": len(merged.never_executed),
+        "unexplained": [
+            f"{one.file}:{one.function} on {', '.join(one.boards)}"
+            for one in merged.never_executed
+            if merged.reasons and not one.reason
+        ],
+        "stale": list(merged.stale),
+    }
+
+
+def _memory(memory: Memory) -> Plain:
+    stacks = {program.role: program.stack for program in memory.programs}
+    slot = memory.slot
+    return {
+        "programs": len(stacks),
+        "stacks": ", ".join(f"{role} {stack.worst} of {stack.reserved} bytes" for role, stack in stacks.items()),
+        "overflow": [
+            f"{role}: {stack.worst} bytes in the worst case, {stack.reserved} are reserved"
+            for role, stack in stacks.items()
+            if stack.worst > stack.reserved
+        ],
+        "recursion": [f"{role}: {circle}" for role, stack in stacks.items() for circle in stack.recursion],
+        "unbounded": [f"{role}: {reason}" for role, stack in stacks.items() for reason in stack.unbounded],
+        # Rounded down: 14.9 % are not 15.
+        "spare": 100 * (slot.limit - slot.used) // slot.limit if slot.limit else 0,
+        "spareWanted": memory.slot_spare,
+    }
 
 
 def _missing(evidence: GateInput) -> Iterator[str]:
@@ -131,21 +259,25 @@ def _missing(evidence: GateInput) -> Iterator[str]:
     if evidence.traceability is None:
         yield "no traceability"
     present = {board.board for board in evidence.boards}
-    for name in evidence.source.boards if evidence.source else ():
-        if name not in present:
-            yield f"{name}: no evidence at all"
+    absent = [name for name in (evidence.source.boards if evidence.source else ()) if name not in present]
+    yield from (f"{name}: no evidence at all" for name in absent)
     for board in evidence.boards:
-        parts = {
+        parts: dict[str, Model | None] = {
             "build": board.build,
             "second build to compare": board.reproducibility,
             "signed image": board.signing,
             "verification of the image": board.image,
             "test run": board.tests,
             "static analysis": board.analysis,
+            "measurement of the memories": board.memory,
         }
-        for name, part in parts.items():
-            if part is None:
-                yield f"{board.board}: no {name}"
+        if board.board in evidence.covered:
+            parts["coverage"] = board.coverage
+        if evidence.wishes:
+            parts["campaign"] = board.campaigns
+        yield from (f"{board.board}: no {name}" for name, part in parts.items() if part is None)
+    if evidence.covered and evidence.coverage is None:
+        yield "no merged coverage"
 
 
 def _hazards(traced: Traceability) -> Plain:
@@ -157,7 +289,37 @@ def _hazards(traced: Traceability) -> Plain:
         for row in traced.matrix
         if row.hazard and not row.requirement
     }
-    return {"total": len({row.hazard for row in traced.matrix if row.hazard}), "open": list(open_lines)}
+    unrated = [
+        f"{item.id} has no {rating}"
+        for item in traced.items
+        for rating in RATINGS
+        if item.type == HAZARD and not item.fields.get(rating)
+    ]
+    return {
+        "total": len({row.hazard for row in traced.matrix if row.hazard}),
+        "open": list(open_lines),
+        "unrated": unrated,
+        "worse": _findings(traced, "unreduced-hazard"),
+    }
+
+
+def _anomalies(traced: Traceability) -> Plain:
+    anomalies = [item for item in traced.items if item.type == ANOMALY]
+    still_open = [item for item in anomalies if item.fields.get("status") == OPEN]
+    return {
+        "total": len(anomalies),
+        "open": [f"{item.id} {item.title}" for item in still_open],
+        "unassessed": [
+            f"{item.id} has no {key}"
+            for item in still_open
+            for key in ("found-by", "cause", "impact", "rationale")
+            if not item.fields.get(key)
+        ],
+    }
+
+
+def _findings(traced: Traceability, kind: str) -> list[str]:
+    return [f"{found.item}: {found.message}" for found in traced.findings if found.kind == kind]
 
 
 def _requirements(traced: Traceability) -> Plain:
@@ -182,7 +344,18 @@ def _requirements(traced: Traceability) -> Plain:
             unverified += [
                 f"{item.id} on {board}: {reasons.get((item.id, board), 'no passing test')}" for board in gaps
             ]
-    return {"total": total, "verified": total - len(unverified), "unverified": unverified, "byRecord": by_record}
+    return {
+        "total": total,
+        "verified": total - len(unverified),
+        "unverified": unverified,
+        "byRecord": by_record,
+        "unstated": [
+            f"{item.id} does not state {key}"
+            for item in requirements
+            for key in ("verification", "boards")
+            if key not in item.fields
+        ],
+    }
 
 
 def _unknown_items(traced: Traceability, runs: Sequence[TestRun]) -> list[str]:
@@ -218,12 +391,28 @@ def _tests(run: TestRun) -> Plain:
         "payloadDigest": run.payload_digest,
         "imageDigest": run.image_digest,
         "identityErrors": list(run.identity_errors),
+        "failedBefore": _passed_on_retry(run, failed=True),
+        "erredBefore": _passed_on_retry(run, failed=False),
+        "quarantined": [
+            f"{case.id}, {case.verdict}: {held.reason} (until {held.expires}, {held.owner}; {held.file}:{held.line})"
+            for case in run.cases
+            if (held := case.quarantine) is not None
+        ],
     }
     if run.identity_before is not None:
         data["before"] = _identity(run.identity_before)
     if run.identity_after is not None:
         data["after"] = _identity(run.identity_after)
     return data
+
+
+def _passed_on_retry(run: TestRun, *, failed: bool) -> list[str]:
+    return [
+        f"{case.id}: attempt {number} of {len(case.earlier_attempts) + 1} ended in {attempt.verdict}: {attempt.reason}"
+        for case in run.cases
+        if case.passed_on_retry and failed == any(one.verdict is Verdict.FAILED for one in case.earlier_attempts)
+        for number, attempt in enumerate(case.earlier_attempts, start=1)
+    ]
 
 
 def _identity(identity: Identity) -> Plain:
@@ -237,7 +426,7 @@ def _identity(identity: Identity) -> Plain:
 
 def _analysis(analysis: StaticAnalysis) -> Plain:
     tools = [tool.name for tool in analysis.tools]
-    return {
+    data: Plain = {
         "tools": tools,
         "unproven": [name for name in tools if not analysis.proven_on.get(name)],
         "errors": [
@@ -247,4 +436,13 @@ def _analysis(analysis: StaticAnalysis) -> Plain:
         ],
         "checks": len(analysis.checks),
         "failedChecks": [f"{check.name}: {check.message}" for check in analysis.checks if not check.passed],
+        "deviated": sum(found.deviated for found in analysis.findings),
+        "open": [],
     }
+    if analysis.deviations is not None:
+        data["open"] = [
+            f"{found.rule} in {found.file}:{found.line}"
+            for found in analysis.findings
+            if found.rule.startswith("misra") and not found.deviated
+        ]
+    return data

@@ -26,7 +26,8 @@ def decide(evidence: GateInput, rule_set: RuleSet) -> Decisions:
     """
     release = release_data(evidence)
     whole = variables(release)
-    boards = {board.board: variables(release, board_data(board)) for board in evidence.boards}
+    asked = (evidence.covered, evidence.wishes)
+    boards = {board.board: variables(release, board_data(board, *asked)) for board in evidence.boards}
     decisions: list[Decision] = []
     for rule in rule_set.rules:
         if rule.text.scope == "release":

@@ -1,4 +1,4 @@
-"""Factory images: bootloader and signed image in one Intel HEX file that a production programmer takes as it is.
+"""Factory images: bootloader, signed image and data images in one Intel HEX file that a production programmer takes as it is.
 
 What always holds: each part lies inside its region, no byte is defined by two parts, and there is nothing else in the file.
 """
@@ -6,6 +6,7 @@ What always holds: each part lies inside its region, no byte is defined by two p
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,12 @@ class Placement:
 
 
 def make_factory_image(
-    bootloader: Path, bootloader_region: Placement, image: SignedImage, slot: Placement, out: Path
+    bootloader: Path,
+    bootloader_region: Placement,
+    image: SignedImage,
+    slot: Placement,
+    out: Path,
+    data: Sequence[tuple[SignedImage, Placement]] = (),
 ) -> None:
     """Write the factory image.
 
@@ -35,6 +41,7 @@ def make_factory_image(
         image: The signed image, placed at the slot's first byte.
         slot: The slot's region.
         out: The Intel HEX file to write.
+        data: The signed data images, each placed at its region's first byte.
 
     Raises:
         ProductError: A part lies outside its region; names the addresses.
@@ -42,18 +49,21 @@ def make_factory_image(
         UsageError: A file cannot be read or written, or is not Intel HEX.
     """
     boot = _load(bootloader, bootloader_region.address)
-    data = _read(image.path)
-    if hashlib.sha256(data).hexdigest() != image.sha256:
-        raise IntegrityError("was changed after it was verified", link=str(image.path))
-    application = _of_bytes(data, slot.address)
     _check_inside(boot, bootloader_region, f"bootloader {bootloader.name}")
-    _check_inside(application, slot, f"image {image.path.name}")
     # The start address record is the bootloader's linker's; a programmer needs none, and it would hide a second entry point.
     boot.start_addr = None
-    try:
-        boot.merge(application, overlap="error")
-    except AddressOverlapError as error:
-        raise IntegrityError(f"bootloader and image overlap: {error}", link=out.name) from error
+    for part, region in ((image, slot), *data):
+        content = _read(part.path)
+        if hashlib.sha256(content).hexdigest() != part.sha256:
+            raise IntegrityError("was changed after it was verified", link=str(part.path))
+        placed = _of_bytes(content, region.address)
+        _check_inside(placed, region, f"image {part.path.name}")
+        try:
+            boot.merge(placed, overlap="error")
+        except AddressOverlapError as error:
+            raise IntegrityError(
+                f"image {part.path.name} overlaps what stands before it: {error}", link=out.name
+            ) from error
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(hex_text(boot), encoding="ascii", newline="\n")
@@ -61,14 +71,17 @@ def make_factory_image(
         raise UsageError(f"factory image cannot be written: {error.strerror}", file=out) from error
 
 
-def check_factory_image(factory: bytes, bootloader: bytes, image: bytes, link: str) -> int:
-    """Check that a factory image holds the bootloader and the signed image and nothing else.
+def check_factory_image(
+    factory: bytes, bootloader: bytes, image: bytes, link: str, data: Mapping[str, tuple[int, bytes]] | None = None
+) -> int:
+    """Check that a factory image holds the bootloader, the signed image and the data images, and nothing else.
 
     Args:
         factory: The factory image's Intel HEX text.
         bootloader: The bootloader's Intel HEX text.
         image: The signed image's bytes.
         link: What the factory image is called in errors.
+        data: By name, the address and the bytes of each data image.
 
     Returns:
         The address of the image's first byte.
@@ -80,6 +93,10 @@ def check_factory_image(factory: bytes, bootloader: bytes, image: bytes, link: s
     for address, value in sorted(read_hex(bootloader, link).items()):
         if merged.pop(address, None) != value:
             raise IntegrityError(f"does not hold the bootloader: differs at {address:#010x}", link=link)
+    for name, (place, content) in (data or {}).items():
+        for address, value in enumerate(content, start=place):
+            if merged.pop(address, None) != value:
+                raise IntegrityError(f"does not hold the data image '{name}': differs at {address:#010x}", link=link)
     if not merged:
         raise IntegrityError("does not hold the signed image", link=link)
     start = min(merged)

@@ -1,8 +1,9 @@
 """MCUboot images: signed and verified by MCUboot's own imgtool, for every kind of signer in the same way.
 
 What always holds of a `SignedImage`: imgtool verified it with the public key, its file ends exactly where its TLV areas end, and
-its TLVs are those of an Ed25519 image and no others. There is no other way to get one than `sign_image` and `verify_image`, so
-a function that takes a `SignedImage` cannot be handed an unsigned one.
+its TLVs are those of an Ed25519 image and no others. It is a program, or data (MCUboot's flag NON_BOOTABLE): `bootable` says
+which. There is no other way to get one than `sign_image` and `verify_image`, so a function that takes a `SignedImage` cannot be
+handed an unsigned one.
 
 Facts (imgtool 2.5): `imgtool verify` without `-k` accepts unsigned images, `--fix-sig` accepts any signature, and junk after the
 TLVs passes even with `-k`. The application binary is linked at slot + header size and does not hold the header: imgtool puts
@@ -21,7 +22,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -40,7 +41,9 @@ _TLV = struct.Struct("<HH")
 _HEADER_MAGIC = 0x96F3B83D
 _PROTECTED_MAGIC = 0x6908
 _UNPROTECTED_MAGIC = 0x6907
-_KEYHASH, _SHA256, _ED25519, _SECURITY_COUNTER = 0x01, 0x10, 0x24, 0x50
+_DEPENDENCY = struct.Struct("<B3xBBHI")  # image number, padding, version
+_KEYHASH, _SHA256, _ED25519, _DEPENDS_ON, _SECURITY_COUNTER = 0x01, 0x10, 0x24, 0x40, 0x50
+_NON_BOOTABLE = 0x10
 
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(?:\+([0-9A-Za-z.-]+))?")
 _VERSION_REMEDY = "use major and minor up to 255, revision up to 65535, and at most a build number, e.g. 1.2.3+45"
@@ -77,6 +80,8 @@ class SignedImage:
         security_counter: The downgrade-protection counter.
         header_size: Bytes before the payload.
         keyid: The key that verified it.
+        bootable: Whether it is a program; data otherwise.
+        dependencies: The images it needs, as "(image number, least version)".
     """
 
     path: Path
@@ -88,6 +93,8 @@ class SignedImage:
     header_size: int
     keyid: str
     proof: object = field(repr=False)
+    bootable: bool = True
+    dependencies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.proof is not _PROOF:
@@ -131,6 +138,28 @@ def image_version(version: str) -> str:
     return f"{major}.{minor}.{revision}+{int(build)}"
 
 
+def next_build(version: str) -> str:
+    """The MCUboot version with the next build number: the least version that is an update of it.
+
+    Raises:
+        UsageError: As `image_version`, or there is no next build number.
+    """
+    numbers, _, build = image_version(version).partition("+")
+    return image_version(f"{numbers}+{int(build) + 1}")
+
+
+def canonical_dependency(text: str) -> str:
+    """A dependency "(image number, version)" in the one spelling that evidence has.
+
+    Raises:
+        UsageError: It is none, or does not fit.
+    """
+    found = re.fullmatch(r"\( *([0-9]{1,3}) *, *(\S+) *\)", text)
+    if not found or int(found[1]) >= 1 << 8:
+        raise UsageError(f"'{text}' is not a dependency such as '(1, 1.0.0+0)'")
+    return f"({int(found[1])}, {image_version(found[2])})"
+
+
 def sign_image(
     binary: Path,
     out: Path,
@@ -142,19 +171,23 @@ def sign_image(
     header_size: int,
     slot_size: int,
     align: int,
+    bootable: bool = True,
+    dependencies: Sequence[str] = (),
 ) -> SignedImage:
     """Make a signed MCUboot image: imgtool gives the digest, the signer signs it, imgtool puts it in and verifies the result.
 
     Args:
-        binary: The application, linked at slot + `header_size`.
+        binary: The application, linked at slot + `header_size`; or data.
         out: The file to write; it appears whole and verified, or not at all.
         signer: The private key, of any kind that `keys.load_signer` gives.
         public_key: Its public half.
         version: Semantic version; see `image_version`.
         security_counter: 0 to 2^32 - 1.
         header_size: Bytes before the payload.
-        slot_size: Bytes of the slot; payload, TLVs and MCUboot's trailer must fit.
+        slot_size: Bytes of the slot; payload and TLVs must fit, and with a program MCUboot's trailer of a swap.
         align: Write alignment of the flash in bytes.
+        bootable: Whether it is a program; data gets MCUboot's flag NON_BOOTABLE.
+        dependencies: The images it needs, as "(image number, least version)".
 
     Raises:
         UsageError: The key is not Ed25519, or the version or the counter does not fit.
@@ -166,6 +199,7 @@ def sign_image(
     if not 0 <= security_counter < 1 << 32:
         raise UsageError(f"security counter {security_counter} does not fit into 32 bits")
     mcuboot_version = image_version(version)
+    needed = [canonical_dependency(dependency) for dependency in dependencies]
     payload = _read_binary(binary)
     with tempfile.TemporaryDirectory(prefix="devicepipe-image-") as folder:
         work = Path(folder)
@@ -178,6 +212,9 @@ def sign_image(
         options = [
             *("--version", mcuboot_version, "--security-counter", str(security_counter)),
             *("--pad-header", "--header-size", str(header_size), "--slot-size", str(slot_size), "--align", str(align)),
+            # A data image is never swapped: nothing but a few bytes is to be kept free behind it.
+            *(() if bootable else ("--non-bootable", "--overwrite-only")),
+            *(("--dependencies", "".join(needed)) if needed else ()),
         ]
         _imgtool_sign([["sign", *options, "--vector-to-sign", "digest", str(source), str(digest)]], binary)
         signature.write_bytes(base64.b64encode(sign(signer, public_key, digest.read_bytes())))
@@ -191,7 +228,11 @@ def sign_image(
     _accept(data, public_key, verified[0])
     made = _signed_image(data, out, str(out), public_key)
     expected = (hashlib.sha256(payload).hexdigest(), mcuboot_version, security_counter, header_size)
-    if (made.payload_digest, made.version, made.security_counter, made.header_size) != expected:
+    further = (bootable, tuple(needed))
+    if (made.payload_digest, made.version, made.security_counter, made.header_size) != expected or further != (
+        made.bootable,
+        made.dependencies,
+    ):
         raise IntegrityError("imgtool made another image than it was asked for", link=str(out))
     _write_whole(out, data)
     return made
@@ -316,8 +357,10 @@ class _Layout:
     payload_end: int
     hashed_end: int
     version: str
-    protected: dict[int, bytes]
-    unprotected: dict[int, bytes]
+    bootable: bool
+    dependencies: tuple[str, ...]
+    protected: dict[int, list[bytes]]
+    unprotected: dict[int, list[bytes]]
 
 
 def _parse(data: bytes, link: str) -> _Layout:
@@ -329,7 +372,7 @@ def _parse(data: bytes, link: str) -> _Layout:
     magic, load, header, protected_size, payload, flags, major, minor, revision, build, pad = _HEADER.unpack_from(data)
     if magic != _HEADER_MAGIC:
         raise IntegrityError("is not a MCUboot image", link=link)
-    if load or flags or pad or header < _HEADER.size:
+    if load or flags not in (0, _NON_BOOTABLE) or pad or header < _HEADER.size:
         raise IntegrityError("has header fields that devicepipe never sets", link=link)
     payload_end = header + payload
     protected, hashed_end = _tlv_area(data, payload_end, _PROTECTED_MAGIC, link)
@@ -338,31 +381,49 @@ def _parse(data: bytes, link: str) -> _Layout:
         raise IntegrityError("its header gives another size of the protected TLVs", link=link)
     if end != len(data):
         raise IntegrityError(f"has {len(data) - end} bytes after its TLVs", link=link)
-    sizes = ({tag: len(value) for tag, value in area.items()} for area in (protected, unprotected))
-    if tuple(sizes) != ({_SECURITY_COUNTER: 4}, {_SHA256: 32, _KEYHASH: 32, _ED25519: 64}):
+    needed = protected.pop(_DEPENDS_ON, [])
+    sizes = ({tag: [*map(len, values)] for tag, values in area.items()} for area in (protected, unprotected))
+    if tuple(sizes) != ({_SECURITY_COUNTER: [4]}, {_SHA256: [32], _KEYHASH: [32], _ED25519: [64]}) or any(
+        len(value) != _DEPENDENCY.size for value in needed
+    ):
         raise IntegrityError(
-            "its TLVs are not exactly security counter, SHA-256, key hash and Ed25519 signature", link=link
+            "its TLVs are not exactly security counter, dependencies if any, SHA-256, key hash and Ed25519 signature",
+            link=link,
         )
-    return _Layout(header, payload_end, hashed_end, f"{major}.{minor}.{revision}+{build}", protected, unprotected)
+    return _Layout(
+        header_size=header,
+        payload_end=payload_end,
+        hashed_end=hashed_end,
+        version=f"{major}.{minor}.{revision}+{build}",
+        bootable=not flags,
+        dependencies=tuple(_dependency(value) for value in needed),
+        protected=protected,
+        unprotected=unprotected,
+    )
 
 
-def _tlv_area(data: bytes, start: int, magic: int, link: str) -> tuple[dict[int, bytes], int]:
+def _dependency(value: bytes) -> str:
+    number, major, minor, revision, build = _DEPENDENCY.unpack(value)
+    return f"({number}, {major}.{minor}.{revision}+{build})"
+
+
+def _tlv_area(data: bytes, start: int, magic: int, link: str) -> tuple[dict[int, list[bytes]], int]:
     if start + _TLV_INFO.size > len(data):
         raise IntegrityError("ends before its TLVs", link=link)
     found, size = _TLV_INFO.unpack_from(data, start)
     end = start + size
     if found != magic or size < _TLV_INFO.size or end > len(data):
         raise IntegrityError("has no whole TLV area where its header says so", link=link)
-    entries: dict[int, bytes] = {}
+    entries: dict[int, list[bytes]] = {}
     position = start + _TLV_INFO.size
     while position < end:
         if position + _TLV.size > end:
             raise IntegrityError("has a TLV that runs over the end of its area", link=link)
         tag, length = _TLV.unpack_from(data, position)
         position += _TLV.size
-        if position + length > end or tag in entries:
-            raise IntegrityError("has a TLV that runs over the end of its area, or one twice", link=link)
-        entries[tag] = data[position : position + length]
+        if position + length > end:
+            raise IntegrityError("has a TLV that runs over the end of its area", link=link)
+        entries.setdefault(tag, []).append(data[position : position + length])
         position += length
     return entries, end
 
@@ -371,9 +432,9 @@ def _signed_image(data: bytes, path: Path, link: str, public_key: PublicKey) -> 
     """The typed value of an image that imgtool has accepted."""
     layout = _parse(data, link)
     digest = hashlib.sha256(data[: layout.hashed_end]).hexdigest()
-    if _acceptance(data, public_key) != digest or layout.unprotected[_SHA256].hex() != digest:
+    if _acceptance(data, public_key) != digest or layout.unprotected[_SHA256][0].hex() != digest:
         raise IntegrityError("imgtool did not verify it with this digest", link=link)
-    if layout.unprotected[_KEYHASH].hex() != public_key.keyid:
+    if layout.unprotected[_KEYHASH][0].hex() != public_key.keyid:
         raise IntegrityError("names another key in its key hash", link=link)
     return SignedImage(
         path=path,
@@ -381,10 +442,12 @@ def _signed_image(data: bytes, path: Path, link: str, public_key: PublicKey) -> 
         image_digest=digest,
         payload_digest=hashlib.sha256(data[layout.header_size : layout.payload_end]).hexdigest(),
         version=layout.version,
-        security_counter=int.from_bytes(layout.protected[_SECURITY_COUNTER], "little"),
+        security_counter=int.from_bytes(layout.protected[_SECURITY_COUNTER][0], "little"),
         header_size=layout.header_size,
         keyid=public_key.keyid,
         proof=_PROOF,
+        bootable=layout.bootable,
+        dependencies=layout.dependencies,
     )
 
 

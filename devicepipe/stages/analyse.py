@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import get_args
 
 from devicepipe.analysis.cppcheck import analyse as run_cppcheck
+from devicepipe.analysis.deviations import load_deviations
 from devicepipe.analysis.elf import check_elf
 from devicepipe.analysis.sbom import LinkedFirmware, Product, make_sbom
 from devicepipe.build.collect import Role
@@ -35,6 +36,7 @@ def analyse(context: Context, board: ProjectBoard) -> None:
 
     Raises:
         BenchError: An analyser failed, or did not report its must-fail sample.
+        UsageError: The file of deviations is wrong.
         ProductError: A link map cannot be read.
     """
     build = context.bundle.predicate(Provenance, board.name).devicepipe
@@ -56,9 +58,16 @@ def _static_analysis(
     proven: dict[str, str] = {}
     checks: list[Check] = []
     subjects: list[str] = []
+    named = context.project.firmware.deviations
+    deviations = load_deviations(context.project.root / named if named is not None else None)
     for role in _ROLES:
         report = run_cppcheck(
-            made.databases[role], project=made.project, root=made.root, core=board.board.core, foreign=foreign
+            made.databases[role],
+            project=made.project,
+            root=made.root,
+            core=board.board.core,
+            foreign=foreign,
+            deviations=deviations,
         )
         tools.update(dict.fromkeys(report.tools))
         findings.update(dict.fromkeys(report.findings))
@@ -70,7 +79,12 @@ def _static_analysis(
         subjects.append(elf)
         subjects.append(writer.add_bytes(report.sarif, f"evidence/{board.name}/{role}.sarif").name)
     predicate = StaticAnalysis(
-        board=board.name, tools=list(tools), proven_on=proven, findings=list(findings), checks=checks
+        board=board.name,
+        tools=list(tools),
+        proven_on=proven,
+        findings=list(findings),
+        checks=checks,
+        deviations=deviations.used() if named is not None else None,
     )
     writer.attest(f"{board.name}/analysis", STATIC_ANALYSIS, predicate, subjects)
 

@@ -77,6 +77,7 @@ def _build(context: Context, board: ProjectBoard, commit: Commit, place: str) ->
         # One compiler at a time: boards build beside each other anyway, and SCons's threads have failed with a RecursionError.
         jobs=1,
         build_root=source,
+        data={entry.name: entry.artifact for entry in context.project.data},
     )
 
 

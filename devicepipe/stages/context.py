@@ -56,6 +56,7 @@ class Context:
         tester: Who runs the tests (IEC 62304 5.7.5).
         cancel: Set when the run is to stop.
         in_place: Build in the project's own folder, using what was built there before: for development, never for a release.
+        devices: Board → the id of the device that its tests run on, where one is wanted.
         builds: Each board's first build, for what needs the folder it was made in (analysers, the second build). No evidence is
             taken from here: that is in the bundle.
     """
@@ -69,6 +70,7 @@ class Context:
     tester: str
     cancel: threading.Event
     in_place: bool = False
+    devices: dict[str, str] = field(default_factory=dict)
     builds: dict[str, Build] = field(default_factory=dict)
 
     @property

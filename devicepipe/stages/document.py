@@ -10,18 +10,21 @@ from devicepipe.documents.release import render_documents
 from devicepipe.documents.texts import TEXT_NAMES, load_texts
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.bundle import Bundle
+from devicepipe.evidence.campaigns import Campaigns
+from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT
 from devicepipe.evidence.predicates import (
     SBOM,
     ImageSigning,
+    Memory,
     Provenance,
     Reproducibility,
     SourceInfo,
     StaticAnalysis,
-    TestResult,
     Traceability,
     VerificationSummary,
 )
+from devicepipe.evidence.results import TestResult
 from devicepipe.stages.context import Context
 from devicepipe.stages.source import CONFIG, check_source
 
@@ -76,9 +79,16 @@ def _record(bundle: Bundle) -> ReleaseRecord:
         signing=tuple(bundle.predicate(ImageSigning, board) for board in boards),
         runs=tuple(bundle.predicate(TestResult, board).devicepipe for board in boards),
         analyses=tuple(bundle.predicate(StaticAnalysis, board) for board in boards),
+        campaigns=tuple(bundle.predicate(Campaigns, board) for board in boards) if source.wishes else (),
+        memories=tuple(bundle.predicate(Memory, board) for board in boards),
+        coverages=tuple(bundle.predicate(CoverageResult, board) for board in source.coverage or ()),
+        merged_coverage=bundle.predicate(MergedCoverage) if source.coverage else None,
         software_items=_software_items(bundle),
         files=tuple(FileDigest(name, bundle.sha256(name)) for name in files),
-        texts={name: bundle.read(f"{_TEXTS}{name}").decode() for name in TEXT_NAMES},
+        # A bundle of an earlier version lacks the texts of sections that came later: they stay empty.
+        texts={
+            name: bundle.read(f"{_TEXTS}{name}").decode() for name in TEXT_NAMES if bundle.exists(f"{_TEXTS}{name}")
+        },
         paper=_paper(bundle),
     )
 

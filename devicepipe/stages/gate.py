@@ -6,20 +6,23 @@ from importlib.metadata import version
 from importlib.resources import files
 
 from devicepipe.errors import IntegrityError
+from devicepipe.evidence.campaigns import Campaigns
+from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.layout import kind_of_model
 from devicepipe.evidence.predicates import (
     VERIFICATION_SUMMARY,
     Check,
     ImageSigning,
+    Memory,
     Provenance,
     Reproducibility,
     SourceInfo,
     StaticAnalysis,
-    TestResult,
     Traceability,
     VerificationSummary,
 )
+from devicepipe.evidence.results import TestResult
 from devicepipe.policy.evidence import BoardEvidence, GateInput
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import load_rule_set
@@ -42,6 +45,7 @@ def gate(context: Context) -> None:
         source=source,
         traceability=bundle.predicate(Traceability),
         boards=tuple(_board_evidence(context, board) for board in source.boards),
+        coverage=bundle.predicate(MergedCoverage) if source.coverage else None,
     )
     decisions = decide(evidence, load_rule_set(RULE_SET))
     rules = writer.add_bytes((files("devicepipe.policy") / "rule_sets" / f"{RULE_SET}.toml").read_bytes(), _RULES)
@@ -57,13 +61,14 @@ def gate(context: Context) -> None:
         devicepipe=decisions,
     )
     images = [bundle.predicate(ImageSigning, board) for board in source.boards]
-    subjects = [name for image in images for name in (image.image, image.factory_image)]
+    subjects = [name for signing in images for name in (*signing.images, signing.factory_image)]
     writer.attest("gate", VERIFICATION_SUMMARY, summary, subjects)
 
 
 def _board_evidence(context: Context, board: str) -> BoardEvidence:
     bundle = context.bundle
     signing = bundle.predicate(ImageSigning, board)
+    covered = board in (bundle.predicate(SourceInfo).coverage or [])
     return BoardEvidence(
         board=board,
         build=bundle.predicate(Provenance, board).devicepipe,
@@ -72,14 +77,20 @@ def _board_evidence(context: Context, board: str) -> BoardEvidence:
         image=_verified(context, signing),
         tests=bundle.predicate(TestResult, board).devicepipe,
         analysis=bundle.predicate(StaticAnalysis, board),
+        memory=bundle.predicate(Memory, board),
+        coverage=bundle.predicate(CoverageResult, board) if covered else None,
+        campaigns=bundle.predicate(Campaigns, board) if bundle.predicate(SourceInfo).wishes else None,
     )
 
 
 def _verified(context: Context, signing: ImageSigning) -> Check:
-    """Whether the bundle's image verifies, seen with our own eyes and not taken from the signing attestation."""
-    name = f"{signing.image} verifies"
+    """Whether the bundle's images verify, seen with our own eyes and not taken from the signing attestation."""
+    name = f"{', '.join(signing.images)} verify"
+    key = context.keys.image.public
     try:
-        image = verify_image(context.bundle.path(signing.image), context.keys.image.public)
+        for image in signing.images:
+            verify_image(context.bundle.path(image), key)
     except IntegrityError as error:
         return Check(name=name, passed=False, message=str(error))
-    return Check(name=name, passed=True, message=f"imgtool verifies it under the key {image.keyid[:16]}")
+    names = ", ".join(image.rpartition("/")[2] for image in signing.images)
+    return Check(name=name, passed=True, message=f"imgtool verifies {names} under the key {key.keyid[:16]}")

@@ -11,7 +11,7 @@ from devicepipe.build.source import Commit
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.facts import sha256_of, utc_now
 from devicepipe.evidence.layout import IMAGE_KEY, RELEASE_KEY
-from devicepipe.evidence.predicates import SOURCE, SourceInfo, Tool
+from devicepipe.evidence.predicates import SOURCE, CampaignWish, SourceInfo, Tool
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.stages.context import Context
 
@@ -100,6 +100,7 @@ def attest_source(context: Context, commit: Commit, files: list[str], dirty: boo
         commit_time=commit.time,
         dirty=dirty,
         boards=[board.name for board in project.boards],
+        coverage=None if context.in_place else list(project.covered_boards) or None,
         started_on=utc_now(),
         tester=context.tester,
         tools=[
@@ -109,5 +110,9 @@ def attest_source(context: Context, commit: Commit, files: list[str], dirty: boo
         ],
         image_key=context.keys.image.info,
         release_key=context.keys.release.info,
+        campaigns=[
+            CampaignWish(kind=kind, points=run.points, seed=run.seed) for kind, run in project.campaigns.runs.items()
+        ]
+        or None,
     )
     writer.attest("source", SOURCE, info, [MANIFEST, CONFIG, IMAGE_KEY, RELEASE_KEY])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from devicepipe.evidence.predicates import TRACEABILITY, ImageSigning, SourceInfo, TestResult
+from devicepipe.evidence.predicates import TRACEABILITY, ImageSigning, SourceInfo
+from devicepipe.evidence.results import TestResult
 from devicepipe.stages.context import Context
+from devicepipe.stages.items import read_product_items
 from devicepipe.stages.source import check_source
-from devicepipe.traceability.items import read_items
+from devicepipe.traceability.fields import Scales
 from devicepipe.traceability.matrix import trace
 
 
@@ -18,10 +20,12 @@ def trace_release(context: Context) -> None:
     project, bundle, writer = context.project, context.bundle, context.writer
     boards = bundle.predicate(SourceInfo).boards
     check_source(context)
-    items = read_items(project)
+    items, unlisted = read_product_items(project)
     runs = [bundle.predicate(TestResult, board).devicepipe for board in boards]
     subjects = [bundle.predicate(ImageSigning, board).image for board in boards]
     records = {item.fields["evidence"] for item in items if "evidence" in item.fields}
     files = sorted({item.file for item in items} | records)
     subjects += [writer.add_file(project.root / file, f"evidence/{file}").name for file in files]
-    writer.attest("traceability", TRACEABILITY, trace(items, runs, boards), subjects)
+    scales = Scales(project.traceability.severities, project.traceability.probabilities)
+    traced = trace(items, runs, boards, scales=scales, unlisted=unlisted)
+    writer.attest("traceability", TRACEABILITY, traced, subjects)

@@ -1,8 +1,9 @@
-"""Items: hazards, risk controls and requirements, read from Markdown files and checked against each other.
+"""Items: hazards, risk controls, requirements, SOUP and anomalies, read from Markdown files and checked against each other.
 
-What always holds of the items `read_items` returns: ids are unique, every link points to an existing item of the type its kind
-asks for, boards are boards of the product, every item has a statement, and the order is that of the sorted file names and then
-of the files. Otherwise it raised a UsageError with file, line, key and remedy.
+What always holds of the items `read_items` returns: ids are unique, every link points to an existing item of a type its kind
+asks for, boards are boards of the product, every item has a statement, SOUP items and anomalies have the fields they need
+(`fields.py`), and the order is that of the sorted file names and then of the files. Otherwise it raised a UsageError with file,
+line, key and remedy.
 
 The fingerprint is the SHA-256 of the canonical JSON (RFC 8785) of all attributes of the item but the place where it stands: so
 moving an item to another file changes nothing, and changing a field, a link or a board does.
@@ -11,7 +12,6 @@ moving an item to another file changes nothing, and changing a field, a link or 
 from __future__ import annotations
 
 import difflib
-import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,20 +20,24 @@ from pydantic_core import to_json
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.facts import sha256_of
-from devicepipe.evidence.predicates import EVIDENCE_DIGEST, REQUIREMENT, Item
+from devicepipe.evidence.predicates import ANOMALY, EVIDENCE_DIGEST, HAZARD, REQUIREMENT, SOUP, Item
 from devicepipe.project.config import CONFIG_NAME, Project
+from devicepipe.traceability.fields import Scales, article, check_needed, check_value, intended
 from devicepipe.traceability.markdown import RawItem, parse, read_text
 
-HAZARD = "hazard"
 RISK_CONTROL = "risk-control"
-ITEM_TYPES = (HAZARD, RISK_CONTROL, REQUIREMENT)
+ITEM_TYPES = (HAZARD, RISK_CONTROL, REQUIREMENT, SOUP, ANOMALY)
 
-LINKS = {"mitigates": (RISK_CONTROL, HAZARD), "implements": (REQUIREMENT, RISK_CONTROL)}
-"""Each kind of link: the type that carries it and the type it points to."""
+LINKS = {
+    "mitigates": (RISK_CONTROL, (HAZARD,)),
+    "implements": (REQUIREMENT, (RISK_CONTROL,)),
+    "requirements": (SOUP, (REQUIREMENT,)),
+    "affects": (ANOMALY, (HAZARD, RISK_CONTROL, REQUIREMENT, SOUP)),
+}
+"""Each kind of link: the type that carries it and the types it points to."""
 
-VERIFICATION = ("test", "analysis", "inspection")
-
-_KNOWN_KEYS = (*LINKS, "boards", "verification", "evidence")
+ALL_BOARDS = "all"
+"""The value of `boards` that says in so many words what leaving it out means."""
 
 
 def read_items(project: Project) -> tuple[Item, ...]:
@@ -55,10 +59,13 @@ def read_items(project: Project) -> tuple[Item, ...]:
         project.traceability.path,
         prefixes=project.traceability.prefixes,
         boards=[board.name for board in project.boards],
+        scales=Scales(project.traceability.severities, project.traceability.probabilities),
     )
 
 
-def read_folder(root: Path, folder: str, *, prefixes: Mapping[str, str], boards: Sequence[str]) -> tuple[Item, ...]:
+def read_folder(
+    root: Path, folder: str, *, prefixes: Mapping[str, str], boards: Sequence[str], scales: Scales | None = None
+) -> tuple[Item, ...]:
     """The items of all Markdown files below a folder; files named README.md are prose and not read.
 
     Args:
@@ -66,6 +73,7 @@ def read_folder(root: Path, folder: str, *, prefixes: Mapping[str, str], boards:
         folder: The folder of the items, relative to `root`.
         prefixes: Id prefix to item type (one of ITEM_TYPES).
         boards: The product's boards: the ones an item without a `boards` field applies to.
+        scales: The words that rate hazards; any are taken if None.
 
     Raises:
         UsageError: The items break the grammar (see `markdown`) or one of the promises of this module; names file, line and key.
@@ -83,15 +91,13 @@ def read_folder(root: Path, folder: str, *, prefixes: Mapping[str, str], boards:
     for item in raw:
         if item.id in first:
             other = first[item.id]
-            raise _error(
-                item,
+            raise item.error(
                 item.id,
                 "the id is taken",
                 remedy=f"it stands in {other.file.relative_to(root)}:{other.line} already: give one of them a new number",
             )
         if item.prefix not in prefixes:
-            raise _error(
-                item,
+            raise item.error(
                 item.id,
                 f"unknown id prefix '{item.prefix}'",
                 remedy=f"known prefixes: {', '.join(prefixes)} (traceability.prefixes in {CONFIG_NAME})",
@@ -99,7 +105,8 @@ def read_folder(root: Path, folder: str, *, prefixes: Mapping[str, str], boards:
         first[item.id] = item
         types[item.id] = prefixes[item.prefix]
     names = {path: path.relative_to(root).as_posix() for path in {item.file for item in raw}}
-    return tuple(_item(item, root, names[item.file], types, boards) for item in raw)
+    reader = _Reader(root, types, boards, scales or Scales())
+    return tuple(reader.item(item, names[item.file]) for item in raw)
 
 
 def fingerprint(
@@ -129,127 +136,124 @@ def fingerprint(
     return hashlib.sha256(to_json(content)).hexdigest()
 
 
-def _item(raw: RawItem, root: Path, name: str, types: Mapping[str, str], boards: Sequence[str]) -> Item:
-    kind = types[raw.id]
-    fields: dict[str, str] = {}
-    links: dict[str, list[str]] = {}
-    applies = list(boards)
-    for key, value in raw.fields.items():
-        if key in LINKS:
-            links[key] = _link(raw, key, value, types)
-        elif key == "boards":
-            applies = _boards(raw, kind, value, boards)
-        else:
-            _check_field(raw, key, value, kind)
-            fields[key] = value
-    if "evidence" in fields:
-        fields[EVIDENCE_DIGEST] = _evidence_digest(raw, root)
-    return Item(
-        id=raw.id,
-        type=kind,
-        title=raw.title,
-        text=raw.text,
-        fields=fields,
-        links=links,
-        boards=applies,
-        file=name,
-        line=raw.line,
-        fingerprint=fingerprint(
-            id=raw.id, type=kind, title=raw.title, text=raw.text, fields=fields, links=links, boards=applies
-        ),
-    )
+class _Reader:
+    """What an item is checked against: the other items' types, the boards, the scales."""
 
+    def __init__(self, root: Path, types: Mapping[str, str], boards: Sequence[str], scales: Scales) -> None:
+        self._root = root
+        self._types = types
+        self._boards = boards
+        self._scales = scales
 
-def _link(raw: RawItem, key: str, value: str, types: Mapping[str, str]) -> list[str]:
-    source, target = LINKS[key]
-    kind = types[raw.id]
-    if kind != source:
-        own = ", ".join(name for name, (carrier, _) in LINKS.items() if carrier == kind) or "none"
-        raise _error(raw, key, f"a {kind} has no link '{key}'", remedy=f"links of a {kind}: {own}")
-    targets = _names(raw, key, value)
-    for name in targets:
-        if name not in types:
-            close = difflib.get_close_matches(name, types, n=1)
-            raise _error(
-                raw,
-                key,
-                f"there is no item {name}",
-                remedy=f"did you mean {close[0]}?" if close else f"write {name}, or link an existing {target}",
+    def item(self, raw: RawItem, name: str) -> Item:
+        kind = self._types[raw.id]
+        fields: dict[str, str] = {}
+        links: dict[str, list[str]] = {}
+        applies = list(self._boards)
+        for key, value in raw.fields.items():
+            if key in LINKS:
+                links[key] = self._link(raw, key, value)
+            elif key == "boards":
+                applies = self._applies(raw, kind, value)
+                fields[key] = value
+            else:
+                self._check_field(raw, key, value, kind)
+                fields[key] = value
+        check_needed(raw, kind, {*fields, *links})
+        if "evidence" in fields:
+            fields[EVIDENCE_DIGEST] = _evidence_digest(raw, self._root)
+        return Item(
+            id=raw.id,
+            type=kind,
+            title=raw.title,
+            text=raw.text,
+            fields=fields,
+            links=links,
+            boards=applies,
+            file=name,
+            line=raw.line,
+            fingerprint=fingerprint(
+                id=raw.id, type=kind, title=raw.title, text=raw.text, fields=fields, links=links, boards=applies
+            ),
+        )
+
+    def _link(self, raw: RawItem, key: str, value: str) -> list[str]:
+        source, wanted = LINKS[key]
+        types, kind = self._types, self._types[raw.id]
+        if kind != source:
+            own = ", ".join(name for name, (carrier, _) in LINKS.items() if carrier == kind) or "none"
+            raise raw.error(
+                key, f"{article(kind)} {kind} has no link '{key}'", remedy=f"links of {article(kind)} {kind}: {own}"
             )
-        if types[name] != target:
-            raise _error(raw, key, f"{name} is a {types[name]}", remedy=f"'{key}' leads from a {source} to a {target}")
-    return targets
+        targets = _names(raw, key, value)
+        for name in targets:
+            if name not in types:
+                close = difflib.get_close_matches(name, types, n=1)
+                raise raw.error(
+                    key,
+                    f"there is no item {name}",
+                    remedy=f"did you mean {close[0]}?" if close else f"write {name}, or link an existing {wanted[0]}",
+                )
+            if types[name] not in wanted:
+                whereto = ", ".join(wanted)
+                raise raw.error(
+                    key,
+                    f"{name} is {article(types[name])} {types[name]}",
+                    remedy=f"'{key}' leads from {article(source)} {source} to: {whereto}",
+                )
+        return targets
 
+    def _applies(self, raw: RawItem, kind: str, value: str) -> list[str]:
+        if kind != REQUIREMENT:
+            raise raw.error(
+                "boards", f"{article(kind)} {kind} concerns the whole product", remedy="only requirements name boards"
+            )
+        if value == ALL_BOARDS:
+            return list(self._boards)
+        names = _names(raw, "boards", value)
+        for name in names:
+            if name not in self._boards:
+                raise raw.error(
+                    "boards", f"unknown board '{name}'", remedy=f"known boards: {', '.join(self._boards)}, or all"
+                )
+        return [board for board in self._boards if board in names]
 
-def _boards(raw: RawItem, kind: str, value: str, boards: Sequence[str]) -> list[str]:
-    if kind != REQUIREMENT:
-        raise _error(raw, "boards", f"a {kind} concerns the whole product", remedy="only requirements name boards")
-    names = _names(raw, "boards", value)
-    for name in names:
-        if name not in boards:
-            raise _error(raw, "boards", f"unknown board '{name}'", remedy=f"known boards: {', '.join(boards)}")
-    return [board for board in boards if board in names]
+    def _check_field(self, raw: RawItem, key: str, value: str, kind: str) -> None:
+        if key == EVIDENCE_DIGEST:
+            raise raw.error(key, "is written by devicepipe", remedy="remove the line")
+        meant = intended(key, kind, tuple(LINKS))
+        if meant is not None:
+            raise raw.error(key, "looks like a mistyped key", remedy=f"did you mean '{meant}'?")
+        if key in ("verification", "evidence") and kind != REQUIREMENT:
+            raise raw.error(key, f"{article(kind)} {kind} has no '{key}'", remedy="only requirements have it")
+        if key == "evidence" and raw.fields.get("verification", "test") == "test":
+            raise raw.error(
+                key,
+                "is for a requirement verified by analysis or inspection",
+                remedy="add '- verification: analysis', or remove the line: a test's evidence is found by its id",
+            )
+        check_value(raw, key, value, kind, self._scales)
 
 
 def _names(raw: RawItem, key: str, value: str) -> list[str]:
     names = [name.strip() for name in value.split(",")]
     if not all(names):
-        raise _error(raw, key, f"an empty name in '{value}'", remedy="part the names by single commas")
+        raise raw.error(key, f"an empty name in '{value}'", remedy="part the names by single commas")
     if len(set(names)) != len(names):
-        raise _error(raw, key, f"a name stands twice in '{value}'", remedy="name each once")
+        raise raw.error(key, f"a name stands twice in '{value}'", remedy="name each once")
     return names
-
-
-def _check_field(raw: RawItem, key: str, value: str, kind: str) -> None:
-    if key == EVIDENCE_DIGEST:
-        raise _error(raw, key, "is written by devicepipe", remedy="remove the line")
-    meant = _meant(key)
-    if meant is not None:
-        raise _error(raw, key, "looks like a mistyped key", remedy=f"did you mean '{meant}'?")
-    if key in ("verification", "evidence") and kind != REQUIREMENT:
-        raise _error(raw, key, f"a {kind} has no '{key}'", remedy="only requirements have it")
-    if key == "verification" and value not in VERIFICATION:
-        raise _error(
-            raw,
-            key,
-            f"expected one of {', '.join(VERIFICATION)}, found '{value}'",
-            remedy="name the method of verification",
-        )
-    if key == "evidence" and raw.fields.get("verification", "test") == "test":
-        raise _error(
-            raw,
-            key,
-            "is for a requirement verified by analysis or inspection",
-            remedy="add '- verification: analysis', or remove the line: a test's evidence is found by its id",
-        )
-
-
-@functools.cache
-def _meant(key: str) -> str | None:
-    """The known key that `key` is a typo of; None for a known key and for a field of the user's own."""
-    if key in _KNOWN_KEYS:
-        return None
-    close = difflib.get_close_matches(key, _KNOWN_KEYS, n=1, cutoff=0.8)
-    return close[0] if close else None
 
 
 def _evidence_digest(raw: RawItem, root: Path) -> str:
     value = raw.fields["evidence"]
     path = (root / value).resolve()
     if not path.is_relative_to(root.resolve()):
-        raise _error(
-            raw, "evidence", f"'{value}' lies outside the project", remedy="commit the record with the product"
-        )
+        raise raw.error("evidence", f"'{value}' lies outside the project", remedy="commit the record with the product")
     try:
         return sha256_of(path)
     except OSError as error:
-        raise _error(
-            raw,
+        raise raw.error(
             "evidence",
             f"'{value}' cannot be read: {error.strerror}",
             remedy="name the record of the verification, relative to the project's root",
         ) from error
-
-
-def _error(raw: RawItem, key: str, message: str, *, remedy: str) -> UsageError:
-    return UsageError(message, file=raw.file, line=raw.lines.get(key, raw.line), key=key, remedy=remedy)

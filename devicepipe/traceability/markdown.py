@@ -48,6 +48,10 @@ class RawItem:
     fields: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
 
+    def error(self, key: str, message: str, *, remedy: str) -> UsageError:
+        """A UsageError at one of the item's fields, or at its heading."""
+        return UsageError(message, file=self.file, line=self.lines.get(key, self.line), key=key, remedy=remedy)
+
 
 def read_text(path: Path) -> str:
     r"""The file's text with "\\n" line ends; a byte order mark is dropped.

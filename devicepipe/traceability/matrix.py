@@ -2,7 +2,8 @@
 
 What always holds: only Verdict.PASSED counts as passed, and only in a run whose device was what it should be
 (`TestRun.identity_errors` is empty); a passed verdict of any other run appears as `error`, because nobody can say what was
-tested. Every item and every test appears in at least one row. The result depends on nothing but the arguments.
+tested. One in quarantine appears as `quarantined`. Every hazard, risk control, requirement and test appears in at least one row.
+The result depends on nothing but the arguments.
 
 How a requirement is verified (its `verification` field):
 
@@ -17,17 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from devicepipe.evidence.predicates import (
-    REQUIREMENT,
-    Item,
-    MatrixRow,
-    TestCase,
-    TestRun,
-    Traceability,
-    TraceFinding,
-    Verdict,
-)
-from devicepipe.traceability.items import HAZARD, RISK_CONTROL
+from devicepipe.evidence.predicates import HAZARD, RATINGS, REQUIREMENT, Item, MatrixRow, Traceability, TraceFinding
+from devicepipe.evidence.results import TestCase, TestRun, Verdict
+from devicepipe.traceability.fields import Scales
+from devicepipe.traceability.items import RISK_CONTROL
+from devicepipe.traceability.soup import Locked
 
 UNTESTED_REQUIREMENT = "untested-requirement"
 UNKNOWN_ITEM = "unknown-item"
@@ -37,9 +32,13 @@ UNCONTROLLED_HAZARD = "uncontrolled-hazard"
 UNCONFIRMED_IDENTITY = "unconfirmed-identity"
 VERIFIED_BY_RECORD = "verified-by-record"
 ORPHAN_TEST = "orphan-test"
+UNREDUCED_HAZARD = "unreduced-hazard"
+UNLISTED_SOUP = "unlisted-soup"
+
+QUARANTINED = "quarantined"
 
 # A test that ran twice on a board, or on two devices of it, is only as good as its worst verdict.
-_WORST_FIRST = (Verdict.FAILED, Verdict.ERROR, Verdict.NOT_RUN, Verdict.PASSED)
+_WORST_FIRST: tuple[str, ...] = (Verdict.FAILED, Verdict.ERROR, Verdict.NOT_RUN, QUARANTINED, Verdict.PASSED)
 _NAMED = 5
 
 
@@ -51,23 +50,35 @@ class _Test:
     verifies: tuple[str, ...]
     file: str
     line: int
-    verdicts: dict[str, Verdict]
+    verdicts: dict[str, str]
 
 
-def trace(items: Sequence[Item], runs: Sequence[TestRun], boards: Sequence[str]) -> Traceability:
+def trace(
+    items: Sequence[Item],
+    runs: Sequence[TestRun],
+    boards: Sequence[str],
+    *,
+    scales: Scales | None = None,
+    unlisted: Sequence[Locked] = (),
+) -> Traceability:
     """Join items and test runs.
 
     Args:
         items: As `read_items` gives them.
         runs: The test sessions; a board without one has run nothing.
         boards: The product's boards, in the order of the matrix's columns.
+        scales: The words that rate hazards; without them a rating is not compared.
+        unlisted: The locked components that no SOUP item is about.
 
     Returns:
         The items, the matrix in the order of the items, and the findings: `untested-requirement` (per board; the message begins
         with `no-test`, `not-run` or `not-passed`), `unverified-control`, `unlinked-control`, `uncontrolled-hazard`,
-        `unknown-item` (with the test's file and line), `unconfirmed-identity` (per board), `verified-by-record`, `orphan-test`.
+        `unknown-item` (with the test's file and line), `unconfirmed-identity` (per board), `verified-by-record`, `orphan-test`,
+        `unreduced-hazard` (rated worse with its controls than without), `unlisted-soup`.
     """
-    return _Trace(items, _tests(runs), boards).result(runs)
+    traced = _Trace(items, _tests(runs), boards).result(runs)
+    further = [*_rating_findings(items, scales or Scales()), *map(_unlisted, unlisted)]
+    return traced.model_copy(update={"findings": [*traced.findings, *further]})
 
 
 class _Trace:
@@ -78,6 +89,7 @@ class _Trace:
         self._tests = tests
         self._boards = boards
         self._known = {item.id for item in items}
+        self._in_rows = {item.id for item in items if item.type in (HAZARD, RISK_CONTROL, REQUIREMENT)}
         self._controls = _targets(items, "mitigates")
         self._requirements = _targets(items, "implements")
         self._verifying: dict[str, list[_Test]] = {}
@@ -113,7 +125,7 @@ class _Trace:
             elif item.type == REQUIREMENT and not item.links.get("implements"):
                 yield from self._requirement_rows(item)
         for test in self._tests:
-            if not any(name in self._known for name in test.verifies):
+            if not any(name in self._in_rows for name in test.verifies):
                 yield self._row(test, ())
 
     def _control_rows(self, control: Item, hazard: str = "") -> Iterator[MatrixRow]:
@@ -192,7 +204,7 @@ class _Trace:
                     yield TraceFinding(
                         kind=UNKNOWN_ITEM,
                         item=name,
-                        message=f"{test.id} verifies it, but there is no such item",
+                        message=f"{test.id} verifies {name}, but there is no such item",
                         file=test.file,
                         line=test.line,
                     )
@@ -200,6 +212,26 @@ class _Trace:
                 yield TraceFinding(
                     kind=ORPHAN_TEST, item=test.id, message="the test verifies no item", file=test.file, line=test.line
                 )
+
+
+def _rating_findings(items: Sequence[Item], scales: Scales) -> Iterator[TraceFinding]:
+    for item in items:
+        if item.type != HAZARD or not {*RATINGS} <= item.fields.keys():
+            continue
+        for before, after in (("severity", "severity-after"), ("probability", "probability-after")):
+            order = scales.of(before)
+            words = (item.fields[before], item.fields[after])
+            if all(word in order for word in words) and order.index(words[1]) > order.index(words[0]):
+                yield _finding(
+                    UNREDUCED_HAZARD, item, f"its {before} is {words[1]} with its risk controls, but {words[0]} without"
+                )
+
+
+def _unlisted(component: Locked) -> TraceFinding:
+    file, _, line = component.place.rpartition(":")
+    return TraceFinding(
+        kind=UNLISTED_SOUP, item=component.name, message="no SOUP item is about it", file=file, line=int(line)
+    )
 
 
 def _identity_findings(runs: Sequence[TestRun]) -> Iterator[TraceFinding]:
@@ -243,9 +275,11 @@ def _tests(runs: Sequence[TestRun]) -> list[_Test]:
     return list(tests.values())
 
 
-def _verdict(run: TestRun, case: TestCase) -> Verdict:
+def _verdict(run: TestRun, case: TestCase) -> str:
     if run.identity_errors and case.verdict == Verdict.PASSED:
         return Verdict.ERROR
+    if case.quarantine is not None and case.verdict == Verdict.PASSED:
+        return QUARANTINED
     return case.verdict
 
 

@@ -1,0 +1,79 @@
+"""Which function and line of the source each instruction comes from, told by the toolchain's addr2line from the debug information.
+
+Code that was inlined comes from the function that it was written in, wherever it stands.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from devicepipe.errors import BenchError
+
+_TIMEOUT = 120.0
+_ADDRESS = re.compile(r"0x[0-9a-f]+")
+_PLACE = re.compile(r"(?P<file>.*):(?P<line>\d+|\?)(?: \(discriminator \d+\))?")
+_CLONE = re.compile(r"\.(?:constprop|isra|part|cold|lto_priv)(?:\.\d+)?|\.\d+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an instruction comes from.
+
+    Attributes:
+        function: The function that it was written in; "" where nobody knows.
+        file: Its file, relative, as the compiler was given it; "" for what is not of the product's sources (a library of its).
+        line: Its line; 0 for none.
+    """
+
+    function: str
+    file: str
+    line: int
+
+
+def places_of(addr2line: Path, elf: Path, addresses: Sequence[int]) -> Mapping[int, Place]:
+    """Where instructions come from.
+
+    Args:
+        addr2line: The toolchain's addr2line.
+        elf: The program.
+        addresses: Those of its instructions.
+
+    Raises:
+        BenchError: addr2line does not run, or does not answer for every address.
+    """
+    command = [str(addr2line), "--addresses", "--functions", "--inlines", "--exe", str(elf)]
+    asked = "".join(f"{address:#x}\n" for address in addresses)
+    try:
+        done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BenchError(
+            f"{addr2line.name} does not run: {error}", remedy="install the toolchain's binutils"
+        ) from error
+    if done.returncode != 0:
+        raise BenchError(f"{addr2line.name} failed: {done.stderr.strip()}", remedy="install the toolchain's binutils")
+    places = parse_answer(done.stdout)
+    if missing := [address for address in addresses if address not in places]:
+        raise BenchError(
+            f"{addr2line.name} says nothing of {missing[0]:#x} in {elf.name}", remedy="install the toolchain's binutils"
+        )
+    return places
+
+
+def parse_answer(text: str) -> dict[int, Place]:
+    """Read the answer of `addr2line --addresses --functions --inlines`: of each address the innermost function and line."""
+    places: dict[int, Place] = {}
+    lines = text.splitlines()
+    for at, line in enumerate(lines[:-2]):
+        if _ADDRESS.fullmatch(line) and (found := _PLACE.fullmatch(lines[at + 2])):
+            places[int(line, 16)] = _place(lines[at + 1], found["file"], found["line"])
+    return places
+
+
+def _place(function: str, file: str, line: str) -> Place:
+    known = "" if file == "??" or file.startswith("/") else str(PurePosixPath(file))
+    number = int(line) if known and line.isdigit() else 0
+    return Place("" if function == "??" else _CLONE.sub("", function), known, number)
