@@ -10,7 +10,8 @@ import pytest
 
 from devicepipe.analysis import cppcheck
 from devicepipe.analysis.cppcheck import CppcheckReport, analyse
-from devicepipe.errors import BenchError
+from devicepipe.analysis.deviations import Deviations, load_deviations
+from devicepipe.errors import BenchError, UsageError
 
 DEFECT = "int first(void);\nint first(void)\n{\n    const int *where = 0;\n{comment}    return *where;\n}\n"
 OCTAL = "int second(void);\nint second(void)\n{\n    return 0123;\n}\n"
@@ -34,7 +35,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(root: Path, *files: str) -> CppcheckReport:
+def run(root: Path, *files: str, deviations: Deviations | None = None) -> CppcheckReport:
     project = root / "firmware"
     database = project / ".pio" / "build" / "env" / "compile_commands.json"
     database.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +49,14 @@ def run(root: Path, *files: str) -> CppcheckReport:
         for file in files
     ]
     database.write_text(json.dumps(entries), encoding="utf-8")
-    return analyse(database, project=project, root=root, core="cortex-m0", foreign=["lib/soup/soup.c"])
+    return analyse(
+        database,
+        project=project,
+        root=root,
+        core="cortex-m0",
+        foreign=["lib/soup/soup.c"],
+        deviations=deviations,
+    )
 
 
 EVERYTHING = ("src/first.c", "src/second.c", "src/suppressed.c", "lib/soup/soup.c", ".pio/libdeps/env/other/other.c")
@@ -86,6 +94,72 @@ def test_project_without_own_files_is_still_proven(root: Path) -> None:
     report = run(root, "lib/soup/soup.c")
     assert (report.files, report.findings) == (0, [])
     assert report.proven_on
+
+
+GOOD_DEVIATIONS = """
+[[deviation]]
+rule = "7.1"
+scope = ["firmware/src/first.c", "firmware/src/sec*"]
+justification = \"\"\"Octal, as the
+data sheet has it.\"\"\"
+reviewer = "Somebody"
+date = 2026-11-25
+
+[[deviation]]
+rule = "2.1"
+scope = ["firmware/src/*"]
+justification = "Never used here."
+reviewer = "Somebody"
+date = 2026-11-25
+"""
+
+
+def test_a_deviation_marks_findings_with_its_justification_and_is_counted(root: Path) -> None:
+    file = root / "deviations.toml"
+    file.write_text(GOOD_DEVIATIONS, encoding="utf-8")
+    deviations = load_deviations(file)
+    report = run(root, *EVERYTHING, deviations=deviations)
+    marked = [(one.rule, one.file) for one in report.findings if one.deviated]
+    assert marked == [("misra-c2012-7.1", "firmware/src/second.c")]
+    assert [(one.rule, one.places) for one in deviations.used()] == [("7.1", 1), ("2.1", 0)]
+    run(root, "src/second.c", deviations=deviations)
+    assert [one.places for one in deviations.used()] == [1, 0], "a file of two programs is one place"
+    results = [one for log in json.loads(report.sarif)["runs"] for one in log["results"] if "suppressions" in one]
+    assert [one["suppressions"] for one in results] == [
+        [{"kind": "external", "status": "accepted", "justification": "Octal, as the data sheet has it."}]
+    ]
+
+
+def test_a_deviation_covers_neither_other_files_nor_other_rules_nor_other_tools(root: Path) -> None:
+    file = root / "deviations.toml"
+    file.write_text(GOOD_DEVIATIONS.replace("firmware/src/sec*", "src/second.c"), encoding="utf-8")
+    assert not [one for one in run(root, *EVERYTHING, deviations=load_deviations(file)).findings if one.deviated]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('justification = "Never used here."', 'justification = " "', "deviation.1.justification"),
+        ('justification = "Never used here."\n', "", "deviation.1.justification"),
+        ('rule = "2.1"', 'rule = "Rule 2.1"', "deviation.1.rule"),
+        (
+            'rule = "2.1"\nscope = ["firmware/src/*"]',
+            'rule = "7.1"\nscope = ["firmware/src/first.c"]',
+            "deviation.1.scope",
+        ),
+        ('scope = ["firmware/src/*"]', "scope = []", "deviation.1.scope"),
+        ("date = 2026-11-25", 'date = "yesterday"', "deviation.0.date"),
+        ('reviewer = "Somebody"', 'reviewed = "Somebody"', "deviation.0.reviewed"),
+    ],
+    ids=["empty", "no-justification", "no-rule", "twice", "no-scope", "no-date", "misspelt"],
+)
+def test_a_deviation_without_its_parts_is_refused(tmp_path: Path, old: str, new: str, key: str) -> None:
+    file = tmp_path / "deviations.toml"
+    assert old in GOOD_DEVIATIONS
+    file.write_text(GOOD_DEVIATIONS.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UsageError) as raised:
+        load_deviations(file)
+    assert raised.value.key == key
 
 
 def program(folder: Path, text: str) -> Path:

@@ -57,6 +57,16 @@ def test_code_in_ram(link: Link, board: Board) -> None:
     assert "lies in RAM 0x20000000-0x20001000" in found["no-executable-ram"]
 
 
+@pytest.mark.parametrize(("allowed", "passes"), [(64, True), (2, False)], ids=["enough", "too_little"])
+def test_code_in_ram_that_the_manifest_allows(link: Link, board: Board, allowed: int, passes: bool) -> None:
+    in_ram = """__attribute__((section(".data.code"), used)) static int in_ram(int a) { return a * 3 + 7; }\n"""
+    allowing = board.model_copy(update={"ram": board.ram.model_copy(update={"code": allowed})})
+    found = failures(link(extra=in_ram), allowing)
+    assert ("no-executable-ram" not in found) == passes
+    if not passes:
+        assert "the manifest allows 2 bytes of code there" in found["no-executable-ram"]
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

@@ -97,6 +97,8 @@ def test_component_of_headers_only_is_required_and_marked_as_not_proven(linked: 
 def test_toolchains_library_is_listed_with_the_compilers_version(linked: LinkedFirmware) -> None:
     libgcc = by_name(make(linked))["libgcc"]
     assert (libgcc["version"], libgcc["scope"]) == ("12.2.1", "required")
+    assert libgcc["supplier"]["name"] == "Free Software Foundation"
+    assert libgcc["licenses"] == [{"expression": "GPL-3.0-or-later WITH GCC-exception-3.1"}]
 
 
 def test_library_that_platformio_fetched_is_not_forgotten(linked: LinkedFirmware) -> None:

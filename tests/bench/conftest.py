@@ -3,55 +3,31 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devicepipe.bench.channel import SerialLog, SerialLoop
+from devicepipe.bench.channel import SerialLoop
+from devicepipe.bench.coverage_map import CoverageMap
 from devicepipe.bench.qemu import Qemu
+from devicepipe.bench.serial_log import SerialLog
 from devicepipe.bench.spec import SessionSpec
 from devicepipe.project.board import Board
-from tests.bench.samples import MACHINES, SOURCE, Firmware, SpecMaker, board, processes_of, spec_for
+from tests.bench.samples import Firmware, SpecMaker, build_firmware, processes_of, spec_for
 
 
 @pytest.fixture(scope="session")
 def firmware_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Firmware]:
-    if shutil.which("arm-none-eabi-gcc") is None or shutil.which("qemu-system-arm") is None:
-        pytest.fail(
-            "the bench's tests need a compiler and an emulator: apt-get install gcc-arm-none-eabi qemu-system-arm"
-        )
+    tools = ("arm-none-eabi-gcc", "qemu-system-arm", "riscv64-unknown-elf-gcc", "qemu-system-riscv32")
+    if missing := [tool for tool in tools if shutil.which(tool) is None]:
+        pytest.fail(f"the bench's tests need {', '.join(missing)}: run tools/setup.sh")
     folder, built = tmp_path_factory.mktemp("firmware"), dict[str, Firmware]()
 
     def build(name: str) -> Firmware:
         if name not in built:
-            _, define, core, _, _ = MACHINES[name]
-            elf, binary = folder / f"{name}.elf", folder / f"{name}.bin"
-            flags = [
-                f"-D{define}",
-                f"-mcpu={core}",
-                "-mthumb",
-                "-Os",
-                "-Wall",
-                "-Wextra",
-                "-Werror",
-                "-ffreestanding",
-                "-nostdlib",
-            ]
-            link = [
-                "-Wl,--build-id=none",
-                "-T",
-                str(SOURCE / "flash.ld"),
-                str(SOURCE / "main.c"),
-                "-lgcc",
-                "-o",
-                str(elf),
-            ]
-            subprocess.run(["arm-none-eabi-gcc", *flags, *link], check=True)
-            subprocess.run(["arm-none-eabi-objcopy", "-O", "binary", str(elf), str(binary)], check=True)
-            built[name] = Firmware(board(name), binary.read_bytes())
+            built[name] = build_firmware(name, folder)
         return built[name]
 
     return build
@@ -79,7 +55,7 @@ def no_process_left(tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def serial_log(tmp_path: Path) -> Iterator[SerialLog]:
-    log = SerialLog(tmp_path / "serial.log", tmp_path / "serial.log.timed")
+    log = SerialLog(tmp_path / "serial.log")
     yield log
     log.close()
 
@@ -92,14 +68,17 @@ def serial_loop() -> Iterator[SerialLoop]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, serial_log: SerialLog, serial_loop: SerialLoop) -> Iterator[Callable[[Board], Qemu]]:
+def start(tmp_path: Path, serial_log: SerialLog, serial_loop: SerialLoop) -> Iterator[Callable[..., Qemu]]:
     """Start an emulator with an erased flash; all that were started are ended afterwards."""
     started: list[Qemu] = []
+    logs = {0: serial_log, 1: SerialLog(tmp_path / "serial-uart1.log")}
 
-    def run(of: Board) -> Qemu:
-        started.append(Qemu(of, tmp_path / "emulator.log", serial_log, serial_loop))
+    def run(of: Board, *, halt_at: int | None = None, coverage: CoverageMap | None = None) -> Qemu:
+        loop = serial_loop if halt_at is None else None
+        started.append(Qemu(of, tmp_path / "emulator.log", logs, loop, halt_at=halt_at, coverage=coverage))
         return started[-1]
 
     yield run
     for qemu in started:
         qemu.close()
+    logs[1].close()

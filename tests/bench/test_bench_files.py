@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devicepipe.bench.factory import flash_contents, load_factory
 from devicepipe.bench.faults import BadIdentityError
 from devicepipe.bench.protocol import identity_errors, parse_identity
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import Identity
+from devicepipe.evidence.results import Identity
 from tests.bench.samples import COMMIT, board, write_hex
 
 END = ":00000001FF\n"
@@ -25,7 +25,7 @@ def test_published_record(tmp_path: Path) -> None:
     assert load_factory(tmp_path / "a.hex") == {0x30: b"\x02\x33\x7a"}
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25)
 @given(
     st.dictionaries(st.integers(0, 60).map(lambda page: page * 0x1000), st.binary(min_size=1, max_size=300), min_size=1)
 )

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from devicepipe.bench.channel import SerialLog, SerialLoop
+from devicepipe.bench.channel import SerialLoop
+from devicepipe.bench.emulator import emulator_program, emulator_tool
 from devicepipe.bench.faults import LockupError
-from devicepipe.bench.qemu import Qemu, emulator_program, emulator_tool
+from devicepipe.bench.qemu import Qemu
+from devicepipe.bench.serial_log import SerialLog
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.project.board import Board
 from tests.bench.samples import MACHINES, SLOT0, Firmware, board, processes_of
@@ -112,10 +114,12 @@ def test_emulator_is_named_with_its_version() -> None:
 def test_emulator_dies_with_its_owner(tmp_path: Path) -> None:
     (tmp_path / "board.json").write_text(board("microbit").model_dump_json())
     program = (
-        "import pathlib, sys\nfrom devicepipe.bench.channel import SerialLog, SerialLoop\nfrom devicepipe.bench.qemu import Qemu\n"
+        "import pathlib, sys\nfrom devicepipe.bench.channel import SerialLoop\nfrom devicepipe.bench.qemu import Qemu\n"
+        "from devicepipe.bench.serial_log import SerialLog\n"
         "from devicepipe.project.board import Board\nfolder = pathlib.Path(sys.argv[1])\n"
         "board = Board.model_validate_json((folder / 'board.json').read_bytes())\n"
-        "qemu = Qemu(board, folder / 'emulator.log', SerialLog(folder / 'a', folder / 'b'), SerialLoop())\n"
+        "logs = {uart: SerialLog(folder / f'{uart}.log') for uart in board.uarts}\n"
+        "qemu = Qemu(board, folder / 'emulator.log', logs, SerialLoop())\n"
         "print(qemu.pid, flush=True)\nsys.stdin.read()"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
@@ -135,7 +139,7 @@ def test_emulator_dies_with_its_owner(tmp_path: Path) -> None:
 def test_closing_twice_is_harmless(
     firmware: Firmware, tmp_path: Path, serial_log: SerialLog, serial_loop: SerialLoop
 ) -> None:
-    qemu = Qemu(firmware.board, tmp_path / "emulator.log", serial_log, serial_loop)
+    qemu = Qemu(firmware.board, tmp_path / "emulator.log", {0: serial_log}, serial_loop)
     qemu.close()
     qemu.close()
     assert processes_of(tmp_path) == []

@@ -24,7 +24,7 @@ from devicepipe.bench.record import (
 )
 from devicepipe.bench.results import Ending, SessionResult
 from devicepipe.errors import BenchError
-from devicepipe.evidence.predicates import Identity, Verdict
+from devicepipe.evidence.results import Identity, Verdict
 
 IDENTITY = Identity(board="microbit", version="0.1.0+0", commit="c" * 40, digest="d" * 64)
 ENDED = Ending(0)

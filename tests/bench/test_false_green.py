@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +14,8 @@ import pytest
 
 from devicepipe.bench.session import SessionCancelledError, run_session
 from devicepipe.errors import BenchError, DevicepipeError, IntegrityError, UsageError
-from devicepipe.evidence.predicates import TestCase as Case
-from devicepipe.evidence.predicates import TestRun as Run
+from devicepipe.evidence.results import TestCase as Case
+from devicepipe.evidence.results import TestRun as Run
 from tests.bench.samples import Firmware, SpecMaker, processes_of, reason, spec_for, verdicts, write_hex
 
 pytestmark = pytest.mark.usefixtures("no_process_left")
@@ -150,7 +149,7 @@ MIXED = {
             assert device.boot_output.startswith(b"boot: test firmware")
 
         def test_loses_its_emulator(device, dut):
-            os.kill(device._emulator.pid, signal.SIGKILL)
+            os.kill(device.target.emulator.pid, signal.SIGKILL)
             dut.expect_exact("never", timeout=60)
 
         def test_waits_for_ever(dut): dut.expect_exact("never", timeout=None)
@@ -350,7 +349,7 @@ def test_assertion_that_is_a_tuple(make_spec: SpecMaker) -> None:
 @pytest.mark.parametrize("name", ["device", "dut"])
 def test_fixture_that_stands_for_the_device(make_spec: SpecMaker, name: str) -> None:
     conftest = f"\n    @pytest.fixture\n    def {name}(): return 1"
-    with pytest.raises(BenchError, match=f"fixture '{name}' .* hides"):
+    with pytest.raises(UsageError, match=f"fixture '{name}' .* hides"):
         run_session(make_spec({"conftest.py": conftest, "test_a.py": f"\n    def test_x({name}): assert {name} == 1"}))
 
 
@@ -382,28 +381,6 @@ def test_cancelled_session_leaves_nothing_running(make_spec: SpecMaker, tmp_path
     assert processes_of(tmp_path) == []
 
 
-def test_killed_owner_takes_pytest_and_emulator_along(make_spec: SpecMaker, tmp_path: Path) -> None:
-    spec = make_spec({"test_a.py": HONEST, "test_b.py": "\n    import time\n    def test_long(device): time.sleep(60)"})
-    (tmp_path / "spec.json").write_text(spec.model_dump_json())
-    program = (
-        "import pathlib, sys\nfrom devicepipe.bench.session import run_session\nfrom devicepipe.bench.spec import SessionSpec\n"
-        "spec = SessionSpec.model_validate_json(pathlib.Path(sys.argv[1]).read_bytes())\n"
-        "run_session(spec, progress=lambda case: print(case.id, flush=True))"
-    )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path / "spec.json")], stdout=subprocess.PIPE, env=environment
-    ) as owner:
-        assert owner.stdout is not None
-        assert owner.stdout.readline() == b"hil/test_a.py::test_honest\n"
-        assert len(processes_of(tmp_path)) >= 3
-        owner.kill()
-    deadline = time.monotonic() + 5
-    while processes_of(tmp_path) and time.monotonic() < deadline:
-        os.sched_yield()
-    assert processes_of(tmp_path) == []
-
-
 # --- fewer cases than there are -------------------------------------------------------------------------------------------
 
 
@@ -423,18 +400,42 @@ WITHOUT_A_CASE: dict[str, tuple[type[DevicepipeError], dict[str, str], tuple[str
         "'verify' not found",
     ),
     "no-item-id": (
-        BenchError,
+        UsageError,
         {"test_a.py": "\n    @pytest.mark.verifies(12)\n    def test_x(): pass"},
         (),
         "wants names",
     ),
     "unknown-board": (
-        BenchError,
+        UsageError,
         {"test_a.py": "\n    @pytest.mark.boards('micro-bit')\n    def test_x(): pass"},
         (),
         "'micro-bit'",
     ),
-    "two-devices": (BenchError, {"test_a.py": HONEST}, ("--count=2",), "one device"),
+    "hidden-file": (
+        BenchError,
+        {"conftest.py": "\n    collect_ignore = ['test_b.py']", "test_a.py": HONEST, "test_b.py": HONEST},
+        (),
+        "test_b.py is hidden",
+    ),
+    "hidden-folder": (
+        BenchError,
+        {"conftest.py": "\n    collect_ignore = ['sub']", "test_a.py": HONEST, "sub/test_b.py": HONEST},
+        (),
+        "sub/test_b.py is hidden",
+    ),
+    "test-that-never-runs": (
+        UsageError,
+        {"test_a.py": HONEST + "\n    def test_x(): assert False\n    def test_x(): pass"},
+        (),
+        "'test_x' never runs",
+    ),
+    "wrong-expression": (
+        UsageError,
+        {"test_a.py": HONEST},
+        ("-k", "a and ("),
+        r"passed to '-k': a and \(: at column 8",
+    ),
+    "two-devices": (UsageError, {"test_a.py": HONEST}, ("--count=2",), "one device"),
 }
 
 
@@ -482,7 +483,8 @@ def test_output_of_an_earlier_session(make_spec: SpecMaker) -> None:
 def test_tests_without_a_session(make_spec: SpecMaker) -> None:
     spec = make_spec({"test_a.py": HONEST})
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, "-p", "devicepipe.bench.plugin", str(spec.tests)]
+    command += ["-p", "no:cacheprovider"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     ended = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=spec.root)
     assert ended.returncode == 4
-    assert "run them with `devicepipe test`" in ended.stderr + ended.stdout
+    assert "these are device tests, which test a build: no devicepipe.toml" in ended.stderr + ended.stdout

@@ -16,7 +16,7 @@ from devicepipe.build.elf_file import ElfFile, NotAnElf
 from devicepipe.build.platformio import Build
 from devicepipe.build.reproducibility import compare
 from devicepipe.errors import ProductError
-from devicepipe.evidence.predicates import FirmwareBuild
+from devicepipe.evidence.predicates import Difference, FirmwareBuild
 from devicepipe.project.board import Board
 
 
@@ -31,10 +31,15 @@ def outputs(built: Build, tmp_path: Path) -> Path:
     return folder
 
 
-def collect(folder: Path, board: Board, output: Path) -> FirmwareBuild:
-    cleaner = PathCleaner(folder, folder / "core")
+def collect(folder: Path, board: Board, output: Path, data: dict[str, str] | None = None) -> FirmwareBuild:
     return collect_firmware(
-        role="application", environment="env", build_dir=folder, board=board, output=output, cleaner=cleaner
+        role="application",
+        environment="env",
+        build_dir=folder,
+        board=board,
+        output=output,
+        cleaner=PathCleaner(folder, folder / "core"),
+        data=data,
     )
 
 
@@ -84,6 +89,37 @@ def test_missing_or_broken_output_is_told(
     spoil(outputs)
     with pytest.raises(ProductError, match=message):
         collect(outputs, board, tmp_path / "bundle")
+
+
+def test_files_that_become_data_images_are_collected(outputs: Path, board: Board, tmp_path: Path) -> None:
+    (outputs / "limits.bin").write_bytes(b"limits")
+    firmware = collect(outputs, board, tmp_path / "bundle", data={"table": "limits.bin"})
+    assert {name: file.path for name, file in firmware.data.items()} == {"table": "images/sample/table.bin"}
+    assert (tmp_path / "bundle/images/sample/table.bin").read_bytes() == b"limits"
+
+
+@pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
+def test_a_data_file_that_was_not_made_is_told(
+    outputs: Path, board: Board, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (outputs / "limits.bin").write_bytes(content)
+    with pytest.raises(ProductError, match=r"made no limits\.bin beside the program"):
+        collect(outputs, board, tmp_path / "bundle", data={"table": "limits.bin"})
+
+
+def test_data_files_are_compared(outputs: Path, built: Build, board: Board, tmp_path: Path) -> None:
+    builds = []
+    for content in (b"limits", b"limitS"):
+        (outputs / "limits.bin").write_bytes(content)
+        output = tmp_path / content.decode()
+        firmware = collect(outputs, board, output, data={"table": "limits.bin"})
+        result = built.result.model_copy(update={"firmwares": [firmware]})
+        builds.append(dataclasses.replace(built, result=result, output=output))
+    assert compare(builds[0], builds[0]).identical
+    differing = compare(*builds)
+    assert not differing.identical
+    assert differing.differences == [Difference(artifact="images/sample/table.bin", offset=5)]
 
 
 def test_limits_are_those_of_the_regions(board: Board) -> None:

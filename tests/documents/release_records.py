@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 from devicepipe.documents.record import FileDigest, ReleaseRecord, SoftwareItem
 from devicepipe.documents.texts import default_texts
+from devicepipe.evidence import coverage as c
+from devicepipe.evidence.campaigns import CampaignFailure, CampaignGroup, CampaignResult, Campaigns
 from devicepipe.evidence.predicates import (
     Artifact,
     BuildResult,
+    CampaignWish,
     Check,
     Decision,
     Decisions,
-    Device,
     Finding,
     FirmwareBuild,
-    Identity,
     ImageSigning,
     Item,
     KeyInfo,
     MatrixRow,
+    Memory,
     MemoryUse,
+    ProgramMemory,
     Reproducibility,
     SourceInfo,
+    StackFrame,
+    StackLevel,
+    StackUse,
     StaticAnalysis,
-    TestCase,
-    TestRun,
     Tool,
     Traceability,
     TraceFinding,
-    Verdict,
 )
+from devicepipe.evidence.results import Device, Identity, TestCase, TestRun, Verdict
 
 BOARDS = ("microbit", "mps2_an385")
 COMMIT = "7f3c9a1be0d24c55a8e6f1029b3d7c4e5a6f8091"
@@ -79,6 +84,7 @@ def source(*, dirty: bool = False, development: bool = True, boards: tuple[str, 
         ],
         image_key=key("image", development=development),
         release_key=key("release", development=development),
+        campaigns=[CampaignWish(kind="powercut", points=40, seed=1), CampaignWish(kind="bitflip", points=45, seed=1)],
     )
 
 
@@ -215,6 +221,132 @@ def analysis(board: str) -> StaticAnalysis:
     )
 
 
+def memory(board: str, *, worst: int = 2964, unbounded: tuple[str, ...] = (), used: int = 60000) -> Memory:
+    def program(role: str) -> ProgramMemory:
+        frames = [("reset_handler", 8, "compiler"), ("main", 24, "compiler"), ("__aeabi_lmul", 28, "disassembly")]
+        path = [StackFrame.model_validate({"function": f, "bytes": b, "source": s}) for f, b, s in frames]
+        levels = [
+            StackLevel(name="main program", frame=0, bytes=worst - 84, path=path),
+            StackLevel(name="interrupts of priority 0", frame=36, bytes=48, path=path[:1]),
+            StackLevel(name="fault_handler, on a fresh stack", frame=0, bytes=368, fresh=True, path=path[:2]),
+        ]
+        stack = StackUse(
+            worst=worst, reserved=4096, levels=levels, functions=373, recursion=[], unbounded=list(unbounded)
+        )
+        use = MemoryUse(used=21000, limit=32768)
+        return ProgramMemory.model_validate({"role": role, "flash": use, "ram": use, "stack": stack})
+
+    return Memory(
+        board=board,
+        programs=[program("application"), program("bootloader")],
+        slot=MemoryUse(used=used, limit=98304),
+        slot_spare=15,
+        tool=Tool(name="arm-none-eabi-objdump", version="2.40", sha256=sha("objdump")),
+    )
+
+
+def coverage(board: str, *, lines: int = 95, verified: tuple[str, ...] = ("SRS-001", "SRS-002")) -> c.CoverageResult:
+    """Of three functions of two files: `main` for every requirement, `stop` for the last of them, `fail` for none."""
+
+    def shares(file: str, lines: int, functions: int, of: int) -> c.FileShares:
+        executed = c.Share(executed=functions, all=of)
+        return c.FileShares(
+            file=file,
+            instructions=executed,
+            lines=c.Share(executed=lines, all=50),
+            functions=executed,
+            outcomes=executed,
+        )
+
+    def function(file: str, line: int, name: str, hits: int) -> c.FunctionShare:
+        own = c.Share(executed=int(hits > 0), all=1)
+        return c.FunctionShare(file=file, line=line, function=name, instructions=own, hits=hits)
+
+    files = [shares("src/main.c", 50, 1, 1), shares("src/safety/stop.c", lines - 50, 1, 2)]
+    whole = c.Share(executed=2, all=3)
+    total = c.FileShares(
+        file="", instructions=whole, lines=c.Share(executed=lines, all=100), functions=whole, outcomes=whole
+    )
+    return c.CoverageResult(
+        board=board,
+        image_digest=sha(f"image {board}"),
+        tests=24,
+        minimum=c.Minimum(instructions=0, lines=90, functions=60, outcomes=50),
+        total=total,
+        files=files,
+        functions=[
+            function("src/main.c", 12, "main", 24),
+            function("src/safety/stop.c", 7, "stop", 3),
+            function("src/safety/stop.c", 30, "fail", 0),
+        ],
+        requirements={name: [0] for name in verified[:-1]} | {verified[-1]: [0, 1]},
+        foreign=0,
+        tool=Tool(name="arm-none-eabi-objdump", version="2.40", sha256=sha("objdump")),
+    )
+
+
+def merged_coverage(
+    reason: str = "It cannot fail on an emulated board.", *, reasons: bool = True, stale: tuple[str, ...] = ()
+) -> c.MergedCoverage:
+    def file(name: str, lines: c.MergedShare, functions: c.MergedShare, *own: int) -> c.MergedFile:
+        executed = c.Share(executed=own[0], all=own[1])
+        return c.MergedFile(
+            file=name, boards=list(BOARDS), lines=lines, functions=functions, instructions=executed, outcomes=executed
+        )
+
+    share = c.MergedShare
+    never = c.NeverExecuted(
+        file="src/safety/stop.c",
+        line=30,
+        function="fail",
+        boards=list(BOARDS),
+        reason=reason,
+        reviewer="Ada Verifier" if reason else "",
+        date="2026-02-27" if reason else "",
+    )
+    return c.MergedCoverage(
+        boards=list(BOARDS),
+        total=file("", share(any=95, every=94, all=100), share(any=2, every=2, all=3), 4, 6),
+        files=[
+            file("src/main.c", share(any=50, every=50, all=50), share(any=1, every=1, all=1), 2, 2),
+            file("src/safety/stop.c", share(any=45, every=44, all=50), share(any=1, every=1, all=2), 2, 4),
+        ],
+        never_executed=[never],
+        reasons=reasons,
+        stale=list(stale),
+    )
+
+
+def campaigns(board: str, *failures: CampaignFailure) -> Campaigns:
+    """Forty power cuts, of which those in `failures` (points "swap:…") broke a promise, and 45 flips."""
+    fields: dict[str, Any] = {
+        "board": board, "image_digest": sha("image"), "seed": 1, "inside": 1, "deep": 2, "boots": 71,
+        "processes": 1, "record_seconds": 2.5, "seconds": 11.0,
+    }  # fmt: skip
+    cuts = [
+        CampaignGroup(name="swap", size=800, points=24, outcomes={"old": 3, "trial, then old": 21 - len(failures)}),
+        CampaignGroup(name="confirm", size=7, points=0, outcomes={}),
+        CampaignGroup(name="revert", size=700, points=16, outcomes={"old": 16}),
+    ]
+    flips = [
+        CampaignGroup(name="header", size=4096, points=15, outcomes={"refused": 15}),
+        CampaignGroup(name="recovered", size=9000, points=15, outcomes={"new image": 15}),
+        CampaignGroup(name="settings-both", size=320, points=15, outcomes={"as if there were none": 7, "kept": 8}),
+    ]
+    return Campaigns(
+        board=board,
+        image_digest=sha("image"),
+        results=[
+            CampaignResult(
+                kind="powercut", groups=cuts, points=40, points_possible=2969, failures=list(failures), **fields
+            ),
+            CampaignResult(kind="bitflip", groups=flips, points=45, failures=[], **fields),
+        ],
+        unprepared=[],
+        tools=[Tool(name="qemu-system-arm", version="7.2.22", sha256=sha("qemu"))],
+    )
+
+
 def decisions(*reasons: str, failing: Decision | None = None) -> Decisions:
     rules = [
         ("requirements-tested", "Every requirement has a passed test on each of its boards", "IEC 62304 5.7.4"),
@@ -324,6 +456,10 @@ def green(requirements: int = 12, *, development: bool = True) -> ReleaseRecord:
         signing=tuple(signing(board, development=development) for board in BOARDS),
         runs=tuple(run(board, [case(n, verified, board) for n, verified in enumerate(cases)]) for board in BOARDS),
         analyses=tuple(analysis(board) for board in BOARDS),
+        memories=tuple(memory(board) for board in BOARDS),
+        coverages=tuple(coverage(board) for board in BOARDS),
+        merged_coverage=merged_coverage(),
+        campaigns=tuple(campaigns(board) for board in BOARDS),
         software_items=components(),
         files=tuple(
             FileDigest(f"evidence/build/{board}/{name}", sha(board + name))

@@ -39,7 +39,7 @@ from devicepipe.documents.model import (
 from devicepipe.documents.pdf import render_pdf
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.report import verification_report
-from devicepipe.evidence.predicates import Verdict
+from devicepipe.evidence.results import Verdict
 from tests.documents import release_records as records
 
 ROOT = Path(__file__).parents[2]
@@ -117,7 +117,7 @@ def test_another_process_folder_locale_zone_and_hash_seed_give_the_same_bytes(tm
         RL_documentLang="fr",
     )
     assert plain == other
-    assert plain.count("\n") == 4
+    assert plain.count("\n") == 5
 
 
 def test_reportlab_settings_are_as_before_and_do_not_reach_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,8 +181,8 @@ def test_outline_and_contents_lead_to_the_pages_of_the_headings() -> None:
     entries = flat(reader.outline)
     titles = [str(entry.title) for entry in entries]
     for wanted in (
-        "4  Traceability",
-        "5.3  Requirements without a passed test",
+        "5  Traceability",
+        "6.3  Requirements without a passed test",
         "8.2  mps2_an385",
         "A  Files of the bundle",
     ):

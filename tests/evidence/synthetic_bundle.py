@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import struct
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,15 +22,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from intelhex import IntelHex
 from securesystemslib.signer import Signer
 
+from devicepipe.evidence import campaigns as f
+from devicepipe.evidence import coverage as c
 from devicepipe.evidence import predicates as p
+from devicepipe.evidence import results as r
 from devicepipe.evidence.bundle import Attestation, BundleWriter
 from devicepipe.evidence.layout import IMAGE_KEY, RELEASE_KEY
 from devicepipe.signing.factory import Placement, make_factory_image
-from devicepipe.signing.image import imgtool_version, sign_image
+from devicepipe.signing.image import SignedImage, imgtool_version, next_build, sign_image
 from devicepipe.signing.keys import PublicKey, ensure_development_keys, load_signer
 
 COMMIT = "1f" * 20
-HEADER, BOOTLOADER, SLOT = 512, Placement(0, 0x8000), Placement(0x8000, 0x8000)
+HEADER, BOOTLOADER, SLOT, TABLE = 512, Placement(0, 0x8000), Placement(0x8000, 0x8000), Placement(0x20000, 0x1000)
+DEPENDENCY = "(1, 1.0.0+0)"
 TIME = "2026-03-01T08:00:00Z"
 
 Edit = Callable[[dict[str, Any]], None]
@@ -108,28 +113,50 @@ def board_files(board: str, version: str, keys: Keys) -> Mapping[str, bytes]:
         work = Path(folder)
         (work / "application.bin").write_bytes(payload)
         (work / "bootloader.bin").write_bytes(bootloader)
-        image = sign_image(
-            work / "application.bin",
-            work / "application.signed.bin",
-            signer=keys.image.signer,
-            public_key=keys.image.public,
-            version=version,
-            security_counter=1,
-            header_size=HEADER,
-            slot_size=SLOT.size,
-            align=4,
-        )
-        make_factory_image(work / "bootloader.bin", BOOTLOADER, image, SLOT, work / "factory.hex")
+        (work / "table.bin").write_bytes(TABLE_CONTENT)
+        image = signed(work, "application", version, keys)
+        update = signed(work, "application", next_build(version), keys, name="application.update")
+        table = signed(work, "table", "1.0.0", keys, bootable=False, dependencies=())
+        make_factory_image(work / "bootloader.bin", BOOTLOADER, image, SLOT, work / "factory.hex", [(table, TABLE)])
         return {
             "application.bin": payload,
             "application.elf": b"\x7fELF" + payload,
             "application.hex": to_hex(payload, SLOT.address + HEADER),
             "application.map": b"map of the application\n",
             "bootloader.bin": bootloader,
+            "bootloader.elf": b"\x7fELF" + bootloader,
             "bootloader.hex": to_hex(bootloader, BOOTLOADER.address),
+            "table.bin": TABLE_CONTENT,
+            "table.signed.bin": table.path.read_bytes(),
             "application.signed.bin": image.path.read_bytes(),
+            "application.update.signed.bin": update.path.read_bytes(),
             "factory.hex": (work / "factory.hex").read_bytes(),
         }
+
+
+TABLE_CONTENT = b"table of limits" * 10
+
+
+def signed(work: Path, binary: str, version: str, keys: Keys, *, name: str = "", **changes: Any) -> SignedImage:
+    """`work/<binary>.bin` as a signed image, a program that depends on the table unless told otherwise."""
+    settings: dict[str, Any] = {"dependencies": [DEPENDENCY], "security_counter": 1}
+    return sign_image(
+        work / f"{binary}.bin",
+        work / f"{name or binary}.signed.bin",
+        signer=keys.image.signer,
+        public_key=keys.image.public,
+        version=version,
+        header_size=HEADER,
+        slot_size=SLOT.size,
+        align=4,
+        **(settings | changes),
+    )
+
+
+def image_digest(image: bytes) -> str:
+    """MCUboot's digest: over header, payload and protected TLVs, whose sizes the header gives."""
+    protected, payload = struct.unpack_from("<HI", image, 10)
+    return hashlib.sha256(image[: HEADER + payload + protected]).hexdigest()
 
 
 def to_hex(data: bytes, address: int) -> bytes:
@@ -218,11 +245,13 @@ class _Maker:
             commit_time=TIME,
             dirty=False,
             boards=list(self.boards),
+            coverage=list(self.boards),
             started_on=TIME,
             tester="tester",
             tools=[],
             image_key=self.keys.image.info,
             release_key=self.keys.release.info,
+            campaigns=[p.CampaignWish(kind="powercut", points=3, seed=7)],
         )
         self.attest("source", p.SOURCE, info, [IMAGE_KEY, RELEASE_KEY])
 
@@ -233,37 +262,75 @@ class _Maker:
             self.add(f"{folder}/{name}", data)
         self.add(f"evidence/{board}/serial.log", f"app: ready board={board}\r\n".encode())
         image, factory = f"{folder}/application.signed.bin", f"{folder}/factory.hex"
-        outputs = [f"{folder}/{name}" for name in files if not name.startswith(("factory", "application.signed"))]
+        outputs = [f"{folder}/{name}" for name in files if not name.endswith("signed.bin") and name != "factory.hex"]
         elf = f"{folder}/application.elf"
         self.attest(f"{board}/build", p.PROVENANCE, self.provenance(board, outputs), outputs)
         same = p.Reproducibility(board=board, builds=2, compared=outputs, identical=True, differences=[])
         self.attest(f"{board}/reproducibility", p.REPRODUCIBILITY, same, outputs)
         analysis = p.StaticAnalysis(board=board, tools=[], proven_on={}, findings=[], checks=[])
         self.attest(f"{board}/analysis", p.STATIC_ANALYSIS, analysis, [elf])
+        used = p.MemoryUse(used=1, limit=2)
+        stack = p.StackUse(worst=1, reserved=2, levels=[], functions=1, recursion=[], unbounded=[])
+        memory = p.Memory(
+            board=board,
+            programs=[p.ProgramMemory(role="application", flash=used, ram=used, stack=stack)],
+            slot=p.MemoryUse(
+                used=len(self.spoil.files.get(f"{folder}/application.signed.bin", files["application.signed.bin"])),
+                limit=SLOT.size,
+            ),
+            slot_spare=15,
+            tool=p.Tool(name="objdump", version="2.40"),
+        )
+        self.attest(f"{board}/memory", p.MEMORY, memory, [elf, f"{folder}/application.signed.bin"])
         self.attest(f"{board}/sbom", p.SBOM, {"bomFormat": "CycloneDX", "specVersion": "1.6"}, [elf])
-        payload = hashlib.sha256(files["application.bin"]).hexdigest()
-        signed = files["application.signed.bin"]
-        digest = hashlib.sha256(signed[: HEADER + 1500 + 12]).hexdigest()  # header, payload, protected TLVs
+        update, table = f"{folder}/application.update.signed.bin", f"{folder}/table.signed.bin"
         signing = p.ImageSigning(
             board=board,
             image=image,
             factory_image=factory,
-            payload_digest=payload,
-            image_digest=digest,
+            payload_digest=hashlib.sha256(files["application.bin"]).hexdigest(),
+            image_digest=image_digest(files["application.signed.bin"]),
             image_version=f"{self.version}+0",
             security_counter=1,
             key=self.keys.image.info,
             tool=p.Tool(name="imgtool", version=imgtool_version()),
+            dependencies=[DEPENDENCY],
+            data=[
+                p.DataImage(
+                    name="table",
+                    number=1,
+                    image=table,
+                    artifact=f"{folder}/table.bin",
+                    payload_digest=hashlib.sha256(files["table.bin"]).hexdigest(),
+                    image_digest=image_digest(files["table.signed.bin"]),
+                    image_version="1.0.0+0",
+                    security_counter=1,
+                    region="table",
+                    address=TABLE.address,
+                )
+            ],
+            update=p.UpdateImage(
+                image=update,
+                image_digest=image_digest(files["application.update.signed.bin"]),
+                image_version=f"{self.version}+1",
+            ),
         )
-        self.attest(f"{board}/signing", p.IMAGE_SIGNING, signing, [image, factory])
+        self.attest(f"{board}/signing", p.IMAGE_SIGNING, signing, [image, update, table, factory])
         self.attest(f"{board}/test", p.TEST_RESULT, self.test_result(signing), [image, f"evidence/{board}/serial.log"])
+        about = [image, elf, f"{folder}/bootloader.elf", f"attestations/{board}/test.dsse.json"]
+        self.attest(f"{board}/coverage", c.COVERAGE, coverage(signing), self.present(about))
+        self.attest(f"{board}/campaigns", f.CAMPAIGNS, campaigns(signing), [image, update])
+
+    def present(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if name in self.writer.names()] or [IMAGE_KEY]
 
     def provenance(self, board: str, outputs: list[str]) -> p.Provenance:
         def firmware(role: Any) -> p.FirmwareBuild:
-            names = [name for name in outputs if name.startswith(f"images/{board}/{role}.")]
+            own = (f"images/{board}/{role}.", *([f"images/{board}/table."] if role == "application" else []))
+            names = [name for name in outputs if name.startswith(own)]
             artifacts = [
                 p.Artifact(
-                    role=name.rsplit(".", 1)[1],
+                    role="data/table" if name.endswith("table.bin") else name.rsplit(".", 1)[1],
                     path=name,
                     sha256=self.digest(name),
                     size=len(self.spoil.files.get(name, board_files(board, self.version, self.keys)[Path(name).name])),
@@ -292,16 +359,16 @@ class _Maker:
             ),
         )
 
-    def test_result(self, signing: p.ImageSigning) -> p.TestResult:
+    def test_result(self, signing: p.ImageSigning) -> r.TestResult:
         board = signing.board
         log = f"evidence/{board}/serial.log"
-        identity = p.Identity(
+        identity = r.Identity(
             board=board, version=signing.image_version, commit=COMMIT, digest=signing.image_digest, serial="emulated"
         )
         cases = [
-            p.TestCase(
+            r.TestCase(
                 id=f"hil/test_pump.py::test_{number}",
-                verdict=p.Verdict.PASSED,
+                verdict=r.Verdict.PASSED,
                 verifies=["SRS-001"],
                 procedure_file="hil/test_pump.py",
                 procedure_line=number,
@@ -314,15 +381,15 @@ class _Maker:
             )
             for number in (1, 2)
         ]
-        return p.TestResult(
+        return r.TestResult(
             result="PASSED",
             configuration=[self.writer.subject(IMAGE_KEY)] if IMAGE_KEY not in self.spoil.leave_out else [],
             passed_tests=[case.id for case in cases],
             warned_tests=[],
             failed_tests=[],
-            devicepipe=p.TestRun(
+            devicepipe=r.TestRun(
                 board=board,
-                device=p.Device(id=f"{board}-1", board=board, serial="emulated", driver="qemu", emulated=True),
+                device=r.Device(id=f"{board}-1", board=board, serial="emulated", driver="qemu", emulated=True),
                 image_digest=signing.image_digest,
                 payload_digest=signing.payload_digest,
                 identity_before=identity,
@@ -339,7 +406,8 @@ class _Maker:
         )
 
     def product(self) -> None:
-        images = [f"images/{board}/application.signed.bin" for board in self.boards]
+        kinds = ("application", "application.update", "table")
+        images = [f"images/{board}/{kind}.signed.bin" for board in self.boards for kind in kinds]
         passed = dict.fromkeys(self.boards, "passed")
         trace = p.Traceability(
             items=[],
@@ -349,6 +417,8 @@ class _Maker:
             ],
             findings=[],
         )
+        about = [f"attestations/{board}/coverage.dsse.json" for board in self.boards]
+        self.attest("merged-coverage", c.MERGED_COVERAGE, merged_coverage(self.boards), self.present(about))
         self.attest("traceability", p.TRACEABILITY, trace, images)
         self.add("evidence/policy/basic.toml", b"rules")
         summary = p.VerificationSummary(
@@ -365,3 +435,71 @@ class _Maker:
             devicepipe=p.Decisions(rule_set="basic", releasable=True, reasons=[], decisions=[]),
         )
         self.attest("gate", p.VERIFICATION_SUMMARY, summary, images)
+
+
+def share(executed: int, of: int) -> c.Share:
+    return c.Share(executed=executed, all=of)
+
+
+def coverage(signing: p.ImageSigning) -> c.CoverageResult:
+    """Of two functions: `run` was executed, `fail` was not."""
+    figures = {"instructions": share(8, 10), "lines": share(4, 5), "functions": share(1, 2), "outcomes": share(1, 2)}
+    functions = [
+        c.FunctionShare(file="src/a.c", line=1, function="run", instructions=share(8, 8), hits=2),
+        c.FunctionShare(file="src/a.c", line=9, function="fail", instructions=share(0, 2), hits=0),
+    ]
+    return c.CoverageResult(
+        board=signing.board,
+        image_digest=signing.image_digest,
+        tests=2,
+        minimum=c.Minimum(instructions=80, lines=80, functions=50, outcomes=50),
+        total=c.FileShares(file="", **figures),
+        files=[c.FileShares(file="src/a.c", **figures)],
+        functions=functions,
+        requirements={"SRS-001": [0]},
+        foreign=0,
+        tool=p.Tool(name="objdump", version="2.40"),
+    )
+
+
+def merged_coverage(boards: Sequence[str]) -> c.MergedCoverage:
+    count = len(boards)
+    file = c.MergedFile(
+        file="src/a.c",
+        boards=list(boards),
+        lines=c.MergedShare(any=4, every=4, all=5),
+        functions=c.MergedShare(any=1, every=1, all=2),
+        instructions=share(8 * count, 10 * count),
+        outcomes=share(count, 2 * count),
+    )
+    never = c.NeverExecuted(file="src/a.c", line=9, function="fail", boards=list(boards), reason="It cannot fail.")
+    return c.MergedCoverage(
+        boards=list(boards),
+        total=file.model_copy(update={"file": ""}),
+        files=[file],
+        never_executed=[never],
+        reasons=True,
+        stale=[],
+    )
+
+
+def campaigns(signing: p.ImageSigning) -> f.Campaigns:
+    result = f.CampaignResult(
+        kind="powercut",
+        board=signing.board,
+        image_digest=signing.image_digest,
+        groups=[f.CampaignGroup(name="swap", size=2, points=3, outcomes={"old": 2, "new": 1})],
+        points=3,
+        points_possible=5,
+        seed=7,
+        inside=1,
+        deep=1,
+        boots=2,
+        failures=[],
+        processes=1,
+        record_seconds=1.0,
+        seconds=2.0,
+    )
+    return f.Campaigns(
+        board=signing.board, image_digest=signing.image_digest, results=[result], unprepared=[], tools=[]
+    )

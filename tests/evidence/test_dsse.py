@@ -52,7 +52,7 @@ def test_published_vector() -> None:
 # --- round trips ---
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(max_size=200))
 def test_round_trip(payload: bytes) -> None:
     for pair in (development_keys().release, ecdsa_pair()):
@@ -191,7 +191,6 @@ def test_signature_over_the_bare_payload(pair: Pair) -> None:
         open_envelope(compact(data), pair.public, "x")
 
 
-@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=100), st.text(max_size=100).map(str.encode)))
 def test_any_bytes_are_an_integrity_error(data: bytes) -> None:
     with pytest.raises(IntegrityError):
@@ -205,7 +204,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {

@@ -48,7 +48,7 @@ def statement() -> Statement:
 # --- round trips ---
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(names, min_size=1, max_size=5), objects)
 def test_round_trip_in_both_forms(chosen: list[str], predicate: dict[str, Any]) -> None:
     if clash(set(chosen)):
@@ -127,7 +127,6 @@ def test_the_two_forms_are_not_mixed() -> None:
         parse_canonical(pretty_text(statement()), "x")
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200) | objects.map(lambda data: json.dumps(data).encode()))
 def test_any_other_bytes_are_an_integrity_error(data: bytes) -> None:
     for parse in (parse_canonical, parse_pretty):
@@ -135,7 +134,7 @@ def test_any_other_bytes_are_an_integrity_error(data: bytes) -> None:
             parse(data, "x")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data())
 def test_any_flipped_bit_changes_the_meaning_or_is_refused(data: st.DataObject) -> None:
     made = statement()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from tests.evidence.synthetic_bundle import (
     board_files,
     development_keys,
     ecdsa_pair,
+    image_digest,
     make_bundle,
+    signed,
     to_hex,
 )
 
@@ -27,8 +31,18 @@ SOURCE = "attestations/source.dsse.json"
 GATE = "attestations/gate.dsse.json"
 TRACE = "attestations/traceability.dsse.json"
 IMAGE = "images/alpha/application.signed.bin"
+MERGED = "attestations/merged-coverage.dsse.json"
+PROGRAMS = ("application", "bootloader")
+UPDATE = "images/alpha/application.update.signed.bin"
+TABLE = "images/alpha/table.signed.bin"
 FACTORY = "images/alpha/factory.hex"
+ATTEMPT = {"verdict": "error", "reason": "lost", "durationSeconds": 0.1, "logStart": 0, "logEnd": 0, "measurements": []}
+QUARANTINE = {
+    "reason": "flaky", "owner": "A. Tester", "issue": "", "expires": "2999-12-31", "file": "hil/quarantine.toml", "line": 1,
+}  # fmt: skip
+MEASURED = {"name": "x", "where": "", "unit": "1", "low": 0.0, "high": 1.0}
 OTHER = "0" * 64
+DEVICE = "devicepipe.device."
 
 
 def of(kind: str) -> str:
@@ -67,6 +81,23 @@ def broken_link(tmp_path: Path, spoil: Spoil, boards: tuple[str, ...] = ("alpha"
     return caught.value.link
 
 
+@cache
+def update_of(payload: bytes = b"", version: str = "1.2.3+1", **changes: Any) -> bytes:
+    """An update-test image signed by the right key that is not quite what it should be."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        (work / "application.bin").write_bytes(payload or files()["application.bin"])
+        return signed(work, "application", version, development_keys(), **changes).path.read_bytes()
+
+
+@cache
+def program_of_the_table() -> bytes:
+    """The table signed as a program: a device could be made to run it."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "table.bin").write_bytes(files()["table.bin"])
+        return signed(Path(folder), "table", "1.0.0", development_keys(), dependencies=()).path.read_bytes()
+
+
 def passed_over_a_failure(test: dict[str, Any]) -> None:
     test.update(passedTests=["hil/test_pump.py::test_2"])
     test["devicepipe"]["cases"][0]["verdict"] = "failed"
@@ -91,7 +122,8 @@ STORIES: dict[str, tuple[Spoil, str]] = {
     "true spelled as text": (edit("source", "dirty", "no"), SOURCE),
     "commit in upper case": (edit("source", "commit", "1F" * 20), SOURCE),
     **{
-        f"no {kind}": (Spoil(leave_out=[f"alpha/{kind}"]), of(kind)) for kind in ("reproducibility", "analysis", "sbom")
+        f"no {kind}": (Spoil(leave_out=[f"alpha/{kind}"]), of(kind))
+        for kind in ("reproducibility", "analysis", "memory", "sbom", "coverage")
     },
     "no test": (Spoil(leave_out=["alpha/test"]), of("test")),
     "no gate": (Spoil(leave_out=["gate"]), GATE),
@@ -169,9 +201,65 @@ STORIES: dict[str, tuple[Spoil, str]] = {
         edit("alpha/reproducibility", "differences", [{"artifact": "application.bin", "offset": 3}]),
         of("reproducibility"),
     ),
+    "coverage of a board that is not there": (edit("source", "coverage", ["alpha", "beta"]), SOURCE),
+    "coverage that the source does not want": (drop("source", "coverage"), of("coverage")),
+    "coverage of another board": (edit("alpha/coverage", "board", "beta"), of("coverage")),
+    "coverage of another image": (edit("alpha/coverage", "imageDigest", OTHER), of("coverage")),
+    "coverage of other programs": (
+        Spoil(subjects={"alpha/coverage": [IMAGE, "attestations/alpha/test.dsse.json"]}),
+        of("coverage"),
+    ),
+    "coverage of another session": (
+        Spoil(subjects={"alpha/coverage": [IMAGE, *(f"images/alpha/{name}.elf" for name in PROGRAMS)]}),
+        of("coverage"),
+    ),
+    "coverage by more tests than ran": (edit("alpha/coverage", "tests", 3), of("coverage")),
+    "function executed by more tests than ran": (edit("alpha/coverage", "functions.0.hits", 5), of("coverage")),
+    "coverage for a requirement without a test": (
+        edit("alpha/coverage", "requirements", {"SRS-002": [0]}),
+        of("coverage"),
+    ),
+    "coverage for a requirement by a function that did not run": (
+        edit("alpha/coverage", "requirements.SRS-001", [1]),
+        of("coverage"),
+    ),
+    "coverage with a better total": (edit("alpha/coverage", "total.lines.executed", 5), of("coverage")),
+    "coverage without the function that did not run": (
+        Spoil(edit={"alpha/coverage": lambda coverage: coverage["functions"].pop()}),
+        of("coverage"),
+    ),
+    "no merged coverage": (Spoil(leave_out=["merged-coverage"]), MERGED),
+    "merged coverage of other boards": (edit("merged-coverage", "boards", []), MERGED),
+    "merged coverage of nothing": (Spoil(subjects={"merged-coverage": [IMAGE]}), MERGED),
+    "merged coverage hides a function that did not run": (edit("merged-coverage", "neverExecuted", []), MERGED),
+    "merged coverage hides a file": (edit("merged-coverage", "files", []), MERGED),
+    "merged coverage with better instructions": (edit("merged-coverage", "files.0.instructions.executed", 9), MERGED),
+    "merged coverage with better functions": (edit("merged-coverage", "files.0.functions.any", 2), MERGED),
+    "merged coverage with a better total": (edit("merged-coverage", "total.outcomes.executed", 2), MERGED),
+    "memory of another board": (edit("alpha/memory", "board", "beta"), of("memory")),
+    "memory of a program that was not built": (edit("alpha/memory", "programs.0.flash.used", 2), of("memory")),
+    "memory of another image": (edit("alpha/memory", "slot.used", 12), of("memory")),
+    "memory of nothing": (Spoil(subjects={"alpha/memory": ["keys/image.pub.pem"]}), of("memory")),
+    "memory is not about the image": (Spoil(subjects={"alpha/memory": ["images/alpha/application.elf"]}), of("memory")),
     "analysis of another board": (edit("alpha/analysis", "board", "beta"), of("analysis")),
     "analysis of nothing": (Spoil(subjects={"alpha/analysis": ["keys/image.pub.pem"]}), of("analysis")),
     "SBOM that is none": (edit("alpha/sbom", "bomFormat", "SPDX"), of("sbom")),
+    # campaigns
+    "no campaigns": (Spoil(leave_out=["alpha/campaigns"]), of("campaigns")),
+    "campaigns that nobody asks for": (drop("source", "campaigns"), of("campaigns")),
+    "campaigns of another board": (edit("alpha/campaigns", "board", "beta"), of("campaigns")),
+    "campaigns of another image": (edit("alpha/campaigns", "imageDigest", OTHER), of("campaigns")),
+    "a result of another image": (edit("alpha/campaigns", "results.0.imageDigest", OTHER), of("campaigns")),
+    "campaigns are not about the image": (Spoil(subjects={"alpha/campaigns": ["keys/image.pub.pem"]}), of("campaigns")),
+    "a campaign left out": (edit("alpha/campaigns", "results", []), of("campaigns")),
+    "a campaign of another seed": (edit("alpha/campaigns", "results.0.seed", 8), of("campaigns")),
+    "a campaign of fewer points": (edit("source", "campaigns.0.points", 4), of("campaigns")),
+    "points without an outcome": (edit("alpha/campaigns", "results.0.groups.0.points", 4), of("campaigns")),
+    "more points than there are outcomes": (edit("alpha/campaigns", "results.0.points", 4), of("campaigns")),
+    "one campaign asked for twice": (
+        edit("source", "campaigns", [{"kind": "powercut", "points": 3, "seed": 7}] * 2),
+        SOURCE,
+    ),
     # signing
     "signing of another board": (edit("alpha/signing", "board", "beta"), of("signing")),
     "signing with another image digest": (edit("alpha/signing", "imageDigest", OTHER), of("signing")),
@@ -211,11 +299,92 @@ STORIES: dict[str, tuple[Spoil, str]] = {
         Spoil(files={"images/alpha/application.hex": to_hex(files()["application.bin"], SLOT.address + HEADER + 4)}),
         FACTORY,
     ),
+    # data images and the update-test image
+    "data image that is a program": (Spoil(files={TABLE: program_of_the_table()}), TABLE),
+    "data image of another version": (edit("alpha/signing", "data.0.imageVersion", "1.0.1+0"), of("signing")),
+    "data image of another counter": (edit("alpha/signing", "data.0.securityCounter", 2), of("signing")),
+    "data image with another digest": (edit("alpha/signing", "data.0.imageDigest", OTHER), of("signing")),
+    "data image with another payload digest": (edit("alpha/signing", "data.0.payloadDigest", OTHER), of("signing")),
+    "data image that holds another file": (Spoil(files={"images/alpha/table.bin": b"other" * 30}), of("signing")),
+    "data image of no file of the build": (
+        edit("alpha/signing", "data.0.artifact", "images/alpha/application.bin"),
+        of("signing"),
+    ),
+    "data image numbered as the application": (edit("alpha/signing", "data.0.number", 0), of("signing")),
+    "data image left out of the attestation": (edit("alpha/signing", "data", []), of("signing")),
+    "data image said to lie elsewhere": (edit("alpha/signing", "data.0.address", 0x21000), FACTORY),
+    "data image of a flipped bit": (Spoil(files={TABLE: flipped(files()["table.signed.bin"], 600)}), TABLE),
+    "data image that is the application": (edit("alpha/signing", "data.0.image", IMAGE), of("signing")),
+    "signing is not about the data image": (Spoil(subjects={"alpha/signing": [IMAGE, UPDATE, FACTORY]}), of("signing")),
+    "gate is not about the data image": (Spoil(subjects={"gate": [IMAGE, UPDATE]}), GATE),
+    "factory image without the data image": (
+        Spoil(
+            files={
+                FACTORY: files()["bootloader.hex"].replace(
+                    b":00000001FF\n", to_hex(files()["application.signed.bin"], SLOT.address)
+                )
+            }
+        ),
+        FACTORY,
+    ),
+    "other dependencies": (edit("alpha/signing", "dependencies", []), of("signing")),
+    "update of another payload": (Spoil(files={UPDATE: update_of(payload=b"other" * 300)}), of("signing")),
+    "update of another payload, attested as such": (
+        Spoil(
+            files={UPDATE: update_of(payload=b"other" * 300)},
+            edit={
+                "alpha/signing": lambda s: s["update"].update(
+                    imageDigest=image_digest(update_of(payload=b"other" * 300))
+                )
+            },
+        ),
+        UPDATE,
+    ),
+    "update that skips a build number": (
+        Spoil(
+            files={UPDATE: update_of(version="1.2.3+2")},
+            edit={
+                "alpha/signing": lambda s: s["update"].update(
+                    imageDigest=image_digest(update_of(version="1.2.3+2")), imageVersion="1.2.3+2"
+                )
+            },
+        ),
+        UPDATE,
+    ),
+    "update that burns a security counter": (
+        Spoil(
+            files={UPDATE: update_of(security_counter=2)},
+            edit={
+                "alpha/signing": lambda s: s["update"].update(imageDigest=image_digest(update_of(security_counter=2)))
+            },
+        ),
+        UPDATE,
+    ),
+    "update signed by another key": (
+        Spoil(files={UPDATE: board_files("alpha", "1.2.3", development_keys(1))["application.update.signed.bin"]}),
+        UPDATE,
+    ),
+    "update that nothing attests": (
+        Spoil(
+            edit={"alpha/signing": lambda s: s.pop("update")},
+            subjects={"alpha/signing": [IMAGE, TABLE, FACTORY], "gate": [IMAGE, TABLE]},
+        ),
+        UPDATE,
+    ),
     # test
     "test of another payload": (edit("alpha/test", "devicepipe.payloadDigest", OTHER), of("test")),
     "test of another image": (edit("alpha/test", "devicepipe.imageDigest", OTHER), of("test")),
     "test of another board": (edit("alpha/test", "devicepipe.board", "beta"), of("test")),
     "test on another board's device": (edit("alpha/test", "devicepipe.device.board", "beta"), of("test")),
+    "test on a device that was out of service": (edit("alpha/test", DEVICE + "outOfService", "it hangs"), of("test")),
+    "test on a real device that nobody had": (edit("alpha/test", DEVICE + "emulated", False), of("test")),
+    "test on an emulated device with a lease": (edit("alpha/test", DEVICE + "leaseToken", 3), of("test")),
+    "test with instruments whose calibration was over": (
+        edit("alpha/test", DEVICE + "calibrationDue", "2020-01-01"),
+        of("test"),
+    ),
+    "test on the device of another serial number": (edit("alpha/test", DEVICE + "statedSerial", "DP-18"), of("test")),
+    "test with a lease that cannot be": (edit("alpha/test", DEVICE + "leaseToken", 0), of("test")),
     "test with another serial log": (edit("alpha/test", "devicepipe.serialLogSha256", OTHER), of("test")),
     "test whose serial log was exchanged": (
         Spoil(
@@ -241,7 +410,37 @@ STORIES: dict[str, tuple[Spoil, str]] = {
     "PASSED over a failed case": (Spoil(edit={"alpha/test": passed_over_a_failure}), of("test")),
     "case twice": (edit("alpha/test", "devicepipe.cases.1.id", "hil/test_pump.py::test_1"), of("test")),
     "passed test that was no case": (edit("alpha/test", "passedTests", ["a", "b"]), of("test")),
+    "test whose link's log is missing": (
+        edit(
+            "alpha/test", "devicepipe.uartLogs", [{"uart": 1, "links": ["plant"], "log": "no.log", "logSha256": OTHER}]
+        ),
+        of("test"),
+    ),
+    "case that passed outside its limits": (
+        edit("alpha/test", "devicepipe.cases.0.measurements", [MEASURED | {"value": 2.0, "within": False}]),
+        of("test"),
+    ),
+    "value outside its limits that is said to be within": (
+        edit("alpha/test", "devicepipe.cases.0.measurements", [MEASURED | {"value": 2.0, "within": True}]),
+        of("test"),
+    ),
     "case outside the serial log": (edit("alpha/test", "devicepipe.cases.0.logEnd", 10_000), of("test")),
+    "attempt outside its case's part of the serial log": (
+        edit("alpha/test", "devicepipe.cases.0.earlierAttempts", [ATTEMPT | {"logStart": 3, "logEnd": 5}]),
+        of("test"),
+    ),
+    "case tried again after it passed": (
+        edit("alpha/test", "devicepipe.cases.0.earlierAttempts", [ATTEMPT | {"verdict": "passed"}]),
+        of("test"),
+    ),
+    "case in a quarantine that had ended": (
+        edit("alpha/test", "devicepipe.cases.0.quarantine", QUARANTINE | {"expires": "1999-12-31"}),
+        of("test"),
+    ),
+    "matrix shows as passed what was in quarantine": (
+        edit("alpha/test", "devicepipe.cases.0.quarantine", QUARANTINE),
+        TRACE,
+    ),
     # traceability
     "matrix shows as passed what was not run": (
         edit("traceability", "matrix.0.test", "hil/test_pump.py::test_3"),
@@ -325,7 +524,10 @@ def test_a_test_that_reports_a_wrong_device_verifies_but_nothing_of_it_may_show_
     assert broken_link(tmp_path, Spoil(edit={"alpha/test": wrong_device})) == TRACE
 
 
-@pytest.mark.parametrize("kind", ["build", "reproducibility", "analysis", "sbom", "signing", "test"])
+@pytest.mark.parametrize(
+    "kind",
+    ["build", "reproducibility", "analysis", "memory", "sbom", "signing", "test", "coverage", "campaigns"],
+)
 def test_attestation_about_another_boards_files(tmp_path: Path, kind: str) -> None:
     """Board alpha's evidence must not rest on what was built for beta."""
 

@@ -131,7 +131,7 @@ def test_ecdsa_release_key_and_the_twin_of_its_signature(tmp_path: Path) -> None
 
 def test_attestation_of_another_release_sealed_in(made: Made, tmp_path: Path) -> None:
     other = make_bundle(tmp_path, version="1.2.4", name="other")
-    name = "attestations/alpha/test.dsse.json"
+    name = "attestations/alpha/signing.dsse.json"
     (made.path / name).write_bytes((other.path / name).read_bytes())
     reseal(made.path, made.keys.release)
     assert broken_link(made.path, made.keys) == name
@@ -160,7 +160,8 @@ def test_attestations_of_two_boards_swapped_and_sealed_in(tmp_path: Path) -> Non
     one.write_bytes(other.read_bytes())
     other.write_bytes(data)
     reseal(made.path, made.keys.release)
-    assert broken_link(made.path, made.keys) == "attestations/alpha/test.dsse.json"
+    # Coverage is about the session that it was recorded in, and comes before it.
+    assert broken_link(made.path, made.keys) == "attestations/alpha/coverage.dsse.json"
 
 
 def test_attestation_of_another_kind_sealed_in(made: Made) -> None:
@@ -184,7 +185,7 @@ def test_image_replaced_and_sealed_in(made: Made) -> None:
     name = "images/alpha/application.signed.bin"
     (made.path / name).write_bytes(b"another image")
     reseal(made.path, made.keys.release)
-    assert broken_link(made.path, made.keys) == "attestations/alpha/signing.dsse.json"
+    assert broken_link(made.path, made.keys) == "attestations/alpha/coverage.dsse.json"
 
 
 # --- hostile release statements under a good signature ---

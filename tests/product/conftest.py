@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,41 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
+RELEASED_BOARDS = ("microbit", "virt_rv32")
 PARTS = ("devicepipe.toml", ".gitignore", "boards", "firmware", "hil", "requirements", "reports")
+
+SMALL_ITEMS = """# Small
+
+## HAZ-001 The pump is believed to do what it does not do
+- severity: critical
+- probability: occasional
+- severity-after: critical
+- probability-after: improbable
+
+Somebody acts on a wrong display.
+
+## RC-001 Plain replies
+- mitigates: HAZ-001
+
+The pump says what it does.
+
+## SRS-001 Status
+- implements: RC-001
+- verification: test
+- boards: all
+
+The device shall answer the status command.
+"""
+
+SMALL_TESTS = '''
+import pytest
+
+
+@pytest.mark.verifies("SRS-001")
+def test_status(device):
+    """It answers."""
+    assert device.command("status").startswith("OK status state=idle ")
+'''
 
 
 @dataclass(frozen=True)
@@ -49,14 +84,56 @@ class Product:
         self.git("commit", "-q", "-m", message)
         return self.git("rev-parse", "HEAD")
 
-    def only_board(self, name: str) -> None:
-        """Keep one board in devicepipe.toml: a quicker release where one board shows it as well as two."""
+    def only_boards(self, *names: str) -> None:
+        """Keep some boards in devicepipe.toml: a quicker release where they show it as well as all of them."""
         text = (self.root / "devicepipe.toml").read_text(encoding="utf-8")
-        head, *boards = text.split("[[board]]")
-        last, rest = boards[-1].split("\n\n", 1)
-        kept = [board for board in [*boards[:-1], last + "\n\n"] if f'name = "{name}"' in board]
-        assert len(kept) == 1
-        (self.root / "devicepipe.toml").write_text(f"{head}[[board]]{kept[0]}{rest}", encoding="utf-8")
+        table = re.compile(r"^\[\[board\]\]\n(?:(?!\[).*\n)*", re.MULTILINE)
+        boards = {
+            name: found[0]
+            for found in table.finditer(text)
+            for name in re.findall(r'^name = "(\w+)"', found[0], re.MULTILINE)
+        }
+        assert set(names) <= set(boards)
+        for name in set(boards) - set(names):
+            text = text.replace(boards[name], "")
+        (self.root / "devicepipe.toml").write_text(text, encoding="utf-8")
+        inventory = self.root / "hil/bench.toml"
+        devices = re.split(r"(?=^\[\[device\]\]\n)", inventory.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        gone = [f'board = "{name}"' for name in set(boards) - set(names)]
+        inventory.write_text(
+            "".join(one for one in devices if not any(board in one for board in gone)), encoding="utf-8"
+        )
+
+    def coverage(self, table: str) -> None:
+        """Have another table [coverage] in devicepipe.toml, or none."""
+        text = (self.root / "devicepipe.toml").read_text(encoding="utf-8")
+        text = re.sub(r"^\[coverage\]\n(?:(?!\[).*\n)*", "", text, flags=re.MULTILINE)
+        (self.root / "devicepipe.toml").write_text(f"{text}\n{table}", encoding="utf-8")
+
+    def campaigns(self, points: dict[str, int]) -> None:
+        """The campaigns of a release: those named, with so many points."""
+        file = self.root / "devicepipe.toml"
+        text = re.sub(r"^(powercut|bitflip|fuzz) = .*\n", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        runs = "".join(f"{kind} = {{ points = {count} }}\n" for kind, count in points.items())
+        file.write_text(text.replace("[campaigns]\n", f"[campaigns]\n{runs}"), encoding="utf-8")
+
+    def make_small(self) -> None:
+        """One board, and of requirements and device tests only what a release needs: for what the pump itself is not needed."""
+        self.only_boards("microbit")
+        self.coverage("")
+        for file in (self.root / "requirements").glob("*.md"):
+            if file.name != "soup.md":
+                file.unlink()
+        soup = self.root / "requirements/soup.md"
+        self.campaigns({})
+        text = re.sub(
+            r"^- requirements: .*$", "- requirements: SRS-001", soup.read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
+        soup.write_text(text, encoding="utf-8")
+        (self.root / "requirements/small.md").write_text(SMALL_ITEMS, encoding="utf-8")
+        for file in (self.root / "hil").glob("test_*.py"):
+            file.unlink()
+        (self.root / "hil/test_small.py").write_text(SMALL_TESTS, encoding="utf-8")
 
     def run(self, *arguments: str) -> Outcome:
         """Run the devicepipe command in the product's root."""
@@ -67,7 +144,7 @@ class Product:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
@@ -103,8 +180,11 @@ def product(tmp_path: Path) -> Product:
 
 @pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Product:
-    """The product, released once as 1.2.3 on both boards: dist/infusion-pump-1.2.3. Not to be changed."""
+    """The product, released once as 1.2.3 on two boards of different architectures. Not to be changed."""
     product = make_product(tmp_path_factory.mktemp("released") / "product")
+    product.only_boards(*RELEASED_BOARDS)
+    product.campaigns({"powercut": 4, "bitflip": 15, "fuzz": 4})
+    product.commit("chore: two boards")
     outcome = product.run("release", "1.2.3", "--json")
     assert outcome.code == 0, outcome.err + outcome.out
     return product

@@ -31,11 +31,10 @@ def processes_of(temporary: Path) -> list[str]:
     return found
 
 
-@pytest.mark.xdist_group("product-b")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_interrupted_release(product: Product, tmp_path: Path, number: signal.Signals) -> None:
-    product.only_board("microbit")
-    product.commit("chore: one board")
+    product.make_small()
+    product.commit("chore: less")
     temporary = tmp_path / "t"
     temporary.mkdir()
     running = subprocess.Popen(

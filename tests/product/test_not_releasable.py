@@ -14,6 +14,7 @@ UNTESTED = """
 
 - implements: RC-001
 - verification: test
+- boards: all
 
 The pump shall do something that no test looks at.
 """
@@ -47,12 +48,25 @@ def test_defect(device):
 '''
 
 
+COVERAGE = """[coverage]
+release = true
+minimum = { lines = 99 }
+never-executed = "firmware/never.toml"
+"""
+REASONS = """[[never-executed]]
+functions = ["pump_init"]
+reason = "It is of no use."
+reviewer = "A Tester"
+date = 2026-11-28
+"""
+
+
 def release(product: Product) -> tuple[Outcome, str, str]:
-    """Commit, release one board, and give the outcome, the report's text and the CSV matrix."""
-    product.only_board("microbit")
+    """Commit, release, and give the outcome, the report's text and the CSV matrix."""
     product.commit("fix: nothing")
     outcome = product.run("release", "1.0.0", "--json")
     bundle = product.root / "dist/infusion-pump-1.0.0"
+    assert bundle.is_dir(), outcome.err + outcome.out
     report = bundle / "documents/software-verification-report.pdf"
     text = "\n".join(page.extract_text() for page in PdfReader(report).pages)
     return outcome, text, (bundle / "documents/traceability-matrix.csv").read_text(encoding="utf-8")
@@ -62,8 +76,15 @@ def failed_rules(outcome: Outcome) -> set[str]:
     return {decision["rule"] for decision in outcome.json()["decisions"] if not decision["passed"]}
 
 
-def add_test(product: Product, source: str) -> None:
-    (product.root / "hil/test_defect.py").write_text(source, encoding="utf-8")
+@pytest.fixture
+def small(product: Product) -> Product:
+    """Refusals are the same for a product of one board and one requirement, and come much sooner."""
+    product.make_small()
+    return product
+
+
+def add_test(product: Product, source: str, name: str = "defect") -> None:
+    (product.root / f"hil/test_{name}.py").write_text(source, encoding="utf-8")
 
 
 def assert_refused(product: Product, outcome: Outcome, report: str, *named: str) -> None:
@@ -77,75 +98,69 @@ def assert_refused(product: Product, outcome: Outcome, report: str, *named: str)
     assert "NOT RELEASABLE" in verified.out
 
 
-@pytest.mark.xdist_group("product-a")
-def test_requirement_without_a_test(product: Product) -> None:
-    file = product.root / "requirements/console.md"
+def test_untested_requirement_test_of_an_unknown_one_and_too_little_executed(small: Product) -> None:
+    """Of coverage: next to nothing was executed, one function that the product says never is was, and others have no reason."""
+    small.coverage(COVERAGE)
+    (small.root / "firmware/never.toml").write_text(REASONS, encoding="utf-8")
+    file = small.root / "requirements/small.md"
     file.write_text(file.read_text(encoding="utf-8") + UNTESTED, encoding="utf-8")
-    outcome, report, matrix = release(product)
-    assert_refused(product, outcome, report, "SRS-999")
-    assert failed_rules(outcome) == {"requirements-verified"}
+    add_test(small, UNKNOWN)
+    outcome, report, matrix = release(small)
+    assert_refused(small, outcome, report, "SRS-999", "SRS-998")
+    coverage = {"coverage-minimum", "never-executed-explained"}
+    assert failed_rules(outcome) == {"requirements-verified", "tests-known-items", *coverage}
     assert "SRS-999" in matrix
+    (told,) = (one["message"] for one in outcome.json()["decisions"] if one["rule"] == "never-executed-explained")
+    assert told.startswith(
+        "a reason that does not hold: src/application/control/pump.c:pump_init was executed on microbit"
+    )
+    assert "without a reason: " in told
+    bundle = small.root / "dist/infusion-pump-1.0.0"
+    for folder in ("microbit", "coverage"):
+        text = (bundle / f"evidence/{folder}/coverage.info").read_text(encoding="utf-8")
+        assert "SF:src/application/main.c\n" in text
+        assert (bundle / f"evidence/{folder}/coverage.xml").read_bytes().startswith(b"<?xml")
+    assert (bundle / "evidence/coverage/never.toml").read_text(encoding="utf-8") == REASONS
 
 
-@pytest.mark.xdist_group("product-b")
-def test_failing_test(product: Product) -> None:
-    add_test(product, FAILING)
-    outcome, report, matrix = release(product)
-    assert_refused(product, outcome, report, "test_defect", "failed")
-    assert "no-failed-verdicts" in failed_rules(outcome)
-    assert "failed" in matrix
+def test_failing_test_and_test_that_never_ran(small: Product) -> None:
+    add_test(small, FAILING, "failing")
+    add_test(small, NEVER_RUN, "waiting")
+    outcome, report, matrix = release(small)
+    assert_refused(small, outcome, report, "test_failing", "failed", "the bench has no scale")
+    assert failed_rules(outcome) >= {"no-failed-verdicts", "no-missing-verdicts"}
+    assert "failed" in matrix, matrix
+    assert "not_run" in matrix, matrix
 
 
-@pytest.mark.xdist_group("product-a")
-def test_test_of_an_unknown_requirement(product: Product) -> None:
-    add_test(product, UNKNOWN)
-    outcome, report, _ = release(product)
-    assert_refused(product, outcome, report, "SRS-998")
-    assert failed_rules(outcome) == {"tests-known-items"}
-
-
-@pytest.mark.xdist_group("product-b")
-def test_test_that_never_ran(product: Product) -> None:
-    add_test(product, NEVER_RUN)
-    outcome, report, matrix = release(product)
-    assert_refused(product, outcome, report, "the bench has no scale")
-    assert failed_rules(outcome) >= {"no-missing-verdicts"}
-    assert "not_run" in matrix
-
-
-@pytest.mark.xdist_group("product-a")
-def test_firmware_of_another_commit(product: Product) -> None:
+def test_firmware_of_another_commit(small: Product) -> None:
     """The device says another commit than the one that was built: caught by the identity check."""
-    spoil_commit(product)
-    outcome, report, _ = release(product)
-    assert_refused(product, outcome, report, "0123456789abcdef0123456789abcdef01234567")
+    spoil_commit(small)
+    outcome, report, _ = release(small)
+    assert_refused(small, outcome, report, "0123456789abcdef0123456789abcdef01234567")
     assert "identity-confirmed" in failed_rules(outcome)
 
 
 SPOILS_THE_SOURCES = """
 from pathlib import Path
 
-file = Path(__file__).parents[3] / "source/requirements/console.md"
+file = Path(__file__).parents[3] / "source/requirements/small.md"
 file.write_text(file.read_text().replace("shall", "should"))
 """
 
 
-@pytest.mark.xdist_group("product-a")
-def test_test_that_rewrites_the_requirements(product: Product) -> None:
-    (product.root / "hil/test_defect.py").write_text(SPOILS_THE_SOURCES, encoding="utf-8")
-    product.only_board("microbit")
-    product.commit("test: a trick")
-    outcome = product.run("release", "1.0.0", "--json")
+def test_test_that_rewrites_the_requirements(small: Product) -> None:
+    add_test(small, SPOILS_THE_SOURCES)
+    small.commit("test: a trick")
+    outcome = small.run("release", "1.0.0", "--json")
     assert outcome.code == 4
-    assert outcome.json()["link"] == "requirements/console.md"
-    assert not (product.root / "dist").exists()
+    assert outcome.json()["link"] == "requirements/small.md"
+    assert not (small.root / "dist").exists()
 
 
 def spoil_commit(product: Product) -> None:
-    main: Path = next((product.root / "firmware/platforms").glob("*/builder/main.py"))
-    text = main.read_text(encoding="utf-8")
-    assert '"DEVICEPIPE_COMMIT"' in text
-    changed = 'os.environ["DEVICEPIPE_COMMIT"] = "0123456789abcdef0123456789abcdef01234567"\n'
-    head, _, rest = text.partition("\nenv = ")
-    assert rest
-    main.write_text(f"{head}\nimport os\n{changed}env = {rest}", encoding="utf-8")
+    file: Path = product.root / "firmware/platforms/build_config.py"
+    text = file.read_text(encoding="utf-8")
+    asked = '_identity(environment, "DEVICEPIPE_COMMIT", "0" * 40, _DIGITS + "abcdef", 40, 40)'
+    assert asked in text
+    file.write_text(text.replace(asked, '"0123456789abcdef0123456789abcdef01234567"'), encoding="utf-8")

@@ -64,6 +64,20 @@ def test_a_good_file_is_read(root: Path) -> None:
     assert project.firmware_path == root / "firmware"
 
 
+@pytest.mark.parametrize(
+    ("table", "boards"),
+    [
+        ("", ()),
+        ("[coverage]\n", ()),
+        ("[coverage]\nrelease = true\n", ("one", "two")),
+        ('[coverage]\nrelease = true\nboards = ["two"]\n', ("two",)),
+    ],
+)
+def test_boards_whose_coverage_is_recorded(root: Path, table: str, boards: tuple[str, ...]) -> None:
+    (root / "devicepipe.toml").write_text(GOOD + table)
+    assert load_project(root / "devicepipe.toml").covered_boards == boards
+
+
 def test_it_is_found_from_a_folder_below(root: Path) -> None:
     assert find_project(root / "firmware") == root / "devicepipe.toml"
 
@@ -104,6 +118,30 @@ def test_unknown_board_lists_the_known_ones(root: Path) -> None:
         pytest.param(
             'application = "two"', 'app = "two"', 19, "board.1.app", "unknown key", id="misspelt-key-in-second-board"
         ),
+        pytest.param(
+            "[product]",
+            '[coverage]\nboards = ["three"]\n[product]',
+            2,
+            "coverage.boards.0",
+            "no board 'three'",
+            id="coverage",
+        ),
+        pytest.param(
+            "[product]",
+            '[coverage]\nnever-executed = "none.toml"\n[product]',
+            2,
+            "coverage.never-executed",
+            "expected a file",
+            id="missing-reasons",
+        ),
+        pytest.param(
+            "[product]",
+            "[coverage]\nminimum = { lines = 101 }\n[product]",
+            2,
+            "coverage.minimum.lines",
+            "100",
+            id="percent",
+        ),
         pytest.param('name = "two"', 'name = "one"', 17, "board.1.name", "stands twice", id="board-twice"),
         pytest.param("[product]", 'output = ".."\n[product]', 1, "output", "inside the project", id="output-outside"),
         pytest.param(
@@ -121,6 +159,67 @@ def test_a_mistake_is_named_by_line_and_key(
     with pytest.raises(UsageError) as raised:
         load_project(file)
     assert (raised.value.file, raised.value.line, raised.value.key) == (file, line, key)
+    assert says in str(raised.value)
+
+
+WITH_DATA = """\
+[image]
+dependencies = ["(1, 1.0.0+3)"]
+
+[[data]]
+name = "table"
+artifact = "table.bin"
+region = "table"
+image = 1
+version = "1.2.0"
+copies = 2
+"""
+
+
+@pytest.fixture
+def root_with_data(root: Path) -> Path:
+    place = {"table": {"offset": "0x20000", "size": "0x800"}, "slot1": {"offset": "0x10000", "size": "0x8000"}}
+    manifest = MANIFEST | {"devicepipe": MANIFEST["devicepipe"] | {"regions": REGIONS | place}}  # type: ignore[operator]
+    (root / "boards/one.json").write_text(json.dumps(manifest))
+    (root / "devicepipe.toml").write_text(GOOD + WITH_DATA)
+    return root
+
+
+def test_data_images_are_read(root_with_data: Path) -> None:
+    project = load_project(root_with_data / "devicepipe.toml")
+    assert [(data.name, data.image, data.copies, data.security_counter) for data in project.data] == [
+        ("table", 1, 2, 0)
+    ]
+    assert project.image.dependencies == ("(1, 1.0.0+3)",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "says"),
+    [
+        pytest.param('region = "table"', 'region = "tabel"', "data.0.region", "has no region 'tabel'", id="region"),
+        pytest.param('region = "table"', 'region = "slot1"', "data.0.region", "holds programs", id="a-slot"),
+        pytest.param('name = "table"', 'name = "application"', "data.0.name", "another file", id="taken-name"),
+        pytest.param('artifact = "table.bin"', 'artifact = "../t.bin"', "data.0.artifact", "pattern", id="a-path"),
+        pytest.param("image = 1", "image = 0", "data.0.image", "greater than or equal to 1", id="application-number"),
+        pytest.param('version = "1.2.0"', 'version = "1.2"', "data.0.version", "pattern", id="version"),
+        pytest.param("(1, ", "(2, ", "image.dependencies.0", "no [[data]] has the image number 2", id="unknown-image"),
+        pytest.param("1.0.0+3", "1.2.0+1", "image.dependencies.0", "is version 1.2.0 only", id="too-old-to-start"),
+        pytest.param('"(1, 1.0.0+3)"', '"1.0.0"', "image.dependencies.0", "pattern", id="no-dependency"),
+        pytest.param(
+            WITH_DATA,
+            WITH_DATA + WITH_DATA.partition("\n\n")[2],
+            "data.1.name",
+            "another [[data]] has 'table'",
+            id="twice",
+        ),
+    ],
+)
+def test_wrong_data_images_are_refused(root_with_data: Path, old: str, new: str, key: str, says: str) -> None:
+    file = root_with_data / "devicepipe.toml"
+    file.write_text(GOOD + WITH_DATA.replace(old, new, 1))
+    with pytest.raises(UsageError) as raised:
+        load_project(file)
+    assert raised.value.key == key
     assert says in str(raised.value)
 
 

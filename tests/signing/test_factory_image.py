@@ -151,6 +151,43 @@ def test_bad_factory_images(factory: bytes) -> None:
     assert caught.value.link == "factory.hex"
 
 
+TABLE = b"table of limits"
+WITH_DATA = GOOD.replace(END, to_hex(TABLE, 0x9000))
+DATA = {"table": (0x9000, TABLE)}
+
+BAD_WITH_DATA = {
+    "no data image": GOOD,
+    "data image elsewhere": GOOD.replace(END, to_hex(TABLE, 0xA000)),
+    "another data image": GOOD.replace(END, to_hex(TABLE.upper(), 0x9000)),
+    "a longer data image": GOOD.replace(END, to_hex(TABLE + b"!", 0x9000)),
+    "a shorter data image": GOOD.replace(END, to_hex(TABLE[:-1], 0x9000)),
+    "only data": to_hex(BOOTLOADER, 0).replace(END, to_hex(TABLE, 0x9000)),
+}
+
+
+def test_a_good_factory_image_with_data() -> None:
+    assert check_factory_image(WITH_DATA, to_hex(BOOTLOADER, 0), IMAGE, "factory.hex", DATA) == 0x8000
+    with pytest.raises(IntegrityError, match="holds further data at 0x00009000"):
+        check_factory_image(WITH_DATA, to_hex(BOOTLOADER, 0), IMAGE, "factory.hex")
+
+
+@pytest.mark.parametrize("factory", BAD_WITH_DATA.values(), ids=BAD_WITH_DATA.keys())
+def test_bad_factory_images_with_data(factory: bytes) -> None:
+    with pytest.raises(IntegrityError):
+        check_factory_image(factory, to_hex(BOOTLOADER, 0), IMAGE, "factory.hex", DATA)
+
+
+def test_data_images_are_placed_and_kept_apart(signed: SignedImage, bootloader: Path, tmp_path: Path) -> None:
+    out, place = tmp_path / "factory.hex", Placement(SLOT.address + SLOT.size, 0x1000)
+    make_factory_image(bootloader, BOOT, signed, SLOT, out, [(signed, place)])
+    found, image = read_hex(out.read_bytes(), "factory.hex"), signed.path.read_bytes()
+    assert bytes(found[place.address + offset] for offset in range(len(image))) == image
+    with pytest.raises(IntegrityError, match="overlaps"):
+        make_factory_image(bootloader, BOOT, signed, SLOT, out, [(signed, Placement(SLOT.address + 64, 0x1000))])
+    with pytest.raises(ProductError, match="outside its region"):
+        make_factory_image(bootloader, BOOT, signed, SLOT, out, [(signed, Placement(place.address, 0x100))])
+
+
 @given(st.binary(max_size=100))
 def test_any_bytes_are_hex_or_an_integrity_error(data: bytes) -> None:
     with contextlib.suppress(IntegrityError):

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from devicepipe.errors import IntegrityError, ProductError, UsageError
 from devicepipe.signing import image as module
-from devicepipe.signing.image import SignedImage, image_version, sign_image, verify_image, verify_images
+from devicepipe.signing.image import (
+    SignedImage,
+    image_version,
+    next_build,
+    sign_image,
+    verify_image,
+    verify_images,
+)
 from devicepipe.signing.keys import DevelopmentKeys, PublicKey, ensure_development_keys, load_signer
 
 HEADER = 512
@@ -92,6 +99,43 @@ def test_a_module_in_the_current_folder_does_not_stand_in(
 def test_a_signed_image_cannot_be_made_up(good: SignedImage) -> None:
     with pytest.raises(TypeError):
         SignedImage(good.path, good.sha256, "0" * 64, "0" * 64, "1.0.0+0", 0, HEADER, good.keyid, object())
+
+
+# --- data images and dependencies ---
+
+
+def test_a_data_image_is_not_bootable_and_may_fill_its_place(keys: DevelopmentKeys, tmp_path: Path) -> None:
+    made = make(tmp_path, keys, bootable=False, slot_size=HEADER + len(PAYLOAD) + 12 + 144 + 64)
+    assert not made.bootable
+    assert struct.unpack_from("<I", made.path.read_bytes(), 16) == (0x10,)
+    assert verify_image(made.path, keys.image.public) == made
+
+
+def test_data_that_does_not_fit(keys: DevelopmentKeys, tmp_path: Path) -> None:
+    with pytest.raises(ProductError, match="does not fit into its slot"):
+        make(tmp_path, keys, bootable=False, slot_size=HEADER + len(PAYLOAD))
+
+
+def test_dependencies_are_read_back(keys: DevelopmentKeys, tmp_path: Path) -> None:
+    made = make(tmp_path, keys, dependencies=["(1, 1.0.0)", "(2,2.10.3+7)"])
+    assert made.dependencies == ("(1, 1.0.0+0)", "(2, 2.10.3+7)")
+    assert verify_image(made.path, keys.image.public) == made
+    assert make(tmp_path, keys).dependencies == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["1.0.0", "(1)", "(256, 1.0.0)", "(1, 1.0)", "(1, 1.0.0)(2, 1.0.0)", "(-1, 1.0.0)", ""]
+)
+def test_dependencies_that_are_none(keys: DevelopmentKeys, tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError):
+        make(tmp_path, keys, dependencies=[text])
+
+
+def test_the_next_build() -> None:
+    assert next_build("1.2.3") == "1.2.3+1"
+    assert next_build("1.2.3+41") == "1.2.3+42"
+    with pytest.raises(UsageError, match="build does not fit"):
+        next_build("1.2.3+4294967295")
 
 
 # --- what sign_image refuses ---
@@ -218,6 +262,10 @@ BAD_IMAGES: dict[str, Callable[[bytes], bytes]] = {
     "protected size of zero": _set("<H", 10, 0),
     "flags say encrypted": _set("<I", 16, 4),
     "flags say not bootable": _set("<I", 16, 16),
+    "flags say not bootable and encrypted": _set("<I", 16, 20),
+    "security counter twice": lambda data: (
+        _set("<H", HEADER + len(PAYLOAD) + 2, 20)(_set("<H", 10, 20)(data[:TLVS])) + data[TLVS - 8 : TLVS] + data[TLVS:]
+    ),
     "load address": _set("<I", 4, 0x20000000),
     "protected area of a wrong magic": _set("<H", HEADER + len(PAYLOAD), 0x6907),
     "TLV area of size zero": _set("<H", TLVS + 2, 0),

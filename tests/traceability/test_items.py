@@ -17,7 +17,7 @@ from devicepipe.evidence.predicates import Item
 from devicepipe.traceability.items import fingerprint, read_folder
 from devicepipe.traceability.markdown import RawItem, parse
 
-PREFIXES = {"HAZ": "hazard", "RC": "risk-control", "SRS": "requirement"}
+PREFIXES = {"HAZ": "hazard", "RC": "risk-control", "SRS": "requirement", "SOUP": "soup", "ANO": "anomaly"}
 BOARDS = ["small", "large"]
 
 
@@ -67,7 +67,8 @@ def test_an_item_is_read_with_all_its_attributes(tmp_path: Path) -> None:
     assert control.links == {"mitigates": ["HAZ-001"]}
     assert requirement.title == "Basal rate range"
     assert requirement.text == "The pump accepts 1.0 to 10.0 ml/h.\n\n```\n## SRS-999 is only an example\n```"
-    assert requirement.fields == {"source": "PCA R5.1.0(2)", "rationale": "The pump's mechanism is accurate there."}
+    rationale = "The pump's mechanism is accurate there."
+    assert requirement.fields == {"source": "PCA R5.1.0(2)", "boards": "large", "rationale": rationale}
     assert requirement.links == {"implements": ["RC-001"]}
     assert requirement.boards == ["large"]
     assert (requirement.file, requirement.line) == ("requirements/pump.md", 15)

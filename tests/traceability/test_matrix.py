@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from devicepipe.evidence.predicates import EVIDENCE_DIGEST, Device, Item, Traceability, Verdict
-from devicepipe.evidence.predicates import TestCase as Case
-from devicepipe.evidence.predicates import TestRun as Run
+from devicepipe.evidence.predicates import EVIDENCE_DIGEST, RATINGS, Item, Traceability
+from devicepipe.evidence.results import Device, Quarantine, Verdict
+from devicepipe.evidence.results import TestCase as Case
+from devicepipe.evidence.results import TestRun as Run
+from devicepipe.traceability.fields import Scales
 from devicepipe.traceability.items import fingerprint
 from devicepipe.traceability.matrix import trace
+from devicepipe.traceability.soup import Locked
 
 BOARDS = ["small", "large"]
-TYPES = {"HAZ": "hazard", "RC": "risk-control", "SRS": "requirement"}
+TYPES = {"HAZ": "hazard", "RC": "risk-control", "SRS": "requirement", "SOUP": "soup", "ANO": "anomaly"}
 WHEN = "2026-01-01T00:00:00Z"
 
 
@@ -99,6 +102,19 @@ def test_test_that_never_ran() -> None:
     traced = trace(CHAIN, [run(board, case("t", ["SRS-001"], "not_run")) for board in BOARDS], BOARDS)
     assert rows(traced) == [("HAZ-001", "RC-001", "SRS-001", "t", "not_run", "not_run")]
     assert messages(traced, "untested-requirement") == ["not-run: t"] * 2
+
+
+def test_requirement_whose_only_test_is_in_quarantine() -> None:
+    held = Quarantine(reason="flaky", owner="A. Tester", expires="2999-12-31", file="hil/quarantine.toml", line=1)
+    passed, failed = (
+        case("t", ["SRS-001"], verdict).model_copy(update={"quarantine": held}) for verdict in ("passed", "failed")
+    )
+    traced = trace(CHAIN, [run("small", passed), run("large", failed)], BOARDS)
+    assert rows(traced) == [("HAZ-001", "RC-001", "SRS-001", "t", "quarantined", "failed")]
+    assert messages(traced, "untested-requirement") == ["not-passed: t quarantined", "not-passed: t failed"]
+    other = case("u", ["SRS-001"])
+    traced = trace(CHAIN, [run("small", passed, other), run("large", failed, other)], BOARDS)
+    assert traced.findings == []
 
 
 def test_board_without_a_run() -> None:
@@ -231,3 +247,49 @@ def test_two_thousand_requirements_on_four_boards_have_one_row_each() -> None:
     traced = trace(items, runs, boards)
     assert len(traced.matrix) == 2000
     assert traced.findings == []
+
+
+SCALES = Scales(("minor", "serious", "critical"), ("remote", "probable"))
+
+
+def rated(*words: str) -> Item:
+    return item("HAZ-001", fields=dict(zip(RATINGS, words, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("words", "worse"),
+    [
+        (("critical", "probable", "critical", "remote"), []),
+        (("critical", "probable", "critical", "probable"), []),
+        (
+            ("serious", "probable", "critical", "remote"),
+            ["its severity is critical with its risk controls, but serious without"],
+        ),
+        (
+            ("serious", "remote", "serious", "probable"),
+            ["its probability is probable with its risk controls, but remote without"],
+        ),
+        (("grave", "remote", "graver", "remote"), []),
+    ],
+    ids=["likelihood-reduced", "nothing-reduced", "worse-harm", "likelier", "words-of-no-scale"],
+)
+def test_a_hazard_rated_worse_with_its_controls_is_found(words: tuple[str, ...], worse: list[str]) -> None:
+    traced = trace([rated(*words)], [], BOARDS, scales=SCALES)
+    assert messages(traced, "unreduced-hazard") == worse
+    assert messages(trace([rated(*words)], [], BOARDS), "unreduced-hazard") == []
+
+
+def test_a_locked_library_without_an_item_is_found() -> None:
+    traced = trace([item("SRS-001")], [], BOARDS, unlisted=[Locked("zlib", "firmware/soup.toml:8", {})])
+    (found,) = (one for one in traced.findings if one.kind == "unlisted-soup")
+    assert (found.item, found.file, found.line) == ("zlib", "firmware/soup.toml", 8)
+
+
+def test_soup_and_anomalies_have_no_rows_but_a_test_that_names_only_them_has() -> None:
+    items = [*CHAIN, item("SOUP-001", requirements=["SRS-001"]), item("ANO-001", affects=["SRS-001"])]
+    traced = trace(items, [run("small", case("t", ["SRS-001"]), case("u", ["SOUP-001"]))], BOARDS)
+    assert rows(traced) == [
+        ("HAZ-001", "RC-001", "SRS-001", "t", "passed", "not_run"),
+        ("", "", "", "u", "passed", ""),
+    ]
+    assert "unknown-item" not in {found.kind for found in traced.findings}
