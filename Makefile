@@ -3,11 +3,12 @@
 
 VERSION ?= 0.1.0
 PRODUCT := infusion-pump
+SECONDS ?= 60
 BIN := .venv/bin
 
-.PHONY: release test bench setup lock clean help
+.PHONY: release test host-tests fuzz defects powercut faults bench setup lock clean help
 
-release: setup  ## Build, test, document and seal dist/$(PRODUCT)-$(VERSION), then verify it
+release: setup  ## Build, test, document and seal a release bundle in dist/, then verify it
 	@$(BIN)/devicepipe release $(VERSION)
 	@$(BIN)/devicepipe verify dist/$(PRODUCT)-$(VERSION) --key .devicepipe/keys/release.pub.pem
 
@@ -16,7 +17,23 @@ test: setup  ## Linters, types, import contracts, unit tests and the device suit
 	@$(BIN)/ruff format --quiet --check
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+host-tests: setup  ## The firmware's unit tests on this computer under sanitizers, and the gate on their branch coverage
+	@$(BIN)/python tools/host_tests.py
+
+fuzz:  ## The firmware's readers of console, plant link and SMP under libFuzzer, SECONDS each (default 60), from the kept corpus
+	@tools/setup.sh fuzz
+	@$(BIN)/python firmware/fuzz/run.py --seconds $(SECONDS)
+
+defects: setup  ## Each known-bad variant of the firmware must be caught by a device test (firmware/defects)
+	@$(BIN)/python tools/defects.py
+
+powercut: setup  ## Power cuts over a whole update, at and inside every flash operation, on all boards
+	@$(BIN)/devicepipe campaign powercut
+
+faults: setup  ## The adversarial suite on devicepipe, stock pytest-embedded and `pio test`: writes docs/reference/bench-faults.md
+	@$(BIN)/python -m tests.bench_faults --write docs/reference/bench-faults.md
 
 bench: setup  ## The measured comparisons; each ends with one JSON line
 	@missed=0; for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || missed=1; done; exit $$missed
@@ -32,4 +49,4 @@ clean:  ## Remove what the targets made, but neither keys nor releases
 	@rm -rf .venv firmware/.pio firmware/lib .devicepipe/work .devicepipe/dev .devicepipe/cache .devicepipe/soup-done
 
 help:
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

@@ -10,9 +10,10 @@ import json
 import sys
 import time
 
-from devicepipe.evidence.predicates import Device, Item, MatrixRow, Traceability, Verdict
-from devicepipe.evidence.predicates import TestCase as Case
-from devicepipe.evidence.predicates import TestRun as Run
+from devicepipe.evidence.predicates import Item, MatrixRow, Traceability
+from devicepipe.evidence.results import Device, Verdict
+from devicepipe.evidence.results import TestCase as Case
+from devicepipe.evidence.results import TestRun as Run
 from devicepipe.policy.evidence import BoardEvidence, GateInput
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import load_rule_set
@@ -34,7 +35,7 @@ def evidence() -> GateInput:
             type="requirement",
             title="T",
             text="T.",
-            fields={},
+            fields={"verification": "test", "boards": "all"},
             links={},
             boards=list(BOARDS),
             file="r.md",

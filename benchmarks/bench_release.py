@@ -24,7 +24,7 @@ from pathlib import Path
 from devicepipe.bench.session import run_session
 from devicepipe.bench.spec import SessionSpec
 from devicepipe.build.source import read_commit
-from devicepipe.evidence.predicates import Identity, Verdict
+from devicepipe.evidence.results import Identity, Verdict
 from devicepipe.project.config import Project, load_project
 from devicepipe.signing.image import verify_image
 from devicepipe.signing.keys import ensure_development_keys

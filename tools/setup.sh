@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Everything `make test` and `make release` need: system packages, .venv from requirements.lock, the firmware's C libraries.
+# With the argument `fuzz` also what `make fuzz` needs: a clang with libFuzzer.
 # Run again, it finds everything done and says nothing. Where something cannot be had it names what is missing, how to get
 # it, and stops with exit code 3.
 set -euo pipefail
@@ -23,6 +24,18 @@ missing=()
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need git git
 need qemu-system-arm qemu-system-arm
+need qemu-system-riscv32 qemu-system-misc
+need riscv64-unknown-elf-gcc gcc-riscv64-unknown-elf
+# The firmware's unit tests run on this computer.
+need gcc gcc
+[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+[ -e /usr/include/cmocka.h ] || missing+=(libcmocka-dev)
+# Its driver is tested with the real program and its simulated adapter.
+need openocd openocd
+if [ "${1:-}" = fuzz ]; then
+    need clang clang
+    compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*' >/dev/null || missing+=(libclang-rt-dev)
+fi
 if command -v arm-none-eabi-gcc >/dev/null 2>&1; then
     [ -e "$(arm-none-eabi-gcc -print-file-name=nano.specs)" ] || missing+=(libnewlib-arm-none-eabi)
 else
