@@ -3,7 +3,7 @@
 Run it with the project's Python: `python benchmarks/bench_powercut.py`. The working tree is built and signed first. Five rounds, in
 each of which take turns: restoring a snapshot of the machine at its reset and booting the bootloader once; and points of the
 campaign, drawn anew in each round, each with all its further resets. Only the bootloader's part is timed: one point in 64 of a
-campaign starts the application as well. Needs qemu-img.
+campaign starts the application as well.
 
 The last line is one JSON object: measure, value, unit, target, ok.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -52,15 +51,7 @@ def main() -> int:
         spec = campaign_spec(project, bundle, project.board(BOARD), folder / "recording")
         campaign = CAMPAIGNS["powercut"]
         phases = campaign.record(spec, module)
-        emulator = spec.board.emulator
-        assert emulator is not None
         assert spec.bootloader_elf is not None
-        drive = folder / "snapshots.qcow2"
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(drive), "64M"], check=True)
-        extra = ("-drive", f"if=none,id=snapshots,format=qcow2,file={drive},cache=unsafe")
-        board = spec.board.model_copy(
-            update={"emulator": emulator.model_copy(update={"arguments": (*emulator.arguments, *extra)})}
-        )
         symbols = symbols_of(spec.bootloader_elf)
         stops = {name: symbols.address(name) for name in scenario.stops}
         ram = scenario.lost_ram(spec)
@@ -68,7 +59,7 @@ def main() -> int:
         rates: list[float] = []
         bounds: list[float] = []
         with (
-            closing(BootMachine(board, folder / "bound", stops)) as snapshots,
+            closing(BootMachine(spec.board, folder / "bound", stops)) as snapshots,
             closing(BootMachine(spec.board, folder / "points", stops)) as machine,
         ):
             snapshots.save(start, ram)

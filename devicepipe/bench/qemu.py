@@ -221,15 +221,19 @@ class Qemu:
             raise BenchError(f"QEMU dumped {len(contents)} of {flash.size} bytes of flash", remedy=f"see {self.output}")
         return contents
 
-    def write_flash(self, contents: bytes) -> None:
+    def write_flash(self, contents: bytes, held: bytes | None = None) -> None:
         """Make the whole flash equal to `contents`, and prove it by reading it back. The processor stays stopped until `reset`.
+
+        Args:
+            contents: The whole flash.
+            held: What was read from it since the processor last ran; None: it is read first.
 
         Raises:
             BenchError: The flash does not hold what was written.
         """
         self.stop_for_flash()
         base = self.board.flash.base
-        for start, data in _differences(self.read_flash(), contents):
+        for start, data in _differences(self.read_flash() if held is None else held, contents):
             self.gdb.write(base + start, data)
         if self.read_flash() != contents:
             raise BenchError(

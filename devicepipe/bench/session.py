@@ -48,6 +48,8 @@ Progress = Callable[[TestCase], None]
 
 _TICK = 0.1
 _GRACE = 3.0
+# The least time in seconds that pytest has for its start and the collection of tests.
+_COLLECTION = 60.0
 _TAIL_LINES = 25
 
 
@@ -308,7 +310,7 @@ def _run_pytest(
         os.close(writer)
         writer = -1
         try:
-            stopped = _watch(process, reader, time.monotonic() + spec.timeout, spec, follower, held, cancel)
+            stopped = _watch(process, reader, spec, follower, held, cancel)
         finally:
             # The dead leader is not reaped yet, so that its group's number cannot have become another's.
             os.killpg(process.pid, signal.SIGKILL)
@@ -325,14 +327,14 @@ def _run_pytest(
 def _watch(
     process: subprocess.Popen[bytes],
     reader: int,
-    deadline: float,
     spec: SessionSpec,
     follower: _Follower,
     held: Held,
     cancel: threading.Event | None,
 ) -> str:
     """Follow the session until its process has ended or has to be killed; returns why it was stopped, or ""."""
-    stopped, give_up = "", 0.0
+    stopped, give_up, collected = "", 0.0, False
+    deadline = time.monotonic() + max(_COLLECTION, spec.timeout)
     any_change = os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT
     with selectors.DefaultSelector() as selector:
         selector.register(reader, selectors.EVENT_READ)
@@ -345,6 +347,9 @@ def _watch(
                     selector.unregister(reader)
             else:
                 time.sleep(0.005)
+            if follower.collected and not collected:
+                # What Python and the tests' own imports take is not the tests' time.
+                collected, deadline = True, time.monotonic() + spec.timeout
             cancelled = cancel is not None and cancel.is_set()
             lost = "" if stopped else held.lost()
             if not stopped and (cancelled or lost or time.monotonic() > deadline):
@@ -377,6 +382,11 @@ class _Follower:
         self._progress = progress
         self._buffer = b""
         self._result = SessionResult(retries=retries)
+
+    @property
+    def collected(self) -> bool:
+        """Whether the tests are known."""
+        return bool(self._result.cases)
 
     def feed(self, data: bytes) -> bool:
         """Take what arrived; False at the end of it."""

@@ -31,7 +31,8 @@ class SessionSpec(BaseModel):
         output: The folder for logs and the record; made when missing.
         serial_log: The name, inside the bundle, of the console's raw serial log; its last part names the file in `output`.
         tester: Who runs the tests.
-        timeout: The longest that the session may take, in seconds.
+        timeout: The longest that the session may take, in seconds, from the moment its tests are collected; until then it may take
+            as long again, and a minute in any case.
         boot_timeout: The longest that the device may take from reset to its ready line, in seconds.
         elf: The ELF file of the application: names for breakpoints and virtual time.
         bootloader_elf: The ELF file of the bootloader.

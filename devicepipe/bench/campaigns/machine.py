@@ -52,6 +52,8 @@ class BootMachine:
         self._logs = {uart: SerialLog(folder / f"uart{uart}.log") for uart in board.uarts}
         # A device that nobody listens to waits after some 278 characters: that is all a socket takes, one at a time.
         self._loop = SerialLoop()
+        self._folder = folder
+        self._held: bytes | None = None
         self._qemu = Qemu(board, folder / "emulator.log", self._logs, self._loop)
         for address in stops.values():
             self._qemu.gdb.insert_breakpoint(address)
@@ -68,7 +70,9 @@ class BootMachine:
             BenchError: The emulator was lost.
         """
         qemu = self._qemu
-        qemu.write_flash(flash)
+        # The processor has not run since the last run's flash was read.
+        qemu.write_flash(flash, self._held)
+        self._held = None
         for address, data in ram:
             qemu.gdb.write(address, data)
         start = qemu.reset(run=False)
@@ -79,20 +83,21 @@ class BootMachine:
         said = qemu.channel.log.read(start).decode("ascii", "backslashreplace")
         if not came:
             return Boot("", b"", said)
-        return Boot(self._names[qemu.registers().pc], qemu.read_flash(), said)
+        self._held = qemu.read_flash()
+        return Boot(self._names[qemu.registers().pc], self._held, said)
 
     def save(self, flash: bytes, ram: Sequence[tuple[int, bytes]]) -> None:
-        """Keep a snapshot of the machine at its reset; its board's emulator must have a drive that takes snapshots."""
+        """Keep a snapshot of the machine at its reset; its emulator must take snapshots."""
         self._qemu.write_flash(flash)
         for address, data in ram:
             self._qemu.gdb.write(address, data)
         self._qemu.reset(run=False)
-        self._qemu.monitor("savevm start")
+        self._qemu.save(self._folder / "snapshot.qcow2")
 
     def boot_saved(self) -> bool:
         """Restore the snapshot and run the bootloader once; whether it came to one of the functions."""
-        self._qemu.stop()
-        self._qemu.monitor("loadvm start")
+        self._held = None
+        self._qemu.load()
         self._qemu.run()
         return self._qemu.wait_stop(PATIENCE)
 
