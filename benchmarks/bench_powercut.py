@@ -2,8 +2,8 @@
 
 Run it with the project's Python: `python benchmarks/bench_powercut.py`. The working tree is built and signed first. Five rounds, in
 each of which take turns: restoring a snapshot of the machine at its reset and booting the bootloader once; and points of the
-campaign, drawn anew in each round, each with all its further resets. Only the bootloader's part is timed: one point in 64 of a
-campaign starts the application as well.
+campaign over the whole update, each with all its further resets, in parts of neighbours as a process of the campaign gets them.
+Only the bootloader's part is timed: one point in 64 of a campaign starts the application as well.
 
 The last line is one JSON object: measure, value, unit, target, ok.
 """
@@ -23,6 +23,7 @@ from devicepipe.bench.campaigns.cuts import states
 from devicepipe.bench.campaigns.kinds import CAMPAIGNS, Plan
 from devicepipe.bench.campaigns.machine import BootMachine
 from devicepipe.bench.campaigns.powercut import Judge
+from devicepipe.bench.campaigns.run import CHUNK, parts
 from devicepipe.bench.campaigns.scenario import load_scenario
 from devicepipe.bench.symbols import symbols_of
 from devicepipe.cli.progress import make_progress
@@ -34,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BOARD = "microbit"
 ROUNDS = 5
 BOOTS = 30
-POINTS = 200
+PARTS = 3
 TARGET = 0.8
 
 
@@ -63,20 +64,26 @@ def main() -> int:
             closing(BootMachine(spec.board, folder / "points", stops)) as machine,
         ):
             snapshots.save(start, ram)
+            # Spread over the update: each round has others.
+            shares = parts(campaign.choose(phases, Plan()), CHUNK)
+            step = len(shares) // (ROUNDS * PARTS)
             for number in range(ROUNDS):
                 began = time.perf_counter()
                 for _ in range(BOOTS):
                     assert snapshots.boot_saved()
                 bounds.append(BOOTS / (time.perf_counter() - began))
-                judge = Judge(spec, scenario, lambda flash: machine.boot(flash, ram))
+                points = boots = 0
                 began = time.perf_counter()
-                for phase, points in campaign.choose(phases, Plan(points=POINTS, seed=number)):
-                    for _, flash in states(phase.start, phase.operations, points):
-                        judge.judge(phase, flash)
-                rates.append(POINTS / (time.perf_counter() - began))
+                for share in shares[number * step :: ROUNDS * step][:PARTS]:
+                    judge = Judge(spec, scenario, lambda flash: machine.boot(flash, ram))
+                    for phase, chosen in share:
+                        for _, flash in states(phase.start, phase.operations, chosen):
+                            judge.judge(phase, flash)
+                            points += 1
+                    boots += judge.boots
+                rates.append(points / (time.perf_counter() - began))
                 print(
-                    f"round {number + 1}: bound {bounds[-1]:.1f}/s, {rates[-1]:.1f} points/s, "
-                    f"{judge.boots / POINTS:.2f} boots a point",
+                    f"round {number + 1}: bound {bounds[-1]:.1f}/s, {rates[-1]:.1f} points/s, {boots / points:.2f} boots a point",
                     flush=True,
                 )
     value = statistics.median(rate / bound for rate, bound in zip(rates, bounds, strict=True))
