@@ -185,7 +185,7 @@ def test_image_replaced_and_sealed_in(made: Made) -> None:
     name = "images/alpha/application.signed.bin"
     (made.path / name).write_bytes(b"another image")
     reseal(made.path, made.keys.release)
-    assert broken_link(made.path, made.keys) == "attestations/alpha/coverage.dsse.json"
+    assert broken_link(made.path, made.keys) == "attestations/alpha/campaigns.dsse.json"
 
 
 # --- hostile release statements under a good signature ---

@@ -44,6 +44,8 @@ def test_interrupted_release(product: Product, tmp_path: Path, number: signal.Si
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background jobs ignore SIGINT, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one call, no lock
     )
     assert running.stderr is not None
     for line in running.stderr:
