@@ -35,10 +35,11 @@ _SUFFIXES = {
 
 
 class PathCleaner:
-    """Replaces a build's folder and this user's folders by fixed words."""
+    """Replaces a build's folder and this user's folders by fixed words; `private` holds a build's own home, if it has one."""
 
-    def __init__(self, build_root: Path, core_dir: Path) -> None:
-        words = {
+    def __init__(self, build_root: Path, core_dir: Path, private: Path | None = None) -> None:
+        words = {} if private is None else {str(private): "~"}
+        words |= {
             str(build_root): ".",
             str(build_root.resolve()): ".",
             str(core_dir): "$PLATFORMIO_CORE_DIR",

@@ -37,11 +37,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A function or object: name, address (Thumb bit cleared) and size in bytes."""
+    """A function (`code`) or object: name, address (Thumb bit cleared) and size in bytes."""
 
     name: str
     address: int
     size: int
+    code: bool = False
 
 
 class ElfFile:
@@ -85,7 +86,7 @@ class ElfFile:
             kind = symbol["st_info"]["type"]
             if kind in ("STT_FUNC", "STT_OBJECT") and symbol["st_size"]:
                 mask = thumb if kind == "STT_FUNC" else 0
-                yield Symbol(symbol.name, symbol["st_value"] & ~mask, symbol["st_size"])
+                yield Symbol(symbol.name, symbol["st_value"] & ~mask, symbol["st_size"], kind == "STT_FUNC")
 
     @property
     def loaded(self) -> tuple[Section, ...]:
@@ -106,7 +107,36 @@ class ElfFile:
     def contents(self) -> Iterator[tuple[int, bytes]]:
         """Load address and bytes of every loaded section."""
         for section in self.loaded:
-            yield section.load_address, self._content[section.offset : section.offset + section.size]
+            yield section.load_address, self.content(section)
+
+    def content(self, section: Section) -> bytes:
+        """The bytes of a loaded section."""
+        return self._content[section.offset : section.offset + section.size]
+
+    def all_contents(self) -> Iterator[tuple[str, bytes]]:
+        """Name and bytes of every section of the file that has contents, loaded or not, in the file's order."""
+        for section in self._elf.iter_sections():
+            if section.header["sh_type"] not in ("SHT_NULL", "SHT_NOBITS"):
+                yield section.name, section.data()
+
+    @property
+    def by_address(self) -> tuple[Symbol, ...]:
+        """All functions and objects, by address and name."""
+        return tuple(sorted(self._symbols, key=lambda symbol: (symbol.address, symbol.name)))
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """The bytes that lie at a run address; None where they have no contents in the file."""
+        for section in self.loaded:
+            if section.address <= address and address + size <= section.address + section.size:
+                return self.content(section)[address - section.address :][:size]
+        return None
+
+    def section_at(self, address: int) -> str | None:
+        """The allocated section at a run address."""
+        for section in self.sections:
+            if section.address <= address < section.address + section.size:
+                return section.name
+        return None
 
     def flat(self) -> bytes:
         """The flat binary, as `objcopy -O binary` makes it: from the lowest to the highest loaded byte, gaps filled with zero.
@@ -126,16 +156,6 @@ class ElfFile:
             image[address - start : address - start + len(content)] = content
         return bytes(image)
 
-    def section_at_offset(self, offset: int) -> tuple[str, int | None] | None:
-        """The section that holds a file offset, with the run address there (None if it is not loaded)."""
-        for section in self._elf.iter_sections():
-            header = section.header
-            start, size = header["sh_offset"], header["sh_size"]
-            if header["sh_type"] not in ("SHT_NULL", "SHT_NOBITS") and start <= offset < start + size:
-                loaded = header["sh_flags"] & SH_FLAGS.SHF_ALLOC
-                return section.name, header["sh_addr"] + offset - start if loaded else None
-        return None
-
     def section_at_load_address(self, address: int) -> tuple[str, int] | None:
         """The loaded section that holds a load address, with the run address there."""
         for section in self.loaded:
@@ -143,11 +163,11 @@ class ElfFile:
                 return section.name, section.address + address - section.load_address
         return None
 
-    def symbol_at(self, address: int) -> str | None:
+    def symbol(self, address: int) -> Symbol | None:
         """The function or object at a run address."""
         for symbol in self._symbols:
             if symbol.address <= address < symbol.address + symbol.size:
-                return symbol.name
+                return symbol
         return None
 
 

@@ -3,8 +3,8 @@
 What always holds: the flags that compile the product are the project's own: devicepipe adds none. What could change a
 build unseen is kept out: of the user's environment the child sees no DEVICEPIPE_*, no compiler flags or search paths
 (CFLAGS, CPATH, …) and no PLATFORMIO_* but where PlatformIO's folders lie and how it logs in. Telemetry and the upgrade
-check are off, the language is C, the time zone UTC, and SOURCE_DATE_EPOCH is the commit's time. The build folder is the
-default one, `.pio/build`, so that the same commit built by hand with `pio run` gives the same files.
+check are off, and SOURCE_DATE_EPOCH is the commit's time; language, time zone and the like are those of `Surroundings` (C and
+UTC). The build folder is the default one, `.pio/build`, so that the same commit built by hand with `pio run` gives the same files.
 
 Core folder: a project that brings its platforms and packages along (`platforms_dir` and `packages_dir` in platformio.ini)
 needs nothing installed and gets a private core folder inside its copy. Any other project uses the user's own core folder
@@ -22,13 +22,14 @@ import re
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from devicepipe.build.collect import PathCleaner, Role, clean_log, collect_firmware
 from devicepipe.build.compilers import compilers_of
 from devicepipe.build.process import run_logged
+from devicepipe.build.surroundings import Surroundings
 from devicepipe.errors import BenchError, ProductError, UsageError
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.predicates import BuildResult
@@ -100,6 +101,7 @@ class Build:
         log: PlatformIO's output, path-free.
         started_on: UTC, RFC 3339.
         finished_on: UTC, RFC 3339.
+        surroundings: What it was built in.
     """
 
     result: BuildResult
@@ -110,6 +112,11 @@ class Build:
     log: Path
     started_on: str
     finished_on: str
+    surroundings: Surroundings = field(default_factory=Surroundings)
+
+
+class BuildSystemFailedError(BenchError):
+    """PlatformIO failed in itself, as its threads sometimes do: the same again with one compiler at a time may succeed."""
 
 
 def build_board(
@@ -121,7 +128,7 @@ def build_board(
     output: Path,
     log: Path,
     cancel: threading.Event,
-    jobs: int | None = None,
+    surroundings: Surroundings | None = None,
     build_root: Path | None = None,
     timeout: float = TIMEOUT,
     data: Mapping[str, str] | None = None,
@@ -136,7 +143,7 @@ def build_board(
         output: Folder of the bundle under construction.
         log: Where PlatformIO's output goes.
         cancel: When set, the build's whole process group is killed.
-        jobs: Compilers at once; None for one per processor.
+        surroundings: User, home, time zone and the like; the usual ones if None.
         build_root: The folder that stands for "." in path-free evidence; `project` if None. Give the root of the exported
             tree where the PlatformIO project is a folder in it.
         timeout: The longest it may take, in seconds.
@@ -153,19 +160,28 @@ def build_board(
     core_dir = project / ".pio" / "core" if _brings_platforms(configuration) else _user_core_dir()
     # PlatformIO looks for it and then makes it: of two that begin at once, one fails.
     core_dir.mkdir(parents=True, exist_ok=True)
-    environment = _environment(project, core_dir, inputs)
+    around = surroundings or Surroundings()
+    environment = _environment(project, core_dir, inputs, around)
     command = [sys.executable, "-P", "-m", "platformio", "run", "--project-dir", str(project)]
     for name in environments.values():
         command += ["--environment", name]
     # Automatic cleaning would remove the build folder under another board's build that shares the copy.
     command += ["--target", "compiledb", "--target", "buildprog", "--disable-auto-clean"]
-    if jobs is not None:
-        command += ["--jobs", str(jobs)]
-    cleaner = PathCleaner(build_root or project, core_dir)
+    if around.jobs is not None:
+        command += ["--jobs", str(around.jobs)]
+    cleaner = PathCleaner(build_root or project, core_dir, around.private)
     log.parent.mkdir(parents=True, exist_ok=True)
-    started = utc_now()
+    started = utc_now("microseconds")  # two quick builds must be told apart
     try:
-        code = run_logged(command, cwd=project, environment=environment, log=log, timeout=timeout, cancel=cancel)
+        code = run_logged(
+            command,
+            cwd=project,
+            environment=environment,
+            log=log,
+            timeout=timeout,
+            cancel=cancel,
+            umask=around.umask,
+        )
     finally:
         if log.is_file():
             clean_log(log, cleaner)
@@ -194,6 +210,7 @@ def build_board(
         log=log,
         started_on=started,
         finished_on=utc_now(),
+        surroundings=around,
     )
 
 
@@ -211,7 +228,7 @@ def _brings_platforms(configuration: Path) -> bool:
     return all(parser.get("platformio", key, fallback="") for key in ("platforms_dir", "packages_dir"))
 
 
-def _environment(project: Path, core_dir: Path, inputs: BuildInputs) -> dict[str, str]:
+def _environment(project: Path, core_dir: Path, inputs: BuildInputs, around: Surroundings) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if key in _KEPT or not _DROPPED.fullmatch(key)}
     # Python's bytecode cache is allowed: without it PlatformIO takes twice as long.
     return {
@@ -223,10 +240,8 @@ def _environment(project: Path, core_dir: Path, inputs: BuildInputs) -> dict[str
         "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
         "PLATFORMIO_DISABLE_PROGRESSBAR": "true",
         "PLATFORMIO_NO_ANSI": "true",
-        "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
-        "LC_ALL": "C.UTF-8",
-        "TZ": "UTC",
+        **around.environment(),
         **inputs.environment(),
     }
 
@@ -270,7 +285,7 @@ def _explain(configuration: Path, board: Board, log: Path) -> UsageError | Produ
     output = log.read_text(encoding="utf-8", errors="replace")
     where = f"the whole output is in {log}"
     if "RecursionError" in output:
-        return BenchError(
+        return BuildSystemFailedError(
             f"{board.name}: PlatformIO failed in itself (RecursionError)", remedy=f"run it again; {where}"
         )
     for pattern, message in _USAGE:

@@ -27,6 +27,7 @@ def run_logged(
     log: Path,
     timeout: float,
     cancel: threading.Event,
+    umask: int = -1,
 ) -> int:
     """Run a command, its standard output and error together in `log`, and return its exit code.
 
@@ -37,6 +38,7 @@ def run_logged(
         log: File that is written anew.
         timeout: The longest it may run, in seconds.
         cancel: When set, the whole process group is killed.
+        umask: The child's file mode creation mask; -1: this process's.
 
     Raises:
         BenchError: Cancelled, or not done in time.
@@ -51,6 +53,7 @@ def run_logged(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=umask,
         )
     try:
         ended = _ended(process.pid, deadline, cancel)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from devicepipe.documents.cells import NONE, NOT_APPLICABLE, time_text, verdict_cell, yes_no
 from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, Paragraph, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
-from devicepipe.evidence.predicates import BuildResult, Decision, StaticAnalysis, Tool
+from devicepipe.evidence.predicates import BuildResult, Decision, Reproducibility, StaticAnalysis, Tool
 from devicepipe.evidence.results import Device, Identity, TestCase, TestRun, Verdict
 
 
@@ -69,10 +69,16 @@ def builds(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
                         ("Clean builds compared", Cell(str(reproduced.builds))),
                         ("Outcome", Cell(outcome, tone=Tone.GOOD if reproduced.identical else Tone.BAD)),
                         ("Compared", Cell(", ".join(reproduced.compared) or "nothing")),
+                        ("Surroundings differed in", Cell(_varied(reproduced))),
+                        ("They had in common", Cell(", ".join(reproduced.same) or "not told")),
                     ),
                 )
             )
     return tuple(blocks)
+
+
+def _varied(reproduced: Reproducibility) -> str:
+    return "; ".join(f"{one.what} ({one.first} / {one.second})" for one in reproduced.varied) or "not told"
 
 
 def _artifacts(build: BuildResult) -> Table:

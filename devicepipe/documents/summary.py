@@ -201,14 +201,7 @@ def _evidence(record: ReleaseRecord) -> Table:
         found += [(board, f"The evidence holds no {name}.") for name, value in parts.items() if value is None]
         reproduced = record.reproduced(board)
         if reproduced and not reproduced.identical:
-            for difference in reproduced.differences:
-                place = ", ".join(filter(None, (difference.section, difference.symbol)))
-                found.append(
-                    (
-                        board,
-                        f"Builds differ: {difference.artifact} at byte {difference.offset:,}{f' ({place})' if place else ''}.",
-                    )
-                )
+            found += [(board, f"Builds differ: {difference.told()}.") for difference in reproduced.differences]
             if not reproduced.differences:
                 found.append((board, "Builds differ."))
         signed, run = record.signed(board), record.run(board)

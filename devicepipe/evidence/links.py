@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.build_links import check_reproducibility
 from devicepipe.evidence.bundle import Attestation, Bundle
 from devicepipe.evidence.campaign_links import check_campaigns
 from devicepipe.evidence.campaigns import Campaigns
@@ -293,11 +294,7 @@ class _Check:
             self.held(attestation.path, "is about this build")
         attestation = self.attestation(StaticAnalysis, board)
         _same("board", attestation.read(StaticAnalysis).board, board, attestation.path, "its name")
-        attestation = self.attestation(Reproducibility, board)
-        twice = attestation.read(Reproducibility)
-        _same("board", twice.board, board, attestation.path, "its name")
-        if twice.identical and (twice.differences or twice.builds < 2 or not twice.compared):  # noqa: PLR2004 - it takes two to compare
-            raise IntegrityError("says identical, but not of two builds without differences", link=attestation.path)
+        check_reproducibility(self.attestation(Reproducibility, board), build)
 
     def memory(self, board: str, build: BuildResult, signing: ImageSigning) -> None:
         """The figures are of this build's programs and this board's image."""

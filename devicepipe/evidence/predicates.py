@@ -186,22 +186,51 @@ class BuildResult(Model):
 
 
 class Difference(Model):
-    """Where two builds of one artifact first differ: byte offset, and the ELF section and symbol that hold it, if known."""
+    """Where two builds of one artifact first differ: byte offset, and what is known of the place in the program.
+
+    `section` and `symbol` name what differs first (or what uses it, where it has no name); `other_symbol` what the second build has
+    in its place; `source` is `file:line` of it; `first` and `second` are what the builds have there; `note` says it in words.
+    """
 
     artifact: str
     offset: int
     section: str | None = None
     symbol: str | None = None
+    other_symbol: str | None = None
+    source: str | None = None
+    first: str | None = None
+    second: str | None = None
+    note: str | None = None
+
+    def told(self) -> str:
+        """The difference as a sentence."""
+        place = ", ".join(filter(None, (self.section, self.symbol, self.source)))
+        shown = f": {self.first!r} and {self.second!r}" if self.first is not None else ""
+        words = f": {self.note}{shown}" if self.note else ""
+        return f"{self.artifact} from byte {self.offset}{f' ({place})' if place else ''}{words}"
+
+
+class Variation(Model):
+    """Something that two builds differed in besides their outputs: its name, and what it was in each."""
+
+    what: str
+    first: str
+    second: str
 
 
 class Reproducibility(Model):
-    """Predicate REPRODUCIBILITY: two clean builds in different folders, compared bit for bit."""
+    """Predicate REPRODUCIBILITY: two clean builds in different surroundings, compared bit for bit.
+
+    `varied` is what the surroundings differed in, `same` what two builds on one machine have in common.
+    """
 
     board: str
     builds: int
     compared: list[str]
     identical: bool
     differences: list[Difference]
+    varied: list[Variation] = Field(default_factory=list)
+    same: list[str] = Field(default_factory=list)
 
 
 # --- analysis -------------------------------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ The shape, with the keys that rules use:
     release.tests          unknownItems (sentences); only where every board has a test run
     board.name
     board.build            payloadDigest (of the application's binary)
-    board.reproducibility  builds, compared (names), identical, differences (sentences)
+    board.reproducibility  builds, compared (names), identical, differences (sentences),
+                           varied (names: what the builds' surroundings differed in)
     board.signing          payloadDigest, imageDigest
     board.image            verified, message
     board.tests            collected, passed (counts), failed, error, notRun (sentences), payloadDigest, imageDigest,
@@ -156,10 +157,8 @@ def board_data(evidence: BoardEvidence, covered: Sequence[str] = (), wishes: Seq
             "builds": builds.builds,
             "compared": list(builds.compared),
             "identical": builds.identical,
-            "differences": [
-                f"{found.artifact} from byte {found.offset}" + (f" ({found.symbol})" if found.symbol else "")
-                for found in builds.differences
-            ],
+            "differences": [found.told() for found in builds.differences],
+            "varied": [one.what for one in builds.varied],
         }
     if (signing := evidence.signing) is not None:
         data["signing"] = {"payloadDigest": signing.payload_digest, "imageDigest": signing.image_digest}

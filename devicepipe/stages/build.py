@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
-from devicepipe.build.platformio import Build, BuildInputs, build_board
+from devicepipe.build.platformio import Build, BuildInputs, BuildSystemFailedError, build_board
 from devicepipe.build.provenance import make_provenance
 from devicepipe.build.reproducibility import compare
 from devicepipe.build.soup import load_lock
 from devicepipe.build.source import Commit
+from devicepipe.build.surroundings import Surroundings, age, elsewhere
 from devicepipe.evidence.layout import IMAGE_KEY
 from devicepipe.evidence.predicates import PROVENANCE, REPRODUCIBILITY
 from devicepipe.project.config import ProjectBoard
@@ -30,7 +32,7 @@ def build(context: Context, board: ProjectBoard, commit: Commit) -> None:
         BenchError: A compiler or platform is missing.
     """
     project, writer = context.project, context.writer
-    made = _build(context, board, commit, _FIRST)
+    made = _build(context, board, commit, Surroundings(_FIRST))
     context.builds[board.name] = made
     artifacts = [artifact.path for firmware in made.result.firmwares for artifact in firmware.artifacts]
     for name in artifacts:
@@ -50,22 +52,29 @@ def build(context: Context, board: ProjectBoard, commit: Commit) -> None:
 
 
 def rebuild(context: Context, board: ProjectBoard, commit: Commit) -> None:
-    """Build a board again in another folder and attest whether the outputs are the same. Raises as `build`."""
-    second = _build(context, board, commit, _SECOND)
+    """Build a board again in other surroundings and attest whether the outputs are the same. Raises as `build`."""
+    around = elsewhere(_SECOND, context.work / _SECOND / board.name)
+    try:
+        second = _build(context, board, commit, around)
+    except BuildSystemFailedError:
+        # SCons's threads have failed with a RecursionError; then the evidence says that both builds ran one compiler at a time.
+        second = _build(context, board, commit, replace(around, folder=f"{_SECOND}-again", jobs=1))
     result = compare(context.builds[board.name], second)
     context.writer.add_file(second.log, f"evidence/{board.name}/second-build.log")
     context.writer.attest(f"{board.name}/reproducibility", REPRODUCIBILITY, result, result.compared)
 
 
-def _build(context: Context, board: ProjectBoard, commit: Commit, place: str) -> Build:
+def _build(context: Context, board: ProjectBoard, commit: Commit, around: Surroundings) -> Build:
     """Build in a copy of the commit of its own, or in place."""
-    folder = context.work / place / board.name
+    folder = context.work / around.folder / board.name
     if context.in_place:
         source = context.project.root
     else:
         check_source(context)
         source = folder / "source"
         shutil.copytree(context.project.root, source, symlinks=True)
+        if around.aged:
+            age(source)
     return build_board(
         project=source / context.project.firmware.project,
         board=board.board,
@@ -74,8 +83,7 @@ def _build(context: Context, board: ProjectBoard, commit: Commit, place: str) ->
         output=folder / "out",
         log=folder / "build.log",
         cancel=context.cancel,
-        # One compiler at a time: boards build beside each other anyway, and SCons's threads have failed with a RecursionError.
-        jobs=1,
+        surroundings=around,
         build_root=source,
         data={entry.name: entry.artifact for entry in context.project.data},
     )

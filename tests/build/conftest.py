@@ -11,6 +11,7 @@ import pytest
 
 from devicepipe.build.collect import Role
 from devicepipe.build.platformio import Build, BuildInputs, build_board
+from devicepipe.build.surroundings import Surroundings
 from devicepipe.project.board import Board, load_board
 
 SAMPLE = Path(__file__).with_name("sample_project")
@@ -46,7 +47,12 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> BuildInputs:
 def build_sample(board: Board, inputs: BuildInputs) -> BuildSample:
     """Builds environments of the sample in a folder of its own below `folder`."""
 
-    def build(folder: Path, environments: dict[Role, str], cancel: threading.Event | None = None) -> Build:
+    def build(
+        folder: Path,
+        environments: dict[Role, str],
+        cancel: threading.Event | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> Build:
         return build_board(
             project=copy_sample(folder / "project"),
             board=board,
@@ -55,7 +61,7 @@ def build_sample(board: Board, inputs: BuildInputs) -> BuildSample:
             output=folder / "bundle",
             log=folder / "build.log",
             cancel=cancel or threading.Event(),
-            jobs=1,
+            surroundings=surroundings,
         )
 
     return build

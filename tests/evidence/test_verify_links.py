@@ -196,6 +196,14 @@ STORIES: dict[str, tuple[Spoil, str]] = {
     # reports
     "reproducibility of another board": (edit("alpha/reproducibility", "board", "beta"), of("reproducibility")),
     "identical after one build": (edit("alpha/reproducibility", "builds", 1), of("reproducibility")),
+    "a program that was not compared": (
+        edit("alpha/reproducibility", "compared", ["images/alpha/application.bin"]),
+        of("reproducibility"),
+    ),
+    "surroundings that differ and do not": (
+        edit("alpha/reproducibility", "varied", [{"what": "folder", "first": "a", "second": "a"}]),
+        of("reproducibility"),
+    ),
     "identical after comparing nothing": (edit("alpha/reproducibility", "compared", []), of("reproducibility")),
     "identical with a difference": (
         edit("alpha/reproducibility", "differences", [{"artifact": "application.bin", "offset": 3}]),

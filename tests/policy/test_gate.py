@@ -39,6 +39,7 @@ from devicepipe.evidence.predicates import (
     Tool,
     Traceability,
     TraceFinding,
+    Variation,
 )
 from devicepipe.evidence.results import Attempt, Device, Identity, Quarantine, Verdict
 from devicepipe.evidence.results import TestCase as Case
@@ -126,6 +127,12 @@ def run(board: str, *cases: Case) -> Run:
     )
 
 
+VARIED = [
+    Variation(what=what, first="one", second="another")
+    for what in ("folder", "home folder", "user name", "time", "time zone", "locale", "umask")
+]
+
+
 def build(payload: str = PAYLOAD) -> BuildResult:
     use = {"used": 1, "limit": 2}
     binary = {"role": "bin", "path": "app.bin", "sha256": payload, "size": 1}
@@ -138,7 +145,9 @@ def board(name: str, *cases: Case) -> BoardEvidence:
     return BoardEvidence(
         board=name,
         build=build(),
-        reproducibility=Reproducibility(board=name, builds=2, compared=["app.bin"], identical=True, differences=[]),
+        reproducibility=Reproducibility(
+            board=name, builds=2, compared=["app.bin"], identical=True, differences=[], varied=VARIED
+        ),
         signing=ImageSigning(
             board=name,
             image="images/app.bin",
@@ -393,6 +402,9 @@ DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
     "differences-called-identical": (
         changed("reproducibility", differences=[Difference(artifact="app.bin", offset=812)]),
         "builds-reproducible", "small", "app.bin from byte 812",
+    ),
+    "builds-in-one-folder": (
+        changed("reproducibility", varied=VARIED[1:]), "builds-in-other-surroundings", "small", "folder was the same in both",
     ),
     "one-build": (changed("reproducibility", builds=1), "builds-reproducible", "small", "only one build"),
     "nothing-compared": (changed("reproducibility", compared=[]), "builds-reproducible", "small", "no file was compared"),

@@ -21,7 +21,11 @@ env.Append(
     CCFLAGS=[
         *machine,
         *("-Os", "-g", "-Wall", "-ffreestanding", "-ffunction-sections", "-fdata-sections"),
-        f"-ffile-prefix-map={env.subst('$PROJECT_DIR')}=.",
+        *(
+            [f"-ffile-prefix-map={env.subst('$PROJECT_DIR')}=."]
+            if env.GetProjectOption("custom_prefix_map", "yes") == "yes"
+            else []
+        ),
     ],
     LINKFLAGS=[
         *machine,

@@ -1,0 +1,5 @@
+/* check.h is included by platformio.ini */
+void reset(void)
+{
+    check();
+}
