@@ -67,10 +67,11 @@ def bytes_from(outputs: Iterable[str], objects: Iterable[LinkedObject]) -> int:
     PlatformIO builds a library's objects below `<folder>/<library>/` and archives them as `<folder>/lib<library>.a`.
     """
     built = list(outputs)
-    return sum(one.size for one in objects if any(_is(output, one) for output in built))
+    return sum(one.size for one in objects if any(comes_from(output, one) for output in built))
 
 
-def _is(output: str, linked: LinkedObject) -> bool:
+def comes_from(output: str, linked: LinkedObject) -> bool:
+    """Whether a linked object is that object file, directly or as a member of a library that PlatformIO made."""
     if not linked.member:
         return output == linked.file
     archive, path = PurePosixPath(linked.file), PurePosixPath(output)

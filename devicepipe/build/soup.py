@@ -1,4 +1,8 @@
-"""SOUP: the lock file of the C libraries that are fetched, never committed, and laid down beside the firmware's own sources.
+"""SOUP: the lock file of the libraries that are linked into the firmware, and the fetching of those that are fetched by hash.
+
+A `[[component]]` is fetched, never committed, and laid down beside the firmware's own sources. A `[[linked]]` library comes by
+another way: with the toolchain, through PlatformIO's `lib_deps`, or as a binary of the project. What the link map shows and
+neither names is undeclared (devicepipe.analysis.sbom).
 
 What always holds: a file that `lay_down` wrote is, byte for byte, the named member of an archive whose SHA-256 stands in the
 lock file. The cache is content-addressed (`<cache>/sha256/<hex>`), is checked whenever it is read, and is written
@@ -14,18 +18,29 @@ The lock file is TOML::
     purl = "pkg:github/LoupVaillant/Monocypher@4.0.3"  # package URL
     cpe = "cpe:2.3:a:..."                              # CPE 2.3 formatted string
     upstream-commit = "<40 hex>"                       # optional
-    support = "..."                                    # optional: who maintains it, until when
+    support-level = "actively-maintained"              # optional: or "no-longer-maintained", "abandoned"
+    end-of-support = 2030-12-31                        # optional: or "not announced"
+    support = "..."                                    # optional: who maintains it, and why that will do
     archive = { registry = "pypi", package = "...", version = "...", filename = "....tar.gz", sha256 = "<64 hex>" }
 
     [component.files]                                  # place in the PlatformIO project = member of the archive
     "lib/monocypher/monocypher.c" = "pymonocypher-4.0.3.4/monocypher.c"
 
-Sources: IEC 62304 8.1.2 (SOUP identification: title, manufacturer, unique designator); PURL specification;
-NISTIR 7695 (CPE 2.3 naming).
+    [[linked]]                                         # names, licence, purl, cpe and support as above
+    name = "libgcc of GCC for Arm"
+    origin = "toolchain"                               # or "platformio" (lib_deps, frameworks), "project" (a binary, a folder)
+    compiler = "arm-none-eabi-gcc"                     # of a toolchain's library: the one that it comes with
+    libraries = ["libgcc"]                             # as the link map names them; default: the name
+
+and, before the first table, `own-libraries = ["..."]`: folders of the PlatformIO project's `lib` that are the product's own code.
+
+Sources: FDA, Cybersecurity in Medical Devices (2025), V.A.4 (level and end of support); IEC 62304 8.1.2 (SOUP identification:
+title, manufacturer, unique designator); PURL specification; NISTIR 7695 (CPE 2.3 naming).
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import shutil
@@ -41,6 +56,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from devicepipe.build.archives import ArchiveError, read_members
 from devicepipe.build.pip_download import DownloadError, download
 from devicepipe.errors import BenchError, UsageError
+from devicepipe.evidence.components import SupportLevel
 from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.predicates import ResourceDescriptor, Sha256
 from devicepipe.project.toml_file import Table, Text, TomlFile
@@ -99,8 +115,8 @@ class Archive(Table):
         return PackageURL(type=self.registry, name=self.package, version=self.version).to_string()
 
 
-class Component(Table):
-    """One SOUP item: who supplies what under which licence, where it comes from, and where its files go."""
+class _Identified(Table):
+    """Who supplies what under which licence, by which names it is known, and how long it is supported."""
 
     name: Text
     version: Text
@@ -110,20 +126,48 @@ class Component(Table):
     cpe: Annotated[str, AfterValidator(_cpe)]
     upstream_commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
     support: Text | None = None
+    support_level: SupportLevel | None = None
+    end_of_support: dt.date | Literal["not announced"] | None = None
+
+
+class Component(_Identified):
+    """[[component]]: a library that is fetched: its names, its archive, and where its files go."""
+
     archive: Archive
     files: dict[RelativePath, RelativePath] = Field(min_length=1)
 
 
+class Linked(_Identified):
+    """[[linked]]: a library that comes with the toolchain, through PlatformIO or with the project.
+
+    `libraries` are its archives, start-up objects and folders as the link map names them ("libgcc", "crt0.o"), `compiler` is the
+    one that a toolchain's library comes with.
+    """
+
+    origin: Literal["toolchain", "platformio", "project"]
+    compiler: Text | None = None
+    libraries: tuple[Text, ...] = Field(default=(), strict=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names by which the link map shows it."""
+        return self.libraries or (self.name,)
+
+
 class _File(Table):
-    component: list[Component] = Field(min_length=1)
+    own_libraries: tuple[Text, ...] = Field(default=(), strict=False)
+    component: tuple[Component, ...] = Field(default=(), strict=False)
+    linked: tuple[Linked, ...] = Field(default=(), strict=False)
 
 
 @dataclass(frozen=True, slots=True)
 class SoupLock:
-    """The lock file and its components."""
+    """The lock file: what is fetched, what is linked otherwise, and the libraries that are the product's own."""
 
     file: TomlFile
     components: tuple[Component, ...]
+    linked: tuple[Linked, ...] = ()
+    own_libraries: tuple[str, ...] = ()
 
     def materials(self) -> list[ResourceDescriptor]:
         """The archives as SLSA resolved dependencies: package URL and SHA-256, each once."""
@@ -145,7 +189,8 @@ def load_lock(path: Path) -> SoupLock:
         UsageError: It cannot be read, is not TOML, or has a wrong, unknown or missing key; names file, line and key.
     """
     file = TomlFile.read(path, remedy="name an existing SOUP lock file")
-    lock = SoupLock(file, tuple(file.parse(_File).component))
+    content = file.parse(_File)
+    lock = SoupLock(file, content.component, content.linked, content.own_libraries)
     owners: dict[str, str] = {}
     for index, component in enumerate(lock.components):
         for place in component.files:
@@ -154,7 +199,25 @@ def load_lock(path: Path) -> SoupLock:
                     f"'{place}' is already laid down by component '{owners[place]}'", "component", index, "files"
                 )
             owners[place] = component.name
+    _check_names(lock)
     return lock
+
+
+def _check_names(lock: SoupLock) -> None:
+    """Names are unique, and a toolchain's library says of which compiler it is: otherwise nothing says its version."""
+    if not lock.components and not lock.linked:
+        raise lock.error("declares no library", "component", remedy="write [[component]] or [[linked]] tables")
+    seen: set[str] = set()
+    for table, entries in (("component", lock.components), ("linked", lock.linked)):
+        for index, entry in enumerate(entries):
+            if entry.name.casefold() in seen:
+                raise lock.error(f"'{entry.name}' stands twice", table, index, "name")
+            seen.add(entry.name.casefold())
+    for index, entry in enumerate(lock.linked):
+        if (entry.origin == "toolchain") != (entry.compiler is not None):
+            raise lock.error(
+                "a library of a toolchain names its compiler, and no other does", "linked", index, "compiler"
+            )
 
 
 # --- fetching -------------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("analysis", predicates.STATIC_ANALYSIS, predicates.StaticAnalysis, per_board=True),
     Kind("memory", predicates.MEMORY, predicates.Memory, per_board=True),
     Kind("sbom", predicates.SBOM, None, per_board=True),
+    Kind("build-sbom", predicates.SBOM, None, per_board=False),
     Kind("signing", predicates.IMAGE_SIGNING, predicates.ImageSigning, per_board=True),
     Kind("test", predicates.TEST_RESULT, results.TestResult, per_board=True),
     Kind("coverage", coverage.COVERAGE, coverage.CoverageResult, per_board=True, optional=True),
@@ -57,6 +58,16 @@ KINDS: tuple[Kind, ...] = (
 
 _BY_NAME = {kind.name: kind for kind in KINDS}
 _BY_MODEL = {kind.model: kind for kind in KINDS if kind.model is not None}
+
+
+def sbom_file(board: str = "") -> str:
+    """The file of a board's bill of materials; without a board, that of what built and tested the product."""
+    return f"evidence/{board}/sbom.cdx.json" if board else "evidence/build-sbom.cdx.json"
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of that name; KeyError if there is none."""
+    return _BY_NAME[name]
 
 
 def kind_of_model(model: type[Model]) -> Kind:

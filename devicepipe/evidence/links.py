@@ -7,10 +7,11 @@ Checked in this order, the first broken link named:
    development keys;
 3. images: each board's signed images verify under `keys/image.pub.pem` with imgtool; programs are programs and data is data;
 4. per board: build (of the source's commit and version, for its image key; its outputs are in the bundle), reproducibility,
-   analysis, SBOM, signing (the signed payload is the built binary, that of the update-test image as well; each data image holds
-   its file of the build, and there is one for each; the factory image is bootloader + signed image + data images), test (of that
-   payload and image, with that serial log), coverage where the source says that it is recorded (of that image, those programs and
-   that session), and what was merged of it; campaigns where the source asks for them (of that image, with as many points);
+   analysis, SBOM (of the factory image, of archives that the build names), signing (the signed payload is the built binary, that
+   of the update-test image as well; each data image holds its file of the build, and there is one for each; the factory image is
+   bootloader + signed image + data images), test (of that payload and image, with that serial log), coverage where the source says
+   that it is recorded (of that image, those programs and that session), and what was merged of it; campaigns where the source asks
+   for them (of that image, with as many points); the SBOM of the tools names the compilers of all boards;
 5. traceability: what the matrix shows as passed did pass, and no test is left out;
 6. every file below `images/` is an output that a build attestation names, or an image that a signing attestation names;
 7. gate: its inputs are exactly the other attestations, its rules are in the bundle, and its result is the release statement's.
@@ -34,7 +35,7 @@ from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.coverage_links import check_coverage, check_merged
 from devicepipe.evidence.devices import check_device
 from devicepipe.evidence.files import size_of
-from devicepipe.evidence.layout import IMAGE_KEY, KINDS, RELEASE_KEY, RELEASE_STATEMENT, kind_of_model
+from devicepipe.evidence.layout import IMAGE_KEY, KINDS, RELEASE_KEY, RELEASE_STATEMENT, kind_named, kind_of_model
 from devicepipe.evidence.names import is_name
 from devicepipe.evidence.predicates import (
     BuildResult,
@@ -51,6 +52,7 @@ from devicepipe.evidence.predicates import (
     VerificationSummary,
 )
 from devicepipe.evidence.results import Attempt, Identity, TestCase, TestResult, TestRun, Verdict
+from devicepipe.evidence.sbom_links import check_build_sbom, check_sbom
 from devicepipe.signing.factory import check_factory_image, read_hex
 from devicepipe.signing.image import SignedImage, image_version, next_build, verify_images
 from devicepipe.signing.keys import MAXIMUM_PEM, PublicKey
@@ -103,6 +105,9 @@ class _Check:
             if source.wishes:
                 attestation = self.attestation(Campaigns, board)
                 self.held(attestation.path, check_campaigns(attestation, source.wishes, signing))
+        tools = self.by_path[kind_named("build-sbom").path_for()]
+        builds = [self.attestation(Provenance, board) for board in source.boards]
+        self.links.append(check_build_sbom(self.bundle, tools, builds))
         self.merged_coverage(source)
         self.traceability(source)
         self.all_images_attested(source.boards)
@@ -283,15 +288,10 @@ class _Check:
             attestation = self.by_path[kind.path_for(board)]
             if not any(subject.name in outputs | {image} for subject in attestation.statement.subjects):
                 raise IntegrityError("is not about any output of the board's build", link=attestation.path)
-            if kind.model is None:
-                _same(
-                    "bomFormat",
-                    attestation.statement.predicate.get("bomFormat"),
-                    "CycloneDX",
-                    attestation.path,
-                    "its type",
-                )
             self.held(attestation.path, "is about this build")
+        built, signed = self.attestation(Provenance, board), self.attestation(ImageSigning, board)
+        sbom = self.by_path[kind_named("sbom").path_for(board)]
+        self.links.append(check_sbom(self.bundle, sbom, built.read(Provenance), signed.read(ImageSigning)))
         attestation = self.attestation(StaticAnalysis, board)
         _same("board", attestation.read(StaticAnalysis).board, board, attestation.path, "its name")
         check_reproducibility(self.attestation(Reproducibility, board), build)

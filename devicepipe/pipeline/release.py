@@ -38,6 +38,7 @@ from devicepipe.stages.document import document
 from devicepipe.stages.gate import gate
 from devicepipe.stages.items import read_product_items
 from devicepipe.stages.memory import measure_memory
+from devicepipe.stages.sbom import build_bill_of_materials
 from devicepipe.stages.seal import seal, settle
 from devicepipe.stages.sign import sign
 from devicepipe.stages.source import attest_source, lay_down_libraries
@@ -180,6 +181,9 @@ def _steps(context: Context, commit: Commit) -> list[Step]:
     if covered:
         measured = tuple(f"coverage {name}" for name in covered)
         second.append(Step("coverage", quietly(merge_coverage, context), measured))
+    second.append(
+        Step("build-sbom", quietly(build_bill_of_materials, context), tuple(f"build {board.name}" for board in boards))
+    )
     last = [
         Step("trace", quietly(trace_release, context), tuple(f"test {board.name}" for board in boards)),
         Step("gate", quietly(gate, context), ("trace", *(step.name for step in second))),

@@ -17,6 +17,7 @@ The shape, with the keys that rules use:
     release.soup           total, unlisted (sentences: locked components that no SOUP item is about)
     release.anomalies      total, open (sentences), unassessed (sentences: open ones without cause, impact or rationale)
     release.tests          unknownItems (sentences); only where every board has a test run
+    board.sbom             policy/supply.py
     board.name
     board.build            payloadDigest (of the application's binary)
     board.reproducibility  builds, compared (names), identical, differences (sentences),
@@ -57,13 +58,13 @@ from devicepipe.evidence.predicates import (
     Check,
     ImageSigning,
     Memory,
-    Model,
     Reproducibility,
     SourceInfo,
     StaticAnalysis,
     Traceability,
 )
 from devicepipe.evidence.results import Identity, TestRun, Verdict
+from devicepipe.policy.supply import SbomEvidence, sbom_data
 
 Plain = dict[str, Any]
 """Data of maps, lists, strings, integers and booleans, as CEL reads it."""
@@ -84,6 +85,7 @@ class BoardEvidence:
         memory: What the programs take of the memories.
         coverage: What the tests executed, where the source says that it is recorded.
         campaigns: What became of injected faults, where the source asks for campaigns.
+        sbom: The bill of materials of what is linked in.
     """
 
     board: str
@@ -96,6 +98,7 @@ class BoardEvidence:
     memory: Memory | None = None
     coverage: CoverageResult | None = None
     campaigns: Campaigns | None = None
+    sbom: SbomEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,11 @@ class GateInput:
     def wishes(self) -> list[CampaignWish]:
         """The campaigns that each board must have run."""
         return self.source.wishes if self.source else []
+
+    @property
+    def day(self) -> str:
+        """The day (YYYY-MM-DD) that the release is made on; "9999-12-31" where nothing says it: every support has ended then."""
+        return self.source.started_on[:10] if self.source else "9999-12-31"
 
     @property
     def covered(self) -> list[str]:
@@ -147,8 +155,17 @@ def release_data(evidence: GateInput) -> Plain:
     return data
 
 
-def board_data(evidence: BoardEvidence, covered: Sequence[str] = (), wishes: Sequence[CampaignWish] = ()) -> Plain:
-    """The variable `board`; `covered` are the boards whose coverage is recorded, `wishes` the campaigns that each must have run."""
+def board_data(
+    evidence: BoardEvidence, covered: Sequence[str] = (), wishes: Sequence[CampaignWish] = (), day: str = "9999-12-31"
+) -> Plain:
+    """The variable `board`.
+
+    Args:
+        evidence: The board's evidence.
+        covered: The boards whose coverage is recorded.
+        wishes: The campaigns that each must have run.
+        day: The day of the release (YYYY-MM-DD).
+    """
     data: Plain = {"name": evidence.board}
     if evidence.build is not None:
         data["build"] = _build(evidence.build)
@@ -170,6 +187,8 @@ def board_data(evidence: BoardEvidence, covered: Sequence[str] = (), wishes: Seq
         data["analysis"] = _analysis(evidence.analysis)
     if evidence.memory is not None:
         data["memory"] = _memory(evidence.memory)
+    if evidence.sbom is not None:
+        data["sbom"] = sbom_data(evidence.sbom, day)
     return data | _optional(evidence, covered, wishes)
 
 
@@ -261,7 +280,7 @@ def _missing(evidence: GateInput) -> Iterator[str]:
     absent = [name for name in (evidence.source.boards if evidence.source else ()) if name not in present]
     yield from (f"{name}: no evidence at all" for name in absent)
     for board in evidence.boards:
-        parts: dict[str, Model | None] = {
+        parts: dict[str, object] = {
             "build": board.build,
             "second build to compare": board.reproducibility,
             "signed image": board.signing,
@@ -269,6 +288,7 @@ def _missing(evidence: GateInput) -> Iterator[str]:
             "test run": board.tests,
             "static analysis": board.analysis,
             "measurement of the memories": board.memory,
+            "bill of materials": board.sbom,
         }
         if board.board in evidence.covered:
             parts["coverage"] = board.coverage

@@ -26,7 +26,7 @@ def decide(evidence: GateInput, rule_set: RuleSet) -> Decisions:
     """
     release = release_data(evidence)
     whole = variables(release)
-    asked = (evidence.covered, evidence.wishes)
+    asked = (evidence.covered, evidence.wishes, evidence.day)
     boards = {board.board: variables(release, board_data(board, *asked)) for board in evidence.boards}
     decisions: list[Decision] = []
     for rule in rule_set.rules:

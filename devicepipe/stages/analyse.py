@@ -1,32 +1,26 @@
-"""Analyse: what can be said of a board's sources and programs without running them, and its bill of materials."""
+"""Analyse: what can be said of a board's sources and programs without running them; its bill of materials (stages.sbom)."""
 
 from __future__ import annotations
 
-import json
-from importlib.metadata import version
 from typing import get_args
 
 from devicepipe.analysis.cppcheck import analyse as run_cppcheck
 from devicepipe.analysis.deviations import load_deviations
 from devicepipe.analysis.elf import check_elf
-from devicepipe.analysis.sbom import LinkedFirmware, Product, make_sbom
 from devicepipe.build.collect import Role
 from devicepipe.build.soup import Component, load_lock
-from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.predicates import (
-    SBOM,
     STATIC_ANALYSIS,
     BuildResult,
     Check,
     Finding,
     Provenance,
-    SourceInfo,
     StaticAnalysis,
     Tool,
 )
 from devicepipe.project.config import ProjectBoard
 from devicepipe.stages.context import Context
-from devicepipe.stages.sign import factory_name
+from devicepipe.stages.sbom import bill_of_materials
 
 _ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -43,7 +37,7 @@ def analyse(context: Context, board: ProjectBoard) -> None:
     soup = context.project.firmware.soup
     components = load_lock(context.project.root / soup).components if soup is not None else ()
     _static_analysis(context, board, build, components)
-    _bill_of_materials(context, board, build, components)
+    bill_of_materials(context, board, build)
 
 
 def _static_analysis(
@@ -87,38 +81,3 @@ def _static_analysis(
         deviations=deviations.used() if named is not None else None,
     )
     writer.attest(f"{board.name}/analysis", STATIC_ANALYSIS, predicate, subjects)
-
-
-def _bill_of_materials(
-    context: Context, board: ProjectBoard, build: BuildResult, components: tuple[Component, ...]
-) -> None:
-    bundle, writer = context.bundle, context.writer
-    source = bundle.predicate(SourceInfo)
-    factory = writer.subject(factory_name(board.name))
-    data = make_sbom(
-        Product(
-            name=source.product,
-            version=source.version,
-            manufacturer=source.manufacturer,
-            board=board.name,
-            binary=factory.name,
-            sha256=factory.digest.sha256,
-        ),
-        [_linked(bundle, build, role) for role in _ROLES],
-        soup=components,
-        compilers=build.compilers,
-        timestamp=source.commit_time,
-        generator=Tool(name="devicepipe", version=version("devicepipe")),
-    )
-    file = writer.add_bytes(data, f"evidence/{board.name}/sbom.cdx.json")
-    elves = [build.firmware(role).artifact("elf").path for role in _ROLES]
-    writer.attest(f"{board.name}/sbom", SBOM, json.loads(data), [file.name, factory.name, *elves])
-
-
-def _linked(bundle: Bundle, build: BuildResult, role: Role) -> LinkedFirmware:
-    firmware = build.firmware(role)
-    return LinkedFirmware(
-        role=role,
-        link_map=bundle.read(firmware.artifact("map").path).decode(),
-        compile_commands=bundle.read(firmware.artifact("compile-commands").path).decode(),
-    )

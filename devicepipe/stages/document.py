@@ -94,9 +94,11 @@ def _record(bundle: Bundle) -> ReleaseRecord:
 
 
 def _software_items(bundle: Bundle) -> tuple[SoftwareItem, ...]:
-    """Every component that the SBOM of any board has, once."""
+    """Every component that the SBOM of any board has, once; what built and tested the product is no part of it."""
     found: dict[SoftwareItem, None] = {}
     for attestation in bundle.statements(SBOM):
+        if not attestation.board:
+            continue
         components: list[dict[str, Any]] = attestation.statement.predicate.get("components", [])
         found.update(dict.fromkeys(SoftwareItem.from_cyclonedx(component) for component in components))
     return tuple(found)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from importlib.metadata import version
 from importlib.resources import files
 
+from devicepipe.analysis.cyclonedx_text import schema_problem
 from devicepipe.errors import IntegrityError
+from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.campaigns import Campaigns
+from devicepipe.evidence.components import components_of
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.facts import utc_now
-from devicepipe.evidence.layout import kind_of_model
+from devicepipe.evidence.layout import kind_named, kind_of_model
 from devicepipe.evidence.predicates import (
     VERIFICATION_SUMMARY,
     Check,
@@ -26,6 +29,7 @@ from devicepipe.evidence.results import TestResult
 from devicepipe.policy.evidence import BoardEvidence, GateInput
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import load_rule_set
+from devicepipe.policy.supply import SbomEvidence
 from devicepipe.signing.image import verify_image
 from devicepipe.stages.context import Context
 
@@ -80,7 +84,19 @@ def _board_evidence(context: Context, board: str) -> BoardEvidence:
         memory=bundle.predicate(Memory, board),
         coverage=bundle.predicate(CoverageResult, board) if covered else None,
         campaigns=bundle.predicate(Campaigns, board) if bundle.predicate(SourceInfo).wishes else None,
+        sbom=sbom_evidence(bundle, board),
     )
+
+
+def sbom_evidence(bundle: Bundle, board: str) -> SbomEvidence:
+    """A board's bill of materials, checked against the schema once more: what was attested counts, not who made it.
+
+    Raises:
+        IntegrityError: There is none, or it is none of CycloneDX.
+    """
+    attestation = bundle.attestation(kind_named("sbom").path_for(board))
+    document = attestation.statement.predicate
+    return SbomEvidence(tuple(components_of(document, attestation.path)), schema_problem(document))
 
 
 def _verified(context: Context, signing: ImageSigning) -> Check:

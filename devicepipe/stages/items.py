@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devicepipe.build.soup import load_lock
+from devicepipe.build.soup import Component, Linked, load_lock
 from devicepipe.evidence.predicates import Item
 from devicepipe.project.config import Project
 from devicepipe.traceability.items import read_items
@@ -23,18 +23,22 @@ def _locked(project: Project) -> list[Locked]:
     if project.firmware.soup is None:
         return []
     lock = load_lock(project.root / project.firmware.soup)
+    entries: list[tuple[str, int, Component | Linked, str]] = [
+        *(("component", index, one, one.archive.sha256) for index, one in enumerate(lock.components)),
+        *(("linked", index, one, "") for index, one in enumerate(lock.linked)),
+    ]
     return [
         Locked(
-            name=component.name,
-            place=f"{project.firmware.soup}:{lock.error('', 'component', index, 'name').line}",
+            name=entry.name,
+            place=f"{project.firmware.soup}:{lock.error('', table, index, 'name').line}",
             fields={
-                "version": component.version,
-                "supplier": component.supplier,
-                "licence": component.licence,
-                "purl": component.purl,
-                "cpe": component.cpe,
-                "sha256": component.archive.sha256,
+                "version": entry.version,
+                "supplier": entry.supplier,
+                "licence": entry.licence,
+                "purl": entry.purl,
+                "cpe": entry.cpe,
+                "sha256": sha256,
             },
         )
-        for index, component in enumerate(lock.components)
+        for table, index, entry, sha256 in entries
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from devicepipe.analysis.sbom import LinkedFirmware
+from devicepipe.analysis.linked_libraries import LinkedFirmware
 from devicepipe.project.board import Board
 
 SAMPLE = Path(__file__).parents[1] / "build" / "sample_project"

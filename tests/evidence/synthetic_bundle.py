@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import random
 import struct
 import tempfile
@@ -27,7 +28,7 @@ from devicepipe.evidence import coverage as c
 from devicepipe.evidence import predicates as p
 from devicepipe.evidence import results as r
 from devicepipe.evidence.bundle import Attestation, BundleWriter
-from devicepipe.evidence.layout import IMAGE_KEY, RELEASE_KEY
+from devicepipe.evidence.layout import IMAGE_KEY, RELEASE_KEY, sbom_file
 from devicepipe.signing.factory import Placement, make_factory_image
 from devicepipe.signing.image import SignedImage, imgtool_version, next_build, sign_image
 from devicepipe.signing.keys import PublicKey, ensure_development_keys, load_signer
@@ -35,6 +36,8 @@ from devicepipe.signing.keys import PublicKey, ensure_development_keys, load_sig
 COMMIT = "1f" * 20
 HEADER, BOOTLOADER, SLOT, TABLE = 512, Placement(0, 0x8000), Placement(0x8000, 0x8000), Placement(0x20000, 0x1000)
 DEPENDENCY = "(1, 1.0.0+0)"
+ARCHIVE = "c0" * 32
+COMPILER = p.Tool(name="gcc", version="12.2.1", sha256="cc" * 32)
 TIME = "2026-03-01T08:00:00Z"
 
 Edit = Callable[[dict[str, Any]], None]
@@ -282,7 +285,7 @@ class _Maker:
             tool=p.Tool(name="objdump", version="2.40"),
         )
         self.attest(f"{board}/memory", p.MEMORY, memory, [elf, f"{folder}/application.signed.bin"])
-        self.attest(f"{board}/sbom", p.SBOM, {"bomFormat": "CycloneDX", "specVersion": "1.6"}, [elf])
+        self.sbom(board, sbom(board, self.digest(factory)), [elf, factory])
         update, table = f"{folder}/application.update.signed.bin", f"{folder}/table.signed.bin"
         signing = p.ImageSigning(
             board=board,
@@ -321,6 +324,12 @@ class _Maker:
         self.attest(f"{board}/coverage", c.COVERAGE, coverage(signing), self.present(about))
         self.attest(f"{board}/campaigns", f.CAMPAIGNS, campaigns(signing), [image, update])
 
+    def sbom(self, board: str, document: dict[str, Any], about: Sequence[str]) -> None:
+        """The attestation says what the edits make of it; the file says the same unless it is spoilt itself."""
+        name = f"{board}/sbom" if board else "build-sbom"
+        self.add(sbom_file(board), json.dumps(self.edited(name, json.loads(json.dumps(document)))).encode())
+        self.attest(name, p.SBOM, document, self.present([sbom_file(board), *about]))
+
     def present(self, names: Sequence[str]) -> list[str]:
         return [name for name in names if name in self.writer.names()] or [IMAGE_KEY]
 
@@ -351,11 +360,14 @@ class _Maker:
                     "imageKey": {"sha256": self.keys.image.public.keyid},
                 },
                 internal_parameters={},
-                resolved_dependencies=[p.ResourceDescriptor(name="source", digest={"gitCommit": COMMIT})],
+                resolved_dependencies=[
+                    p.ResourceDescriptor(name="source", digest={"gitCommit": COMMIT}),
+                    p.ResourceDescriptor(name="crypto-1.0.tar.gz", digest={"sha256": ARCHIVE}),
+                ],
             ),
             run_details=p.RunDetails(builder={"id": "urn:devicepipe:builder:local"}, metadata={}),
             devicepipe=p.BuildResult(
-                board=board, firmwares=[firmware("application"), firmware("bootloader")], compilers=[]
+                board=board, firmwares=[firmware("application"), firmware("bootloader")], compilers=[COMPILER]
             ),
         )
 
@@ -408,6 +420,8 @@ class _Maker:
     def product(self) -> None:
         kinds = ("application", "application.update", "table")
         images = [f"images/{board}/{kind}.signed.bin" for board in self.boards for kind in kinds]
+        builds = [f"attestations/{board}/build.dsse.json" for board in self.boards]
+        self.sbom("", build_sbom(), builds)
         passed = dict.fromkeys(self.boards, "passed")
         trace = p.Traceability(
             items=[],
@@ -439,6 +453,35 @@ class _Maker:
 
 def share(executed: int, of: int) -> c.Share:
     return c.Share(executed=executed, all=of)
+
+
+def sbom(board: str, sha256: str) -> dict[str, Any]:
+    archive = {"type": "source-distribution", "url": "pkg:pypi/crypto@1.0", "hashes": [hash_of(ARCHIVE)]}
+    return bom(
+        {"type": "firmware", "name": "pump", "bom-ref": f"pump#{board}", "hashes": [hash_of(sha256)]},
+        {
+            "type": "library",
+            "name": "crypto",
+            "version": "1.0",
+            "supplier": {"name": "Somebody"},
+            "purl": "pkg:github/somebody/crypto@1.0",
+            "externalReferences": [archive],
+        },
+    )
+
+
+def build_sbom() -> dict[str, Any]:
+    tool = {"type": "application", "name": COMPILER.name, "version": COMPILER.version}
+    return bom({"type": "application", "name": "pump-build"}, tool | {"hashes": [hash_of(COMPILER.sha256 or "")]})
+
+
+def bom(root: dict[str, Any], *components: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"component": root}
+    return {"bomFormat": "CycloneDX", "specVersion": "1.6", "metadata": metadata, "components": list(components)}
+
+
+def hash_of(sha256: str) -> dict[str, str]:
+    return {"alg": "SHA-256", "content": sha256}
 
 
 def coverage(signing: p.ImageSigning) -> c.CoverageResult:

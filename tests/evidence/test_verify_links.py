@@ -31,6 +31,7 @@ SOURCE = "attestations/source.dsse.json"
 GATE = "attestations/gate.dsse.json"
 TRACE = "attestations/traceability.dsse.json"
 IMAGE = "images/alpha/application.signed.bin"
+TOOLS = "attestations/build-sbom.dsse.json"
 MERGED = "attestations/merged-coverage.dsse.json"
 PROGRAMS = ("application", "bootloader")
 UPDATE = "images/alpha/application.update.signed.bin"
@@ -252,6 +253,30 @@ STORIES: dict[str, tuple[Spoil, str]] = {
     "analysis of another board": (edit("alpha/analysis", "board", "beta"), of("analysis")),
     "analysis of nothing": (Spoil(subjects={"alpha/analysis": ["keys/image.pub.pem"]}), of("analysis")),
     "SBOM that is none": (edit("alpha/sbom", "bomFormat", "SPDX"), of("sbom")),
+    "SBOM of another image": (edit("alpha/sbom", "metadata.component.hashes.0.content", OTHER), of("sbom")),
+    "SBOM of nothing": (drop("alpha/sbom", "metadata"), of("sbom")),
+    "SBOM is not about the factory image": (
+        Spoil(subjects={"alpha/sbom": ["evidence/alpha/sbom.cdx.json", "images/alpha/application.elf"]}),
+        of("sbom"),
+    ),
+    "SBOM whose file says something else": (Spoil(files={"evidence/alpha/sbom.cdx.json": b"{}"}), of("sbom")),
+    "SBOM without its file": (
+        Spoil(subjects={"alpha/sbom": [FACTORY, "images/alpha/application.elf"]}),
+        of("sbom"),
+    ),
+    "SBOM of an archive that was not built from": (
+        edit("alpha/sbom", "components.0.externalReferences.0.hashes.0.content", OTHER),
+        of("sbom"),
+    ),
+    "SBOM with a component that is none": (edit("alpha/sbom", "components.0", "crypto"), of("sbom")),
+    "no SBOM of the tools": (Spoil(leave_out=["build-sbom"]), TOOLS),
+    "SBOM of the tools without a compiler": (edit("build-sbom", "components", []), TOOLS),
+    "SBOM of the tools with another compiler": (edit("build-sbom", "components.0.hashes.0.content", OTHER), TOOLS),
+    "SBOM of the tools of another build": (
+        Spoil(subjects={"build-sbom": ["evidence/build-sbom.cdx.json"]}),
+        TOOLS,
+    ),
+    "SBOM of the tools whose file says something else": (Spoil(files={"evidence/build-sbom.cdx.json": b"{}"}), TOOLS),
     # campaigns
     "no campaigns": (Spoil(leave_out=["alpha/campaigns"]), of("campaigns")),
     "campaigns that nobody asks for": (drop("source", "campaigns"), of("campaigns")),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
 from devicepipe.evidence.campaigns import CampaignFailure, CampaignGroup, CampaignResult, Campaigns, Unprepared
+from devicepipe.evidence.components import Component
 from devicepipe.evidence.coverage import (
     CoverageResult,
     FileShares,
@@ -47,6 +49,7 @@ from devicepipe.evidence.results import TestRun as Run
 from devicepipe.policy.evidence import BoardEvidence, GateInput, board_data, release_data
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_rule_set
+from devicepipe.policy.supply import SbomEvidence
 
 COMMIT = "c" * 40
 PAYLOAD = "1" * 64
@@ -170,7 +173,24 @@ def board(name: str, *cases: Case) -> BoardEvidence:
         ),
         memory=memory(name),
         coverage=coverage(name),
+        sbom=sbom(),
     )
+
+
+def sbom(problem: str = "", **changes: object) -> SbomEvidence:
+    """One component about which all is said; `changes` spoil it."""
+    fields: dict[str, Any] = {
+        "name": "crypto",
+        "version": "1.0",
+        "supplier": "Somebody",
+        "licence": "MIT",
+        "purl": "pkg:github/somebody/crypto@1.0",
+        "sha256": "0" * 64,
+        "support": "by its author",
+        "support_level": "actively-maintained",
+        "end_of_support": "not announced",
+    }
+    return SbomEvidence((Component(**(fields | changes)),), problem)
 
 
 def coverage(name: str, lines: int = 90) -> CoverageResult:
@@ -336,7 +356,7 @@ def with_finding(finding: TraceFinding) -> GateInput:
     return dataclasses.replace(GOOD, traceability=traced(findings=(finding,)))
 
 
-PARTS = ("build", "reproducibility", "signing", "image", "tests", "analysis", "memory", "coverage")
+PARTS = ("build", "reproducibility", "signing", "image", "tests", "analysis", "memory", "coverage", "sbom")
 UNTESTED = TraceFinding(kind="untested-requirement", item="SRS-1", board="large", message="not-run: t")
 ERROR = Finding(tool="cppcheck", rule="arrayIndex", level="error", message="out of bounds", file="a.c", line=7)
 WARNING = ERROR.model_copy(update={"level": "warning"})
@@ -494,6 +514,10 @@ DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
     "no-test-run": (with_board(tests=None), "no-failed-verdicts", "small", "cannot be decided"),
     "no-test-run-to-look-for-unknown-items": (with_board(tests=None), "tests-known-items", "", "cannot be decided"),
     "no-analysis": (with_board(analysis=None), "analysis-clean", "small", "cannot be decided"),
+    # More of bills of materials: test_supply.py.
+    "component-without-a-licence": (with_board(sbom=sbom(licence="")), "sbom-strict", "small", "crypto has no licence"),
+    "undeclared-library": (with_board(sbom=sbom(undeclared="libm.a")), "libraries-declared", "small", "crypto (libm.a)"),
+    "support-ended": (with_board(sbom=sbom(end_of_support="2020-01-01")), "support-stated", "small", "ended on 2020-01-01"),
 }  # fmt: skip
 
 
