@@ -7,7 +7,7 @@ tables and texts are none, also among the code (mapping symbols on Arm, which ob
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from elftools.elf.sections import SymbolTableSection
 
 from devicepipe.analysis.branches import Decision, Flow, Instruction, flow_of
 from devicepipe.analysis.disassembly import listing
-from devicepipe.analysis.source_lines import Place, places_of
+from devicepipe.analysis.source_lines import Place, places_of, source_name
 from devicepipe.errors import BenchError
 
 
@@ -71,7 +71,10 @@ def read_program(name: str, elf: Path, objdump: Path, addr2line: Path) -> Covere
         extents, arm = _extents(ELFFile(file))
     listed = [Instruction(*line) for line in listing(objdump, elf)]
     listed = [one for one in listed if not one.mnemonic.startswith(".") and not extents.is_object(one.address)]
-    places = places_of(addr2line, elf, [one.address for one in listed])
+    places = {
+        address: place if extents.allow(address, place.within) else Place("", "", 0)
+        for address, place in places_of(addr2line, elf, [one.address for one in listed]).items()
+    }
     code = [one for one in listed if places[one.address].line or extents.is_function(one.address)]
     if not any(places[one.address].line for one in code):
         raise BenchError(f"{elf.name} does not say which lines it comes from", remedy="compile with -g, do not strip")
@@ -79,33 +82,51 @@ def read_program(name: str, elf: Path, objdump: Path, addr2line: Path) -> Covere
 
 
 class _Extents:
-    """Where the functions and objects of a symbol table lie."""
+    """Where the functions and objects of a symbol table lie: start, end, name; and labels, whose end nobody knows."""
 
-    def __init__(self, functions: Iterable[tuple[int, int]], objects: Iterable[tuple[int, int]]) -> None:
-        self._functions = sorted(functions)
-        self._objects = sorted(objects)
+    def __init__(
+        self, functions: Sequence[tuple[int, int, str]], objects: Sequence[tuple[int, int, str]], labels: set[str]
+    ) -> None:
+        self._functions = sorted((start, end) for start, end, _ in functions)
+        self._objects = sorted((start, end) for start, end, _ in objects)
+        self._names: dict[int, set[str]] = {}
+        for start, _, name in functions:
+            self._names.setdefault(start, set()).add(source_name(name))
+        self._labels = labels
 
     def is_function(self, address: int) -> bool:
-        return _inside(self._functions, address)
+        return _inside(self._functions, address) is not None
 
     def is_object(self, address: int) -> bool:
-        return _inside(self._objects, address) and not _inside(self._functions, address)
+        return _inside(self._objects, address) is not None and not self.is_function(address)
+
+    def allow(self, address: int, function: str) -> bool:
+        """Whether an instruction can be one of that function.
+
+        The debug information of functions that the linker dropped stays, and lies at address 0: over whatever is there.
+        """
+        start = _inside(self._functions, address)
+        return not function or function in (self._labels if start is None else self._names[start])
 
 
-def _inside(extents: list[tuple[int, int]], address: int) -> bool:
+def _inside(extents: list[tuple[int, int]], address: int) -> int | None:
+    """The start of the extent that an address lies in."""
     place = bisect.bisect_right(extents, (address, 1 << 64)) - 1
-    return place >= 0 and address < extents[place][1]
+    return extents[place][0] if place >= 0 and address < extents[place][1] else None
 
 
 def _extents(elf: ELFFile) -> tuple[_Extents, bool]:
     arm = elf["e_machine"] == "EM_ARM"
-    found: dict[str, list[tuple[int, int]]] = {"STT_FUNC": [], "STT_OBJECT": []}
+    found: dict[str, list[tuple[int, int, str]]] = {"STT_FUNC": [], "STT_OBJECT": []}
+    labels: set[str] = set()
     for section in elf.iter_sections():
         if not isinstance(section, SymbolTableSection):
             continue
         for symbol in section.iter_symbols():
             kind, size = symbol["st_info"]["type"], symbol["st_size"]
+            if not size:
+                labels.add(symbol.name)
             if kind in found and size and symbol["st_shndx"] != "SHN_UNDEF":
                 start = symbol["st_value"] & ~1 if arm and kind == "STT_FUNC" else symbol["st_value"]
-                found[kind].append((start, start + size))
-    return _Extents(found["STT_FUNC"], found["STT_OBJECT"]), arm
+                found[kind].append((start, start + size, symbol.name))
+    return _Extents(found["STT_FUNC"], found["STT_OBJECT"], labels), arm

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from devicepipe.errors import BenchError
@@ -27,11 +27,13 @@ class Place:
         function: The function that it was written in; "" where nobody knows.
         file: Its file, relative, as the compiler was given it; "" for what is not of the product's sources (a library of its).
         line: Its line; 0 for none.
+        within: The function whose code it is part of: another one where `function` was inlined; "" where nobody knows.
     """
 
     function: str
     file: str
     line: int
+    within: str = ""
 
 
 def places_of(addr2line: Path, elf: Path, addresses: Sequence[int]) -> Mapping[int, Place]:
@@ -66,14 +68,28 @@ def places_of(addr2line: Path, elf: Path, addresses: Sequence[int]) -> Mapping[i
 def parse_answer(text: str) -> dict[int, Place]:
     """Read the answer of `addr2line --addresses --functions --inlines`: of each address the innermost function and line."""
     places: dict[int, Place] = {}
-    lines = text.splitlines()
-    for at, line in enumerate(lines[:-2]):
-        if _ADDRESS.fullmatch(line) and (found := _PLACE.fullmatch(lines[at + 2])):
-            places[int(line, 16)] = _place(lines[at + 1], found["file"], found["line"])
+    address: int | None = None
+    lines = iter(text.splitlines())
+    for line in lines:
+        if _ADDRESS.fullmatch(line):
+            address = int(line, 16)
+        elif address is not None and (found := _PLACE.fullmatch(next(lines, ""))):
+            # The innermost comes first, then who it was inlined into.
+            first = places.get(address) or _place(line, found["file"], found["line"])
+            places[address] = replace(first, within=_name(line))
     return places
 
 
 def _place(function: str, file: str, line: str) -> Place:
     known = "" if file == "??" or file.startswith("/") else str(PurePosixPath(file))
     number = int(line) if known and line.isdigit() else 0
-    return Place("" if function == "??" else _CLONE.sub("", function), known, number)
+    return Place(_name(function), known, number)
+
+
+def _name(function: str) -> str:
+    return "" if function == "??" else source_name(function)
+
+
+def source_name(symbol: str) -> str:
+    """The function's name in the source, of a symbol that may be a compiler's clone of it, e.g. `parse.constprop.0`."""
+    return _CLONE.sub("", symbol)

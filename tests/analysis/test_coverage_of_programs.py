@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -11,8 +14,8 @@ from hypothesis import strategies as st
 from devicepipe.analysis.branches import Flow, Instruction, flow_of
 from devicepipe.analysis.coverage import Coverage, FileCoverage, FunctionCoverage, cover, merge, totals
 from devicepipe.analysis.coverage_files import to_cobertura, to_lcov
-from devicepipe.analysis.covered_program import CoveredProgram, Hits
-from devicepipe.analysis.source_lines import Place, parse_answer
+from devicepipe.analysis.covered_program import CoveredProgram, Hits, read_program
+from devicepipe.analysis.source_lines import Place, parse_answer, places_of
 
 
 def decisions(*listing: tuple[str, str], arm: bool = True) -> dict[int, tuple[int, int | None]]:
@@ -69,11 +72,33 @@ def test_places_are_the_innermost_ones() -> None:
         "0x00000102\n??\n??:0\n0x00000104\n__udivsi3\n/usr/lib/gcc/div.c:12\n0x00000106\nmain\nsrc/a.c:?\n"
     )
     assert parse_answer(answer) == {
-        0x100: Place("clamp", "src/a.c", 7),
+        0x100: Place("clamp", "src/a.c", 7, "main"),
         0x102: Place("", "", 0),
-        0x104: Place("__udivsi3", "", 0),
-        0x106: Place("main", "src/a.c", 0),
+        0x104: Place("__udivsi3", "", 0, "__udivsi3"),
+        0x106: Place("main", "src/a.c", 0, "main"),
     }
+
+
+def test_debug_information_of_a_function_that_was_dropped(tmp_path: Path) -> None:
+    """The linker leaves it at address 0, over the code that is there: that code is not the dropped function's."""
+    unused = "void dropped(void) { " + "x++; " * 40 + "}"
+    (tmp_path / "a.c").write_text(f"volatile int x;\n{unused}\nvoid kept(void) {{ x = 1; }}\n")
+    start = '.section .text.start,"ax"\n.global start\n.type start, %function\nstart: nop\nbl kept\n.size start, . - start\n'
+    (tmp_path / "start.s").write_text(f".syntax unified\n.thumb\n{start}nop\nb start\n")
+    target = ["arm-none-eabi-gcc", "-mcpu=cortex-m3", "-mthumb"]
+    for command in (
+        [*target, "-c", "start.s"],
+        [*target, "-c", "-g", "-Os", "-ffunction-sections", f"-ffile-prefix-map={tmp_path}=.", "a.c"],
+        [*target, "-nostdlib", "-Wl,--gc-sections,-Ttext=0,-estart", "start.o", "a.o", "-o", "program.elf"],
+    ):
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    elf = tmp_path / "program.elf"
+    objdump, addr2line = (Path(shutil.which(f"arm-none-eabi-{name}") or name) for name in ("objdump", "addr2line"))
+    assert {place.function for place in places_of(addr2line, elf, [0, 6]).values()} == {"dropped"}
+    places = read_program("application", elf, objdump, addr2line).places
+    assert {place.function for address, place in places.items() if address < 6} == {""}
+    assert {place.function for address, place in places.items() if address >= 12} == {"kept"}
+    assert not set(places) & {6, 8}, "what lies between functions is no code"
 
 
 def program() -> tuple[CoveredProgram, Flow]:
