@@ -251,6 +251,19 @@ def test_counter_survives_resets_and_another_image(device: Device, image: Image)
 
 
 @pytest.mark.verifies("SRS-019")
+def test_damaged_copy_of_the_stored_counter_is_made_again(device: Device, image: Image) -> None:
+    """One copy damaged, the first or the second: the other one counts, the image starts, and both hold the counter again."""
+    (counter,) = struct.unpack_from("<I", image.data, image.counter)
+    state, good = device.board.regions["state"], record(counter)
+    damaged = bytes([good[0] ^ 1]) + good[1:]
+    for copies in ((damaged, good), (good, damaged)):
+        device.install(b"".join(copy.ljust(state.size // 2, b"\xff") for copy in copies), "state")
+        device.reset()
+        assert device.wait_started().startswith("app: ready ")
+        assert [device.read_flash(state.offset + half, 16) for half in (0, state.size // 2)] == [good, good]
+
+
+@pytest.mark.verifies("SRS-019")
 def test_stored_counter_that_cannot_be_read_starts_nothing(device: Device) -> None:
     """Both copies of the stored counter damaged: bad-state, never the counter 0 that would allow any image."""
     state = device.board.regions["state"]

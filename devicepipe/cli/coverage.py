@@ -89,16 +89,11 @@ def _unknown(message: str, name: str, known: dict[str, None]) -> UsageError:
     )
 
 
-def _part(share: Share) -> str:
-    """Rounded down, as in the report."""
-    return f"{1000 * share.executed // share.all / 10:5.1f} %" if share.all else "      —"
-
-
 def _tell(results: list[CoverageResult], merged: MergedCoverage | None) -> None:
     from devicepipe.evidence.coverage import METRICS
 
     for result in results:
-        figures = ", ".join(f"{metric} {_part(result.total.share(metric)).strip()}" for metric in METRICS)
+        figures = ", ".join(f"{metric} {result.total.share(metric).percent}" for metric in METRICS)
         tell(f"{result.board:16} {figures}  ({result.tests} tests)", bold=True)
         for metric in result.short:
             tell(f"  {metric}: {result.minimum.percent(metric)} % are wanted", fg="red")
@@ -113,7 +108,7 @@ def _tell(results: list[CoverageResult], merged: MergedCoverage | None) -> None:
     if least:
         tell("lines, least executed files (on the board where it is least):")
     for name, share in sorted(least.items(), key=lambda item: (item[1].executed / item[1].all, item[0]))[:_LEAST]:
-        tell(f"  {_part(share)}  {name}")
+        tell(f"  {share.percent:>7}  {name}")
     _tell_never(results, merged)
 
 

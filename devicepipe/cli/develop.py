@@ -156,7 +156,7 @@ def _tell_coverage(made: Development, board: str) -> None:
     result = made.bundle.predicate(CoverageResult, board)
 
     def part(share: Share) -> str:
-        return f"{share.executed} of {share.all} ({share.executed / share.all:.0%})" if share.all else "none"
+        return f"{share.executed} of {share.all} ({share.percent})"
 
     total = result.total
     never = sum(not function.hits for function in result.functions)

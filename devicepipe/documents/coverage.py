@@ -63,12 +63,7 @@ def _figures(result: CoverageResult) -> Iterable[Cell]:
     for metric in METRICS:
         share, wanted = result.total.share(metric), result.minimum.percent(metric)
         detail = f"{share.executed:,} of {share.all:,}" + (f"; {wanted} % wanted" if wanted else "")
-        yield Cell(_percent(share), detail, tone=Tone.BAD if metric in result.short else Tone.PLAIN)
-
-
-def _percent(share: Share) -> str:
-    """Rounded down: 89.99 % are not 90."""
-    return f"{1000 * share.executed // share.all / 10:.1f} %" if share.all else NONE
+        yield Cell(share.percent, detail, tone=Tone.BAD if metric in result.short else Tone.PLAIN)
 
 
 def _components(merged: MergedCoverage) -> Table:
@@ -128,7 +123,7 @@ def _merged(shares: Iterable[MergedShare]) -> tuple[Cell, Cell, Cell]:
 
 
 def _share(share: Share) -> Cell:
-    return Cell(_percent(share), tone=Tone.MUTED if share.executed == share.all else Tone.PLAIN)
+    return Cell(share.percent, tone=Tone.MUTED if share.executed == share.all else Tone.PLAIN)
 
 
 def _folder(file: MergedFile) -> str:

@@ -42,6 +42,11 @@ class Share(Model):
         """Whether at least so many percent were executed; nothing is executed in whole."""
         return 100 * self.executed >= percent * self.all
 
+    @property
+    def percent(self) -> str:
+        """In words, e.g. "89.9 %", rounded down: 89.99 % are not 90; "—" of nothing."""
+        return f"{1000 * self.executed // self.all / 10:.1f} %" if self.all else "—"
+
 
 class FileShares(Model):
     """How much of a source file was executed.
