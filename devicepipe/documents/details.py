@@ -24,10 +24,16 @@ def gate(record: ReleaseRecord) -> tuple[Block, ...]:
     )
     rows = tuple(_decision(decision) for decision in record.decisions.decisions)
     reasons = tuple((Cell(reason),) for reason in record.reasons)
+    changes = tuple(
+        (Cell(change.rule, strong=True), Cell(change.change), Cell(change.reason), Cell(change.place))
+        for change in record.decisions.changes or ()
+    )
+    changed = (Column("Rule", 28), Column("Change", 20), Column("Reason", 36), Column("Where", 16))
     return (
         Paragraph.plain(f"Rule set: {record.decisions.rule_set}."),
         *([Table("Why it is not releasable", (Column("Reason", 1),), reasons)] if reasons else []),
         Table("Decisions", columns, rows, group_columns=2, empty="The gate took no decision."),
+        *([Table("What was changed about the rules", changed, changes)] if changes else []),
     )
 
 

@@ -481,13 +481,26 @@ class Decision(Model):
     board: str = ""
 
 
+class PolicyChange(Model):
+    """What a product, or a rule set, changed about a rule as it is written: what, why, and where that is said."""
+
+    rule: str
+    change: str
+    reason: str
+    place: str
+
+
 class Decisions(Model):
-    """All decisions of a gate; goes under `devicepipe` of the SLSA verification summary. `releasable` is their sum."""
+    """All decisions of a gate; goes under `devicepipe` of the SLSA verification summary. `releasable` is their sum.
+
+    `changes` is None where every rule judged as it is written.
+    """
 
     rule_set: str
     releasable: bool
     reasons: list[str]
     decisions: list[Decision]
+    changes: list[PolicyChange] | None = None
 
 
 class VerificationSummary(Model):

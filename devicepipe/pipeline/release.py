@@ -26,6 +26,7 @@ from devicepipe.evidence.results import TestResult, Verdict
 from devicepipe.evidence.statement import parse_pretty
 from devicepipe.pipeline.graph import Progress, Step, Timing, quietly, run
 from devicepipe.pipeline.workspace import locked, workspace
+from devicepipe.policy.rules import load_policy
 from devicepipe.project.config import CONFIG_NAME, Project, load_project
 from devicepipe.project.quarantine import load_quarantine
 from devicepipe.signing.image import image_version
@@ -113,6 +114,7 @@ def make_release(
     # Read again from the commit when they are traced; here only so that a mistake in them is told at once and where it was made.
     read_product_items(project)
     load_quarantine(project)
+    load_policy(project)
     settle(final)
     _check_final(final, replace_existing)
     with workspace(project.state / "work") as work:

@@ -2,7 +2,8 @@
 
 What always holds: a rule passes only where its expression gave true; a rule that cannot be evaluated fails with the reason; every
 rule of scope "board" is judged on every board, and without any board it fails; a release is releasable only where every rule of
-severity "error" passed. Nothing is raised for evidence, however wrong.
+severity "error" passed, the tree was the commit's, and the rule set is one for releases. Nothing is raised for evidence, however
+wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Iterator, Sequence
 
 from devicepipe.evidence.predicates import Decision, Decisions
 from devicepipe.policy.evidence import GateInput, board_data, release_data
-from devicepipe.policy.rules import Outcome, Rule, RuleSet, variables
+from devicepipe.policy.rule import Outcome, Rule, variables
+from devicepipe.policy.rules import RuleSet
 
 _SEEN_LENGTH = 500
 _SENTENCE_LENGTH = 240
@@ -36,8 +38,14 @@ def decide(evidence: GateInput, rule_set: RuleSet) -> Decisions:
             decisions += [_decision(rule, rule.judge(data), board) for board, data in boards.items()]
             if not boards:
                 decisions.append(_decision(rule, Outcome(holds=False, seen=(), undecided="there is no board")))
-    reasons = list(_reasons(decisions))
-    return Decisions(rule_set=rule_set.name, releasable=not reasons, reasons=reasons, decisions=decisions)
+    reasons = list(_reasons(decisions, evidence, rule_set))
+    return Decisions(
+        rule_set=rule_set.name,
+        releasable=not reasons,
+        reasons=reasons,
+        decisions=decisions,
+        changes=list(rule_set.changes) or None,
+    )
 
 
 def _decision(rule: Rule, outcome: Outcome, board: str = "") -> Decision:
@@ -76,8 +84,17 @@ def _joined(sentences: Sequence[str]) -> str:
     return "; ".join(kept)
 
 
-def _reasons(decisions: list[Decision]) -> Iterator[str]:
+def _reasons(decisions: list[Decision], evidence: GateInput, rule_set: RuleSet) -> Iterator[str]:
+    if not rule_set.for_release:
+        yield f"rule set {rule_set.name}: what it judges is not for release"
+    if evidence.source is not None and evidence.source.dirty and not _failed(decisions, "clean-source"):
+        # Whatever rules a product picks: what is in no commit cannot be made again.
+        yield "the source: the tree differed from the commit"
     for decision in decisions:
         if not decision.passed and decision.severity == "error":
             where = f" on {decision.board}" if decision.board else ""
             yield f"{decision.rule}{where}: {decision.message}"
+
+
+def _failed(decisions: list[Decision], rule: str) -> bool:
+    return any(one.rule == rule and one.severity == "error" and not one.passed for one in decisions)

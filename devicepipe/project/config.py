@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from devicepipe.errors import UsageError
 from devicepipe.project.board import Board, load_board
+from devicepipe.project.policy import PolicySettings, is_path
 from devicepipe.project.toml_file import Table, TomlFile, Where
 
 CONFIG_NAME = "devicepipe.toml"
@@ -197,6 +198,7 @@ class _File(Table):
     tests: TestSettings = TestSettings()
     coverage: CoverageSettings = CoverageSettings()
     campaigns: CampaignSettings = CampaignSettings()
+    policy: PolicySettings = PolicySettings()
     documents: DocumentSettings = DocumentSettings()
     output: str = "dist"
 
@@ -232,6 +234,7 @@ class Project(BaseModel):
     tests: TestSettings
     coverage: CoverageSettings = CoverageSettings()
     campaigns: CampaignSettings = CampaignSettings()
+    policy: PolicySettings = PolicySettings()
     documents: DocumentSettings
     output: str
 
@@ -336,6 +339,7 @@ def load_project(path: Path) -> Project:
         tests=file.tests,
         coverage=file.coverage,
         campaigns=file.campaigns,
+        policy=file.policy,
         documents=file.documents,
         output=file.output,
     )
@@ -397,11 +401,18 @@ def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
         (("tests", "path"), file.tests.path, "folder"),
         (("coverage", "never-executed"), file.coverage.never_executed, "file"),
         (("campaigns", "module"), file.campaigns.module, "file"),
+        *(
+            (("policy", "rule-sets", index), name, "file")
+            for index, name in enumerate(file.policy.rule_sets)
+            if is_path(name)
+        ),
         (("documents", "path"), file.documents.path, "folder"),
     ]
     output = (root / file.output).resolve()
     if output == root or not output.is_relative_to(root):
         raise source.error(f"'{file.output}' is no folder of its own inside the project", ("output",))
+    if not (root / file.policy.waivers).resolve().is_relative_to(root):
+        raise source.error(f"'{file.policy.waivers}' lies outside the project", ("policy", "waivers"))
     for where, value, kind in named:
         if value is None:
             continue

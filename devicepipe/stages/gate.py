@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from importlib.resources import files
 
 from devicepipe.analysis.cyclonedx_text import schema_problem
 from devicepipe.errors import IntegrityError
@@ -28,13 +27,12 @@ from devicepipe.evidence.predicates import (
 from devicepipe.evidence.results import TestResult
 from devicepipe.policy.evidence import BoardEvidence, GateInput
 from devicepipe.policy.gate import decide
-from devicepipe.policy.rules import load_rule_set
+from devicepipe.policy.rules import load_policy
 from devicepipe.policy.supply import SbomEvidence
 from devicepipe.signing.image import verify_image
 from devicepipe.stages.context import Context
 
-RULE_SET = "release"
-_RULES = f"evidence/policy/{RULE_SET}.toml"
+RULES = "evidence/policy/rules.toml"
 
 
 def gate(context: Context) -> None:
@@ -42,6 +40,7 @@ def gate(context: Context) -> None:
 
     Raises:
         IntegrityError: An attestation is missing or malformed.
+        UsageError: The product's rules are wrong.
     """
     bundle, writer = context.bundle, context.writer
     source = bundle.predicate(SourceInfo)
@@ -51,8 +50,9 @@ def gate(context: Context) -> None:
         boards=tuple(_board_evidence(context, board) for board in source.boards),
         coverage=bundle.predicate(MergedCoverage) if source.coverage else None,
     )
-    decisions = decide(evidence, load_rule_set(RULE_SET))
-    rules = writer.add_bytes((files("devicepipe.policy") / "rule_sets" / f"{RULE_SET}.toml").read_bytes(), _RULES)
+    rule_set = load_policy(context.project)
+    decisions = decide(evidence, rule_set)
+    rules = writer.add_bytes(rule_set.text.encode(), RULES)
     own = kind_of_model(VerificationSummary).path_for()
     summary = VerificationSummary(
         verifier={"id": "urn:devicepipe:gate", "version": {"devicepipe": version("devicepipe")}},

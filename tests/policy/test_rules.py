@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from devicepipe.errors import UsageError
-from devicepipe.policy.rules import Rule, RuleSet, load_rule_set, variables
+from devicepipe.policy.rule import Rule, variables
+from devicepipe.policy.rules import RuleSet, load_rule_set
 
 GOOD = """
 name = "mine"
@@ -144,7 +145,7 @@ def test_no_toml_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="known rule sets: release"):
+    with pytest.raises(UsageError, match="known rule sets: development, fda-cybersecurity"):
         load_rule_set("relase")
 
 
