@@ -27,6 +27,8 @@ _COMMANDS = {
     ),
     "verify": ("devicepipe.cli.verify", "Check a release bundle offline, with nothing but a public key."),
     "report": ("devicepipe.cli.report", "Make a bundle's documents anew, from the bundle alone."),
+    "gate": ("devicepipe.cli.gate", "Show the rules of a release, and explain what they decided."),
+    "waive": ("devicepipe.cli.waive", "Waive what a rule found, for a time and with a reason, signed."),
     "coverage": ("devicepipe.cli.coverage", "Show what a bundle's device tests executed of the programs that ship."),
     "build": ("devicepipe.cli.develop", "Build the working tree's firmware for each board."),
     "sign": ("devicepipe.cli.develop", "Build, and sign the images with the configured keys."),

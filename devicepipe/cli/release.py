@@ -71,6 +71,8 @@ def _document(outcome: Outcome) -> dict[str, Any]:
         "bundle": str(outcome.bundle),
         "releasable": outcome.release.releasable,
         "reasons": outcome.release.reasons,
+        "waived": outcome.release.waived or [],
+        "waivers": [use.to_json() for use in outcome.decisions.waivers or ()],
         "developmentKeys": outcome.release.development_keys,
         "verdicts": outcome.verdicts,
         "decisions": [decision.to_json() for decision in outcome.decisions.decisions],
@@ -95,11 +97,16 @@ def _tell(outcome: Outcome) -> None:
     for decision in outcome.decisions.decisions:
         if not decision.passed:
             where = f" ({decision.board})" if decision.board else ""
-            mark, colour = ("✗", "red") if decision.severity == "error" else ("!", "yellow")
-            tell(f"  {mark} {decision.rule}{where}: {decision.message}", fg=colour)
+            mark, colour = ("✗", "red") if decision.stops else ("!", "yellow")
+            waived = "waived: " if decision.state == "waived" else ""
+            tell(f"  {mark} {decision.rule}{where}: {waived}{decision.message}", fg=colour)
             tell(f"      {decision.remedy}", dim=True)
+    for use in outcome.decisions.waivers or ():
+        if not use.applied:
+            tell(f"  ! waiver {use.file.rpartition('/')[2]} does nothing: {use.message}", fg="yellow")
     tell()
     status = "RELEASABLE" if release.releasable else "NOT RELEASABLE"
+    status += f", {len(release.waived)} WAIVED" if release.waived else ""
     tell(f"{release.product} {release.version}: {status}", fg="green" if release.releasable else "red", bold=True)
     if release.development_keys:
         tell("signed with DEVELOPMENT keys: not for production", fg="yellow")

@@ -46,9 +46,11 @@ def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
     if release.development_keys:
         tell("signed with DEVELOPMENT keys: not for production", fg="yellow")
     if release.releasable:
-        tell("RELEASABLE", fg="green", bold=True)
+        tell("RELEASABLE, WITH WAIVERS" if release.waived else "RELEASABLE", fg="green", bold=True)
     else:
         tell("NOT RELEASABLE", fg="red", bold=True)
         for reason in release.reasons:
             tell(f"  {reason}")
+    for waived in release.waived or ():
+        tell(f"  {waived}", fg="yellow")
     return code

@@ -8,7 +8,8 @@ from dataclasses import replace
 from devicepipe.documents.cells import NONE, NOT_APPLICABLE, time_text, verdict_cell, yes_no
 from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, Paragraph, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
-from devicepipe.evidence.predicates import BuildResult, Decision, Reproducibility, StaticAnalysis, Tool
+from devicepipe.evidence.decisions import Decision, Decisions
+from devicepipe.evidence.predicates import BuildResult, Reproducibility, StaticAnalysis, Tool
 from devicepipe.evidence.results import Device, Identity, TestCase, TestRun, Verdict
 
 
@@ -33,13 +34,47 @@ def gate(record: ReleaseRecord) -> tuple[Block, ...]:
         Paragraph.plain(f"Rule set: {record.decisions.rule_set}."),
         *([Table("Why it is not releasable", (Column("Reason", 1),), reasons)] if reasons else []),
         Table("Decisions", columns, rows, group_columns=2, empty="The gate took no decision."),
+        *([_waivers(record.decisions)] if record.decisions.waivers else []),
         *([Table("What was changed about the rules", changed, changes)] if changes else []),
     )
+
+
+def _waivers(decisions: Decisions) -> Table:
+    """Every waiver of the product, those that do nothing included."""
+    rows = []
+    for use in decisions.waivers or ():
+        applied = Cell("applied", use.message, tone=Tone.WARNING)
+        outcome = applied if use.applied else Cell("does nothing", use.message, tone=Tone.BAD)
+        name = use.file.rpartition("/")[2]
+        waiver = use.waiver
+        if waiver is None:
+            rows.append((Cell(name, strong=True), NOT_APPLICABLE, NOT_APPLICABLE, NOT_APPLICABLE, outcome))
+            continue
+        scope = waiver.board or "the release"
+        rows.append(
+            (
+                Cell(waiver.rule, f"{scope}; {name}", strong=True),
+                Cell("; ".join(waiver.findings)),
+                Cell(waiver.reason),
+                Cell(f"{waiver.by}, {waiver.role}", f"{time_text(waiver.made_on)}, until {waiver.until}"),
+                outcome,
+            )
+        )
+    columns = (
+        Column("Rule", 24),
+        Column("What is waived", 24),
+        Column("Reason", 20),
+        Column("By whom, until", 16),
+        Column("Outcome", 16),
+    )
+    return Table("Waivers", columns, tuple(rows))
 
 
 def _decision(decision: Decision) -> tuple[Cell, ...]:
     if decision.passed:
         outcome = Cell("✓ holds", tone=Tone.GOOD)
+    elif decision.state == "waived":
+        outcome = Cell("WAIVED", "it does not hold", tone=Tone.WARNING)
     elif decision.severity == "warning":
         outcome = Cell("WARNING", tone=Tone.WARNING)
     else:

@@ -36,17 +36,27 @@ def title_page(record: ReleaseRecord, identifier: str) -> tuple[Block, ...]:
 def _status(record: ReleaseRecord) -> Notice:
     decisions = record.decisions.decisions
     if record.releasable:
-        warnings = sum(1 for decision in decisions if not decision.passed)
-        held = f"{len(decisions) - warnings} of {len(decisions)} decisions of rule set {record.decisions.rule_set} hold"
-        return Notice(Tone.GOOD, "✓ RELEASABLE", (held + (f"; {warnings} with a warning." if warnings else "."),))
-    reasons = record.reasons
+        held = sum(1 for decision in decisions if decision.passed)
+        waived = record.decisions.waived
+        warnings = len(decisions) - held - len(waived)
+        told = f"{held} of {len(decisions)} decisions of rule set {record.decisions.rule_set} hold"
+        told += f"; {warnings} with a warning" if warnings else ""
+        if waived:
+            told += f"; {len(waived)} do not hold and are waived"
+            return Notice(Tone.WARNING, "RELEASABLE, WITH WAIVERS", (f"{told}.", *_shortened(tuple(waived))))
+        return Notice(Tone.GOOD, "✓ RELEASABLE", (f"{told}.",))
+    return Notice(Tone.BAD, "NOT RELEASABLE", _shortened(record.reasons))
+
+
+def _shortened(sentences: tuple[str, ...]) -> tuple[str, ...]:
+    """As many and as much of them as a title page holds."""
     shown = tuple(
-        reason if len(reason) <= _SHOWN_LENGTH else f"{reason[:_SHOWN_LENGTH]} … (in full under Gate decisions)"
-        for reason in reasons[:_SHOWN_REASONS]
+        one if len(one) <= _SHOWN_LENGTH else f"{one[:_SHOWN_LENGTH]} … (in full under Gate decisions)"
+        for one in sentences[:_SHOWN_REASONS]
     )
-    if len(reasons) > len(shown):
-        shown = (*shown, f"… and {len(reasons) - len(shown)} more, under Gate decisions.")
-    return Notice(Tone.BAD, "NOT RELEASABLE", shown)
+    if len(sentences) > len(shown):
+        shown = (*shown, f"… and {len(sentences) - len(shown)} more, under Gate decisions.")
+    return shown
 
 
 def _identity(record: ReleaseRecord, identifier: str) -> KeyValues:

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from devicepipe.evidence.campaigns import Campaigns
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
+from devicepipe.evidence.decisions import Decisions
 from devicepipe.evidence.predicates import (
     REQUIREMENT,
     BuildResult,
-    Decisions,
     ImageSigning,
     Item,
     Memory,
@@ -106,7 +106,7 @@ class ReleaseRecord:
     def releasable(self) -> bool:
         """The gate's word, unless the record itself speaks against it: a dirty tree, a failed rule, or no decision at all."""
         decided = self.decisions.decisions
-        held = bool(decided) and all(decision.passed or decision.severity == "warning" for decision in decided)
+        held = bool(decided) and not any(decision.stops for decision in decided)
         return self.decisions.releasable and held and not self.source.dirty
 
     @property

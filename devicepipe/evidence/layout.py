@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devicepipe.evidence import campaigns, coverage, predicates, results
+from devicepipe.evidence import campaigns, coverage, decisions, predicates, results
 from devicepipe.evidence.predicates import Model
 
 RELEASE_STATEMENT = "release.json"
@@ -53,7 +53,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("merged-coverage", coverage.MERGED_COVERAGE, coverage.MergedCoverage, per_board=False, optional=True),
     Kind("campaigns", campaigns.CAMPAIGNS, campaigns.Campaigns, per_board=True, optional=True),
     Kind("traceability", predicates.TRACEABILITY, predicates.Traceability, per_board=False),
-    Kind("gate", predicates.VERIFICATION_SUMMARY, predicates.VerificationSummary, per_board=False),
+    Kind("gate", predicates.VERIFICATION_SUMMARY, decisions.VerificationSummary, per_board=False),
 )
 
 _BY_NAME = {kind.name: kind for kind in KINDS}

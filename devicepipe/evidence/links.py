@@ -14,7 +14,8 @@ Checked in this order, the first broken link named:
    for them (of that image, with as many points); the SBOM of the tools names the compilers of all boards;
 5. traceability: what the matrix shows as passed did pass, and no test is left out;
 6. every file below `images/` is an output that a build attestation names, or an image that a signing attestation names;
-7. gate: its inputs are exactly the other attestations, its rules are in the bundle, and its result is the release statement's.
+7. gate: its inputs are exactly the other attestations, its rules are in the bundle and all of them decided, what is waived is
+   covered by signed waivers (policy_links.py), and its result is the release statement's.
 
 Whether a product is good enough is the gate's business, not checked here.
 """
@@ -33,10 +34,12 @@ from devicepipe.evidence.checks import artifact as _artifact
 from devicepipe.evidence.checks import same as _same
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.coverage_links import check_coverage, check_merged
+from devicepipe.evidence.decisions import WAIVERS, VerificationSummary
 from devicepipe.evidence.devices import check_device
 from devicepipe.evidence.files import size_of
 from devicepipe.evidence.layout import IMAGE_KEY, KINDS, RELEASE_KEY, RELEASE_STATEMENT, kind_named, kind_of_model
 from devicepipe.evidence.names import is_name
+from devicepipe.evidence.policy_links import Judged, check_policy
 from devicepipe.evidence.predicates import (
     BuildResult,
     ImageSigning,
@@ -49,7 +52,6 @@ from devicepipe.evidence.predicates import (
     SourceInfo,
     StaticAnalysis,
     Traceability,
-    VerificationSummary,
 )
 from devicepipe.evidence.results import Attempt, Identity, TestCase, TestResult, TestRun, Verdict
 from devicepipe.evidence.sbom_links import check_build_sbom, check_sbom
@@ -57,6 +59,7 @@ from devicepipe.signing.factory import check_factory_image, read_hex
 from devicepipe.signing.image import SignedImage, image_version, next_build, verify_images
 from devicepipe.signing.keys import MAXIMUM_PEM, PublicKey
 
+_MAXIMUM_RULES = 4 * 1024 * 1024
 _MAXIMUM_HEX = 16 * 1024 * 1024  # about 6 MiB of flash
 
 
@@ -498,18 +501,28 @@ class _Check:
         if not self.bundle.exists(rules):
             raise IntegrityError(f"was decided by the rules {rules!r}, which are not in this bundle", link=link)
         _same("policy", summary.policy, {"uri": rules, "digest": {"sha256": self.bundle.sha256(rules)}}, link, rules)
+        waivers = [name for name in self.bundle.names() if name.startswith(WAIVERS)]
+        judged = Judged(
+            link,
+            source.product,
+            source.boards,
+            self.small(rules, _MAXIMUM_RULES),
+            {name: self.bundle.read(name) for name in waivers},
+            {name: self.bundle.sha256(name) for name in waivers},
+            self.public_key,
+        )
+        self.held(rules, check_policy(summary, judged))
         _same(
             "result", summary.verification_result, "PASSED" if decisions.releasable else "FAILED", link, "its decisions"
         )
-        broken = [
-            decision.rule for decision in decisions.decisions if decision.severity == "error" and not decision.passed
-        ]
+        broken = [decision.rule for decision in decisions.decisions if decision.stops]
         if decisions.releasable and (broken or source.dirty):
             raise IntegrityError("says releasable over broken rules or a dirty tree", link=link)
-        decided = (decisions.releasable, decisions.reasons)
-        if (self.release.releasable, self.release.reasons) != decided:
+        decided = (decisions.releasable, decisions.reasons, decisions.waived)
+        if (self.release.releasable, self.release.reasons, self.release.waived or []) != decided:
             raise IntegrityError("does not say what the gate decided, for its reasons", link=RELEASE_STATEMENT)
-        verdict = "releasable" if decisions.releasable else "NOT RELEASABLE"
+        waived = f" with {len(decisions.waived)} waived" if decisions.waived else ""
+        verdict = f"releasable{waived}" if decisions.releasable else "NOT RELEASABLE"
         self.held(link, f"judged exactly these attestations: {verdict}, as the release statement says")
 
 

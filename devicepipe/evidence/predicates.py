@@ -465,63 +465,14 @@ class Traceability(Model):
     findings: list[TraceFinding]
 
 
-# --- gate -----------------------------------------------------------------------------------------------------------
-
-
-class Decision(Model):
-    """One rule's outcome: what was asked, by which clause, what was seen, and what to do about it."""
-
-    rule: str
-    title: str
-    clause: str
-    severity: Literal["error", "warning"]
-    passed: bool
-    message: str
-    remedy: str
-    board: str = ""
-
-
-class PolicyChange(Model):
-    """What a product, or a rule set, changed about a rule as it is written: what, why, and where that is said."""
-
-    rule: str
-    change: str
-    reason: str
-    place: str
-
-
-class Decisions(Model):
-    """All decisions of a gate; goes under `devicepipe` of the SLSA verification summary. `releasable` is their sum.
-
-    `changes` is None where every rule judged as it is written.
-    """
-
-    rule_set: str
-    releasable: bool
-    reasons: list[str]
-    decisions: list[Decision]
-    changes: list[PolicyChange] | None = None
-
-
-class VerificationSummary(Model):
-    """Predicate VERIFICATION_SUMMARY (SLSA VSA v1) with our decisions under `devicepipe`."""
-
-    verifier: dict[str, Any]
-    time_verified: Time
-    resource_uri: str
-    policy: dict[str, Any]
-    input_attestations: list[dict[str, Any]]
-    verification_result: Literal["PASSED", "FAILED"]
-    verified_levels: list[str]
-    slsa_version: str = "1.0"
-    devicepipe: Decisions
-
-
 # --- release --------------------------------------------------------------------------------------------------------
 
 
 class Release(Model):
-    """Predicate RELEASE: the release statement. Its subjects are all files of the bundle but release.json and its signature."""
+    """Predicate RELEASE: the release statement. Its subjects are all files of the bundle but release.json and its signature.
+
+    `waived` tells, in a sentence each, what does not hold and is waived; None where there is nothing.
+    """
 
     product: str
     version: str
@@ -531,6 +482,7 @@ class Release(Model):
     development_keys: bool
     sealed_on: Time
     generator: Tool
+    waived: list[str] | None = None
 
 
 # --- provenance -----------------------------------------------------------------------------------------------------

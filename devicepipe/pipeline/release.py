@@ -20,8 +20,9 @@ from pydantic import ValidationError
 from devicepipe.build.source import Commit, export_tree, read_commit
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Bundle, BundleWriter
+from devicepipe.evidence.decisions import Decisions, VerificationSummary
 from devicepipe.evidence.layout import RELEASE_STATEMENT
-from devicepipe.evidence.predicates import Decisions, Release, VerificationSummary
+from devicepipe.evidence.predicates import Release
 from devicepipe.evidence.results import TestResult, Verdict
 from devicepipe.evidence.statement import parse_pretty
 from devicepipe.pipeline.graph import Progress, Step, Timing, quietly, run

@@ -31,7 +31,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import PolicyChange
+from devicepipe.evidence.decisions import PolicyChange
 from devicepipe.policy.rule import REMEDY, Rule, RuleText, compile_rule, prove
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.project.policy import RuleChange, is_path

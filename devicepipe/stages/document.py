@@ -12,6 +12,7 @@ from devicepipe.errors import IntegrityError
 from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.campaigns import Campaigns
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
+from devicepipe.evidence.decisions import VerificationSummary
 from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT
 from devicepipe.evidence.predicates import (
     SBOM,
@@ -22,7 +23,6 @@ from devicepipe.evidence.predicates import (
     SourceInfo,
     StaticAnalysis,
     Traceability,
-    VerificationSummary,
 )
 from devicepipe.evidence.results import TestResult
 from devicepipe.stages.context import Context

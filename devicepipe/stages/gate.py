@@ -10,6 +10,7 @@ from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.campaigns import Campaigns
 from devicepipe.evidence.components import components_of
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
+from devicepipe.evidence.decisions import WAIVER_SUFFIX, WAIVERS, VerificationSummary
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.layout import kind_named, kind_of_model
 from devicepipe.evidence.predicates import (
@@ -22,14 +23,15 @@ from devicepipe.evidence.predicates import (
     SourceInfo,
     StaticAnalysis,
     Traceability,
-    VerificationSummary,
 )
 from devicepipe.evidence.results import TestResult
 from devicepipe.policy.evidence import BoardEvidence, GateInput
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import load_policy
 from devicepipe.policy.supply import SbomEvidence
+from devicepipe.policy.waivers import GivenWaiver, read_waiver
 from devicepipe.signing.image import verify_image
+from devicepipe.signing.keys import PublicKey
 from devicepipe.stages.context import Context
 
 RULES = "evidence/policy/rules.toml"
@@ -43,15 +45,10 @@ def gate(context: Context) -> None:
         UsageError: The product's rules are wrong.
     """
     bundle, writer = context.bundle, context.writer
+    evidence = evidence_of(bundle, context.keys.image.public)
     source = bundle.predicate(SourceInfo)
-    evidence = GateInput(
-        source=source,
-        traceability=bundle.predicate(Traceability),
-        boards=tuple(_board_evidence(context, board) for board in source.boards),
-        coverage=bundle.predicate(MergedCoverage) if source.coverage else None,
-    )
     rule_set = load_policy(context.project)
-    decisions = decide(evidence, rule_set)
+    decisions = decide(evidence, rule_set, _waivers(context))
     rules = writer.add_bytes(rule_set.text.encode(), RULES)
     own = kind_of_model(VerificationSummary).path_for()
     summary = VerificationSummary(
@@ -69,8 +66,33 @@ def gate(context: Context) -> None:
     writer.attest("gate", VERIFICATION_SUMMARY, summary, subjects)
 
 
-def _board_evidence(context: Context, board: str) -> BoardEvidence:
-    bundle = context.bundle
+def evidence_of(bundle: Bundle, image_key: PublicKey) -> GateInput:
+    """What a gate judges of a bundle: its attestations, and what becomes of verifying its images with that key.
+
+    Raises:
+        IntegrityError: An attestation is missing or malformed.
+    """
+    source = bundle.predicate(SourceInfo)
+    return GateInput(
+        source=source,
+        traceability=bundle.predicate(Traceability),
+        boards=tuple(_board_evidence(bundle, board, image_key) for board in source.boards),
+        coverage=bundle.predicate(MergedCoverage) if source.coverage else None,
+    )
+
+
+def _waivers(context: Context) -> list[GivenWaiver]:
+    """The product's waivers, each copied into the bundle whatever it is worth."""
+    folder = context.project.root / context.project.policy.waivers
+    given: list[GivenWaiver] = []
+    for path in sorted(folder.glob(f"*{WAIVER_SUFFIX}")):
+        subject = context.writer.add_file(path, f"{WAIVERS}{path.name}")
+        data = context.bundle.read(subject.name)
+        given.append(read_waiver(data, context.keys.release.public, subject.name, subject.digest.sha256))
+    return given
+
+
+def _board_evidence(bundle: Bundle, board: str, image_key: PublicKey) -> BoardEvidence:
     signing = bundle.predicate(ImageSigning, board)
     covered = board in (bundle.predicate(SourceInfo).coverage or [])
     return BoardEvidence(
@@ -78,7 +100,7 @@ def _board_evidence(context: Context, board: str) -> BoardEvidence:
         build=bundle.predicate(Provenance, board).devicepipe,
         reproducibility=bundle.predicate(Reproducibility, board),
         signing=signing,
-        image=_verified(context, signing),
+        image=_verified(bundle, signing, image_key),
         tests=bundle.predicate(TestResult, board).devicepipe,
         analysis=bundle.predicate(StaticAnalysis, board),
         memory=bundle.predicate(Memory, board),
@@ -99,13 +121,12 @@ def sbom_evidence(bundle: Bundle, board: str) -> SbomEvidence:
     return SbomEvidence(tuple(components_of(document, attestation.path)), schema_problem(document))
 
 
-def _verified(context: Context, signing: ImageSigning) -> Check:
+def _verified(bundle: Bundle, signing: ImageSigning, key: PublicKey) -> Check:
     """Whether the bundle's images verify, seen with our own eyes and not taken from the signing attestation."""
     name = f"{', '.join(signing.images)} verify"
-    key = context.keys.image.public
     try:
         for image in signing.images:
-            verify_image(context.bundle.path(image), key)
+            verify_image(bundle.path(image), key)
     except IntegrityError as error:
         return Check(name=name, passed=False, message=str(error))
     names = ", ".join(image.rpartition("/")[2] for image in signing.images)

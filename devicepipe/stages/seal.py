@@ -6,8 +6,9 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+from devicepipe.evidence.decisions import VerificationSummary
 from devicepipe.evidence.facts import utc_now
-from devicepipe.evidence.predicates import Release, SourceInfo, Tool, VerificationSummary
+from devicepipe.evidence.predicates import Release, SourceInfo, Tool
 from devicepipe.stages.context import Context
 
 
@@ -28,6 +29,7 @@ def seal(context: Context, final: Path) -> Release:
         reasons=decisions.reasons,
         development_keys=source.image_key.development or source.release_key.development,
         sealed_on=utc_now(),
+        waived=decisions.waived or None,
         generator=Tool(name="devicepipe", version=version("devicepipe")),
     )
     context.writer.seal(release)

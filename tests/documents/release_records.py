@@ -10,13 +10,12 @@ from devicepipe.documents.record import FileDigest, ReleaseRecord, SoftwareItem
 from devicepipe.documents.texts import default_texts
 from devicepipe.evidence import coverage as c
 from devicepipe.evidence.campaigns import CampaignFailure, CampaignGroup, CampaignResult, Campaigns
+from devicepipe.evidence.decisions import Decision, Decisions
 from devicepipe.evidence.predicates import (
     Artifact,
     BuildResult,
     CampaignWish,
     Check,
-    Decision,
-    Decisions,
     Finding,
     FirmwareBuild,
     ImageSigning,

@@ -25,6 +25,7 @@ from securesystemslib.signer import Signer
 
 from devicepipe.evidence import campaigns as f
 from devicepipe.evidence import coverage as c
+from devicepipe.evidence import decisions as d
 from devicepipe.evidence import predicates as p
 from devicepipe.evidence import results as r
 from devicepipe.evidence.bundle import Attestation, BundleWriter
@@ -434,8 +435,8 @@ class _Maker:
         about = [f"attestations/{board}/coverage.dsse.json" for board in self.boards]
         self.attest("merged-coverage", c.MERGED_COVERAGE, merged_coverage(self.boards), self.present(about))
         self.attest("traceability", p.TRACEABILITY, trace, images)
-        self.add("evidence/policy/basic.toml", b"rules")
-        summary = p.VerificationSummary(
+        self.add("evidence/policy/basic.toml", RULES)
+        summary = d.VerificationSummary(
             verifier={"id": "urn:devicepipe:gate"},
             time_verified=TIME,
             resource_uri=f"pkg:generic/pump@{self.version}",
@@ -446,9 +447,34 @@ class _Maker:
             input_attestations=[made.as_input() for made in self.attestations.values()],
             verification_result="PASSED",
             verified_levels=["SLSA_BUILD_LEVEL_1"],
-            devicepipe=p.Decisions(rule_set="basic", releasable=True, reasons=[], decisions=[]),
+            devicepipe=d.Decisions(rule_set="basic", releasable=True, reasons=[], decisions=decisions(self.boards)),
         )
         self.attest("gate", p.VERIFICATION_SUMMARY, summary, images)
+
+
+RULES = b"""
+name = "basic"
+title = "Basic"
+
+[[rule]]
+id = "complete"
+severity = "error"
+scope = "release"
+expression = "release.complete == true"
+
+[[rule]]
+id = "tests-pass"
+severity = "error"
+scope = "board"
+waivable-by = ["quality"]
+expression = "board.passed == true"
+"""
+
+
+def decisions(boards: Sequence[str]) -> list[d.Decision]:
+    """That all of RULES hold."""
+    held = d.Decision(rule="complete", title="t", clause="c", severity="error", passed=True, message="m", remedy="")
+    return [held, *(held.model_copy(update={"rule": "tests-pass", "board": board}) for board in boards)]
 
 
 def share(executed: int, of: int) -> c.Share:

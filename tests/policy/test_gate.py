@@ -20,11 +20,11 @@ from devicepipe.evidence.coverage import (
     NeverExecuted,
     Share,
 )
+from devicepipe.evidence.decisions import Decisions
 from devicepipe.evidence.predicates import (
     BuildResult,
     CampaignWish,
     Check,
-    Decisions,
     Difference,
     Finding,
     ImageSigning,

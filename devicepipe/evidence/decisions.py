@@ -1,0 +1,149 @@
+"""What the gate decided, by which rules, and what was waived of it by whom.
+
+A rule that does not hold is `failed` or, where signed waivers cover all that it found, `waived`: never passed. A waiver is an
+in-toto statement in a DSSE envelope, signed by the release key; its one subject is the rule that it waives, by the digest of what
+that decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from devicepipe.evidence.predicates import Model, Sha256, Time
+from devicepipe.evidence.statement import canonical
+
+WAIVER = "urn:devicepipe:predicate:waiver:v1"
+WAIVERS = "evidence/policy/waivers/"
+"""Where the waivers of a product lie in a bundle, used or not."""
+WAIVER_SUFFIX = ".dsse.json"
+
+Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$")]
+_Words = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Waiver(Model):
+    """Predicate WAIVER: what is not asked of a product for a time, and why.
+
+    `findings` are what the rule found, in its own words: nothing else is waived. One that ends in "*" covers the one finding that
+    begins with it, whatever is said further of the item that it names (waivers.py). `board` is "" for a rule that is
+    judged once for the release. `role` is what `by` says to be: there are no accounts yet that would prove it. `until` is the last
+    day, in UTC.
+    """
+
+    product: str
+    rule: str
+    board: str = ""
+    findings: list[_Words] = Field(min_length=1)
+    reason: _Words
+    by: _Words
+    role: _Words
+    made_on: Time
+    until: Day
+
+    @property
+    def told(self) -> str:
+        """Who waives it until when and why."""
+        return f"until {self.until} by {self.by} ({self.role}): {self.reason}"
+
+
+class WaiverUse(Model):
+    """What became of a waiver: whether it was applied, and in words what it covers or why it does nothing.
+
+    `waiver` is None where the file is no waiver signed by the release key: nothing that it says is believed then.
+    """
+
+    file: str
+    sha256: Sha256
+    applied: bool
+    message: str
+    waiver: Waiver | None = None
+
+
+class Decision(Model):
+    """One rule's outcome: what was asked, by which clause, what was seen, and what to do about it.
+
+    `waivers` are the files of the waivers that cover all `findings` of a rule that does not hold; None where there are none.
+    """
+
+    rule: str
+    title: str
+    clause: str
+    severity: Literal["error", "warning"]
+    passed: bool
+    message: str
+    remedy: str
+    board: str = ""
+    findings: list[str] | None = None
+    waivers: list[str] | None = None
+
+    @property
+    def state(self) -> Literal["passed", "waived", "failed"]:
+        """What became of the rule."""
+        if self.passed:
+            return "passed"
+        return "waived" if self.waivers else "failed"
+
+    @property
+    def stops(self) -> bool:
+        """Whether the release is not releasable for it."""
+        return self.severity == "error" and self.state == "failed"
+
+
+class PolicyChange(Model):
+    """What a product, or a rule set, changed about a rule as it is written: what, why, and where that is said."""
+
+    rule: str
+    change: str
+    reason: str
+    place: str
+
+
+class Decisions(Model):
+    """All decisions of a gate; goes under `devicepipe` of the SLSA verification summary. `releasable` is their sum.
+
+    `changes` is None where every rule judged as it is written, `waivers` where the product has none.
+    """
+
+    rule_set: str
+    releasable: bool
+    reasons: list[str]
+    decisions: list[Decision]
+    changes: list[PolicyChange] | None = None
+    waivers: list[WaiverUse] | None = None
+
+    @property
+    def waived(self) -> list[str]:
+        """What does not hold and is waived, in a sentence each."""
+        told = {use.file: use.waiver.told for use in self.waivers or () if use.waiver is not None}
+        return [
+            f"{one.rule}{f' on {one.board}' if one.board else ''}, waived {'; '.join(told[file] for file in one.waivers or ())}"
+            for one in self.decisions
+            if one.state == "waived"
+        ]
+
+
+class VerificationSummary(Model):
+    """Predicate VERIFICATION_SUMMARY (SLSA VSA v1) with our decisions under `devicepipe`."""
+
+    verifier: dict[str, Any]
+    time_verified: Time
+    resource_uri: str
+    policy: dict[str, Any]
+    input_attestations: list[dict[str, Any]]
+    verification_result: Literal["PASSED", "FAILED"]
+    verified_levels: list[str]
+    slsa_version: str = "1.0"
+    devicepipe: Decisions
+
+
+def rule_subject(rule: str) -> str:
+    """The name of a rule as the subject of a waiver."""
+    return f"rules/{rule}"
+
+
+def rule_digest(rule: str, scope: str, expression: str) -> str:
+    """The SHA-256 of what a rule decides: a waiver of it is void when that is another one."""
+    return hashlib.sha256(canonical({"expression": expression, "id": rule, "scope": scope})).hexdigest()

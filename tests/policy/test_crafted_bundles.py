@@ -1,0 +1,213 @@
+"""The reference product's rules on bundles that are each broken in one way: exactly the rule of that name fails, and no other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devicepipe.evidence.bundle import Bundle
+from devicepipe.evidence.verify import verify_bundle
+from devicepipe.policy.gate import decide
+from devicepipe.policy.rules import RuleSet, load_policy
+from devicepipe.project.config import load_project
+from devicepipe.stages.gate import evidence_of
+from tests.evidence.synthetic_bundle import Made, Spoil, board_files, development_keys, make_bundle
+from tests.policy.test_gate import ASSESSED, RATED, failed, item, other
+
+BOARDS = ("alpha", "beta")
+IMAGE = "images/alpha/application.signed.bin"
+FOREIGN = {IMAGE: board_files("alpha", "1.2.3", development_keys(1))["application.signed.bin"]}
+HELD = {
+    "reason": "flaky",
+    "owner": "A. Tester",
+    "issue": "",
+    "expires": "2999-12-31",
+    "file": "hil/quarantine.toml",
+    "line": 1,
+}
+
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(scope="module")
+def rules() -> RuleSet:
+    return load_policy(load_project(Path(__file__).parents[2] / "devicepipe.toml"))
+
+
+def whole_analysis(analysis: dict[str, Any]) -> None:
+    analysis["tools"] = [{"name": "cppcheck", "version": "2.20"}]
+    analysis["provenOn"] = {"cppcheck": "out_of_bounds.c"}
+    analysis["checks"] = [{"name": "no-wx", "passed": True, "message": "none"}]
+    analysis["deviations"] = []
+
+
+def whole_memory(memory: dict[str, Any]) -> None:
+    memory["programs"].append(memory["programs"][0] | {"role": "bootloader"})
+
+
+def whole_trace(trace: dict[str, Any]) -> None:
+    trace["items"] = [item("SRS-001", BOARDS).to_json()]
+
+
+WHOLE: dict[str, Change] = {"traceability": whole_trace}
+for _board in BOARDS:
+    WHOLE |= {f"{_board}/analysis": whole_analysis, f"{_board}/memory": whole_memory}
+
+
+def bundle(folder: Path, changes: dict[str, Change] | None = None, files: dict[str, bytes] | None = None) -> Made:
+    """A bundle that all rules pass, but for the changes."""
+    changes = changes or {}
+
+    def both(name: str) -> Callable[[dict[str, Any]], None]:
+        def change(predicate: dict[str, Any]) -> None:
+            for one in (WHOLE.get(name), changes.get(name)):
+                if one is not None:
+                    one(predicate)
+
+        return change
+
+    edits = {name: both(name) for name in {*WHOLE, *changes}}
+    measured = ("application.elf", "application.signed.bin", "bootloader.elf")
+    subjects = {f"{board}/memory": [f"images/{board}/{name}" for name in measured] for board in BOARDS}
+    return make_bundle(folder, boards=BOARDS, spoil=Spoil(edit=edits, files=files or {}, subjects=subjects))
+
+
+def at(where: str, value: object) -> Change:
+    """Set one value; `where` is a dotted path."""
+
+    def change(predicate: dict[str, Any]) -> None:
+        *parents, last = (int(part) if part.isdigit() else part for part in where.split("."))
+        target: Any = predicate
+        for part in parents:
+            target = target[part]
+        target[last] = value
+
+    return change
+
+
+def case(**values: object) -> Change:
+    return lambda result: result["devicepipe"]["cases"][0].update(values)
+
+
+def attempt(verdict: str) -> dict[str, object]:
+    return {
+        "verdict": verdict,
+        "reason": "lost",
+        "durationSeconds": 0.1,
+        "logStart": 0,
+        "logEnd": 0,
+        "measurements": [],
+    }
+
+
+def add(key: str, value: object) -> Change:
+    return lambda predicate: predicate[key].append(value)
+
+
+def finding(rule: str, level: str) -> dict[str, object]:
+    return {
+        "tool": "cppcheck",
+        "rule": rule,
+        "level": level,
+        "message": "m",
+        "file": "a.c",
+        "line": 7,
+        "deviated": False,
+    }
+
+
+def trace_finding(kind: str, name: str) -> dict[str, object]:
+    return {"kind": kind, "item": name, "board": "", "message": "m", "file": "", "line": 0}
+
+
+def no_pass_on_beta(trace: dict[str, Any]) -> None:
+    for row in trace["matrix"]:
+        row["verdicts"]["beta"] = "failed"
+
+
+def broken_promise(campaigns: dict[str, Any]) -> None:
+    (result,) = campaigns["results"]
+    result["failures"] = [{"point": "swap:1", "message": "a mixture starts"}]
+    result["groups"][0]["outcomes"] = {"old": 2}
+
+
+RECORD = item("SRS-002", BOARDS, verification="inspection", evidence="r.pdf", evidence_sha256="5" * 64).to_json()
+
+CRAFTED: dict[str, tuple[str, dict[str, Change]]] = {
+    # what is broken: (the one rule that fails, the change)
+    "the tree was dirty": ("clean-source", {"source": at("dirty", value=True)}),
+    "one build only": ("builds-reproducible", {"alpha/reproducibility": at("builds", 1)}),
+    "builds that differ": ("builds-reproducible", {"alpha/reproducibility": at("identical", value=False)}),
+    "an image of another key": ("images-verified", {}),
+    "another payload was tested": ("payload-tested-is-payload-signed", {"alpha/test": at("devicepipe.payloadDigest", "9" * 64)}),
+    "firmware of another commit": ("identity-confirmed", {"alpha/test": at("devicepipe.identityAfter.commit", "9" * 40)}),
+    "a device of another board": ("identity-confirmed", {"alpha/test": at("devicepipe.identityBefore.board", "beta")}),
+    "a failed test": ("no-failed-verdicts", {"alpha/test": case(verdict="failed", reason="no volume")}),
+    "a broken test": ("no-failed-verdicts", {"beta/test": case(verdict="error", reason="the device is lost")}),
+    "a test that never ran": ("no-missing-verdicts", {"alpha/test": case(verdict="not_run", reason="skipped")}),
+    "a failure that passed on retry": ("no-failure-retried", {"alpha/test": case(earlierAttempts=[attempt("failed")])}),
+    "an error that passed on retry": ("no-error-retried", {"alpha/test": case(earlierAttempts=[attempt("error")])}),
+    "a test in quarantine": ("no-quarantine", {"alpha/test": case(quarantine=HELD)}),
+    "a requirement that no test verifies": (
+        "requirements-verified", {"traceability": add("items", item("SRS-002", BOARDS).to_json())}),
+    "a requirement whose test did not pass": (
+        "requirements-verified", {"traceability": no_pass_on_beta}),
+    "a requirement verified by a record": ("verified-by-test", {"traceability": add("items", RECORD)}),
+    "a requirement that does not say how": ("verification-stated", {"traceability": at("items.0.fields", {"boards": "all"})}),
+    "a test of no known item": ("tests-known-items", {"alpha/test": case(verifies=["SRS-001", "SRS-999"])}),
+    "a hazard without a control": ("hazards-controlled", {"traceability": add("matrix", {
+        "hazard": "HAZ-001", "riskControl": "", "requirement": "", "test": "", "verdicts": {}})}),
+    "a hazard that is not rated": (
+        "hazards-rated", {"traceability": add("items", other("HAZ-001", "hazard", **RATED | {"severity": ""}).to_json())}),
+    "a hazard that its control makes worse": (
+        "hazards-rated", {"traceability": add("findings", trace_finding("unreduced-hazard", "HAZ-001"))}),
+    "a library that nobody reviewed": ("soup-listed", {"traceability": add("findings", trace_finding("unlisted-soup", "zlib"))}),
+    "an anomaly without a cause": (
+        "anomalies-assessed", {"traceability": add("items", other("ANO-001", "anomaly", **ASSESSED | {"cause": ""}).to_json())}),
+    "a stack that overflows": ("stack-bounded", {"alpha/memory": at("programs.0.stack.worst", 3)}),
+    "a stack without a bound": ("stack-bounded", {"beta/memory": at("programs.0.stack.unbounded", ["f calls a pointer"])}),
+    "recursion": ("no-recursion", {"alpha/memory": at("programs.0.stack.recursion", ["f → f"])}),
+    "a slot that is almost full": ("slot-spare", {"alpha/memory": at("slot.used", 0x7F00)}),
+    "too little executed": ("coverage-minimum", {"alpha/coverage": at("minimum.lines", 90)}),
+    "a function that nobody explained": (
+        "never-executed-explained", {"merged-coverage": lambda merged: merged["neverExecuted"][0].update(reason="")}),
+    "a MISRA finding without a deviation": (
+        "misra-deviations", {"alpha/analysis": add("findings", finding("misra-c2012-7.1", "note"))}),
+    "an error that analysis found": ("analysis-clean", {"alpha/analysis": add("findings", finding("arrayIndex", "error"))}),
+    "a tool that finds nothing anywhere": ("analysis-clean", {"alpha/analysis": at("provenOn", {})}),
+    "a check of the ELF file that fails": ("analysis-clean", {"alpha/analysis": at("checks.0.passed", value=False)}),
+    "a promise broken after a power cut": (
+        "campaigns-held", {"alpha/campaigns": broken_promise}),
+    "a board whose evidence is lost": ("all-boards-complete", {}),
+}  # fmt: skip
+
+
+def test_the_whole_bundle_verifies_and_passes_every_rule(tmp_path: Path, rules: RuleSet) -> None:
+    made = bundle(tmp_path)
+    verify_bundle(made.path, made.keys.release.public)
+    decisions = decide(evidence_of(Bundle(made.path), made.keys.image.public), rules)
+    assert failed(decisions) == {}
+    assert decisions.releasable
+
+
+@pytest.mark.parametrize("broken", CRAFTED)
+def test_exactly_the_rule_of_what_is_broken_fails(tmp_path: Path, rules: RuleSet, broken: str) -> None:
+    rule, changes = CRAFTED[broken]
+    made = bundle(tmp_path, changes, FOREIGN if rule == "images-verified" else None)
+    evidence = evidence_of(Bundle(made.path), made.keys.image.public)
+    if rule == "all-boards-complete":  # no bundle can be read that lacks one: it is the gate's input that does
+        evidence = dataclasses.replace(evidence, boards=evidence.boards[:1])
+    decisions = decide(evidence, rules)
+    (found,) = {name for name, _ in failed(decisions)}
+    assert found == rule
+    assert len(failed(decisions)) == 1, "on the board that is broken, and on no other"
+    severity = rules.rule(rule).text.severity
+    assert decisions.releasable == (severity == "warning")
+
+
+def test_every_rule_of_the_reference_product_catches_a_crafted_bundle(rules: RuleSet) -> None:
+    assert {rule for rule, _ in CRAFTED.values()} == {rule.text.id for rule in rules.rules}
