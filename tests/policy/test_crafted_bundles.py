@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from devicepipe.evidence.bundle import Bundle
+from devicepipe.evidence.components import END_OF_SUPPORT, SUPPORT, SUPPORT_LEVEL, UNDECLARED
 from devicepipe.evidence.verify import verify_bundle
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_policy
 from devicepipe.project.config import load_project
 from devicepipe.stages.gate import evidence_of
 from tests.evidence.synthetic_bundle import Made, Spoil, board_files, development_keys, make_bundle
-from tests.policy.test_gate import ASSESSED, RATED, failed, item, other
+from tests.policy.test_gate import ASSESSED, RATED, VARIED, failed, item, other
 
 BOARDS = ("alpha", "beta")
 IMAGE = "images/alpha/application.signed.bin"
@@ -49,6 +50,17 @@ def whole_memory(memory: dict[str, Any]) -> None:
     memory["programs"].append(memory["programs"][0] | {"role": "bootloader"})
 
 
+def whole_sbom(document: dict[str, Any]) -> None:
+    (component,) = document["components"]
+    component["licenses"] = [{"license": {"id": "MIT"}}]
+    said = {SUPPORT: "by its author", SUPPORT_LEVEL: "actively-maintained", END_OF_SUPPORT: "2999-12-31"}
+    component["properties"] = [{"name": name, "value": value} for name, value in said.items()]
+
+
+def varied_builds(builds: dict[str, Any]) -> None:
+    builds["varied"] = [one.to_json() for one in VARIED]
+
+
 def whole_trace(trace: dict[str, Any]) -> None:
     trace["items"] = [item("SRS-001", BOARDS).to_json()]
 
@@ -56,6 +68,7 @@ def whole_trace(trace: dict[str, Any]) -> None:
 WHOLE: dict[str, Change] = {"traceability": whole_trace}
 for _board in BOARDS:
     WHOLE |= {f"{_board}/analysis": whole_analysis, f"{_board}/memory": whole_memory}
+    WHOLE |= {f"{_board}/sbom": whole_sbom, f"{_board}/reproducibility": varied_builds}
 
 
 def bundle(folder: Path, changes: dict[str, Change] | None = None, files: dict[str, bytes] | None = None) -> Made:
@@ -142,6 +155,12 @@ CRAFTED: dict[str, tuple[str, dict[str, Change]]] = {
     "the tree was dirty": ("clean-source", {"source": at("dirty", value=True)}),
     "one build only": ("builds-reproducible", {"alpha/reproducibility": at("builds", 1)}),
     "builds that differ": ("builds-reproducible", {"alpha/reproducibility": at("identical", value=False)}),
+    "builds in one folder": ("builds-in-other-surroundings", {"beta/reproducibility": lambda builds: builds["varied"].pop(0)}),
+    "a component without a licence": ("sbom-strict", {"alpha/sbom": lambda sbom: sbom["components"][0].pop("licenses")}),
+    "a bill of materials that is not valid": ("sbom-strict", {"alpha/sbom": at("metadata.colour", "red")}),
+    "a library linked and not declared": (
+        "libraries-declared", {"alpha/sbom": at("components.0.properties.0", {"name": UNDECLARED, "value": "libm.a"})}),
+    "a component whose support has ended": ("support-stated", {"alpha/sbom": at("components.0.properties.2.value", "2020-01-01")}),
     "an image of another key": ("images-verified", {}),
     "another payload was tested": ("payload-tested-is-payload-signed", {"alpha/test": at("devicepipe.payloadDigest", "9" * 64)}),
     "firmware of another commit": ("identity-confirmed", {"alpha/test": at("devicepipe.identityAfter.commit", "9" * 40)}),
