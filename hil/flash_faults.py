@@ -46,7 +46,7 @@ def targets(device: Device) -> list[Target]:
     held = len(plain[library.offset : library.offset + library.size // 2].rstrip(b"\xff"))
     libraries = [(library.offset, held), (library.offset + library.size // 2, held)]
     settings = {"config": answers["config"]}
-    drugs = {"library": answers["library"]}
+    drugs = {line: reply for line, reply in answers.items() if line.startswith("library")}
     records = {line: reply for line, reply in answers.items() if line.startswith("log")}
     kept, either = frozenset({OLD}), frozenset({KEPT, FALLEN_BACK})
     return [
@@ -130,14 +130,18 @@ def _use(device: Device) -> dict[str, str]:
     power_cycle(device, proven=True)
     wait_image(device)
     answers = {line: device.command(line) for line in ("config", "library")}
-    fields = dict(field.split("=") for field in device.command("log").split()[2:])
-    answers |= {
-        f"log {number}": device.command(f"log {number}")
-        for number in range(int(fields["oldest"]), int(fields["newest"]) + 1)
-    }
+    # Its digest alone is what the library says of itself: it can be right where a drug is not.
+    lines = [f"library {drug}" for drug in range(1, int(_fields(answers["library"])["drugs"]) + 1)]
+    log = _fields(device.command("log"))
+    lines += [f"log {number}" for number in range(int(log["oldest"]), int(log["newest"]) + 1)]
+    answers |= {line: device.command(line) for line in lines}
     assert answers["config"] == "OK config kvo=22 occlusion=300 copies=2", answers["config"]
     assert all(reply.startswith("OK") for reply in answers.values()), answers
     return answers
+
+
+def _fields(reply: str) -> dict[str, str]:
+    return dict(field.split("=") for field in reply.split()[2:])
 
 
 def _trial(device: Device, requested: bytes) -> bytes:

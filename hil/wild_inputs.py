@@ -41,6 +41,7 @@ _ASKED = re.compile(rb"^OK reset\r$", re.MULTILINE)  # a reset over SMP is refus
 _CRASH = re.compile(rb"^OK crash\r$", re.MULTILINE)
 _OBEYED = re.compile(rb"^OK (?:program|start|stop)\b", re.MULTILINE)
 _MOST = 12  # pieces of a point
+_BURST = 1000  # bytes that are sent in one exchange: a line of 115200 baud carries 1152, and the sensors share it on some boards
 _RATE, _SLACK = 100.0, 3.0  # ml/h: the highest; µl: a step, and what is under way
 _SECOND = 1000
 _ATTEMPTS = 3
@@ -75,19 +76,24 @@ class WildPump:
         begin, said = len(self._pump.link.record), self._device.channel.log.offset
         # Its start may have had a reset too, which proved the watchdog.
         self._resets = self._device.guest_resets()
-        sent, frames = bytearray(), 0
+        sent, frames, waiting = bytearray(), 0, 0
         try:
             for _ in range(draw.randint(1, _MOST)):
                 kind = draw.choice(STREAMS[:-1]) if stream == "all" else stream
-                data = self._piece(kind, draw)
-                if kind == "plant":
-                    frames += 1
-                    self._device.link("plant").write(data)
-                else:
-                    sent += data
-                    self._device.channel.write(data)
+                for data in _bursts(self._piece(kind, draw)):
+                    if waiting + len(data) > _BURST:
+                        self._pump.run(PERIOD)
+                        waiting = 0
+                    waiting += len(data)
+                    if kind == "plant":
+                        frames += 1
+                        self._device.link("plant").write(data)
+                    else:
+                        sent += data
+                        self._device.channel.write(data)
                 if draw.randrange(2):
                     self._pump.run(PERIOD * draw.randint(1, 3))
+                    waiting = 0
             self._device.channel.write(b"\r\n")
             self._device.link("plant").write(b"\n")
             self._pump.run(_SECOND)
@@ -110,7 +116,7 @@ class WildPump:
             )  # fmt: skip
             return frame.encode() if way == 1 else mutated(draw, [frame.encode()]) + b"\n"
         if kind == "smp":
-            packet = mutated(draw, self._packets)[:400]
+            packet = mutated(draw, self._packets)
             return b"".join(encode(packet)) if way < 3 else mutated(draw, [b"".join(encode(packet))]) + b"\n"
         return mutated(draw, self._console) + b"\n"
 
@@ -161,6 +167,16 @@ class WildPump:
                 raise BrokenPromiseError(f"{given:.2f} µl were delivered in {PERIOD} ms")
             if before.motor.safe and after.motor.safe and after.motor.steps != before.motor.steps:
                 raise BrokenPromiseError("the motor makes steps in the safe state")
+
+
+def _bursts(data: bytes) -> list[bytes]:
+    """Whole lines, of which what the sensors say must not become a part where they share the UART; of a longer one its end."""
+    found = [b""]
+    for line in data.splitlines(keepends=True):
+        if len(found[-1]) + len(line) > _BURST:
+            found.append(b"")
+        found[-1] += line[-_BURST:]
+    return found
 
 
 def _kept(name: str) -> list[bytes]:

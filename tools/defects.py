@@ -1,4 +1,4 @@
-"""Seeded defects: each known-bad variant of the firmware must be caught by a device test of the requirement it breaks.
+"""Seeded defects: each known-bad variant of the firmware must be caught, by a device test or a campaign.
 
     .venv/bin/python tools/defects.py [--board microbit] [--parallel 2] [--all-tests] [defect ...]
 
@@ -7,12 +7,15 @@ firmware/defects/<name>.patch is one defect. Text before the patch says what it 
     Defect:      one sentence
     Caught-by:   SRS-022            the requirement (or several, by comma) one of whose tests must fail
     Boards:      all                or the boards on which it shows
+    Campaign:    powercut 200       optional: the fault-injection campaign that must catch it, and its points
 
 For each one the working tree is copied, the flag custom_defect set in the copy's platformio.ini (firmware/platforms/defect.py
 applies the patch when it builds), and the ordinary `devicepipe test --board …` run there: the tests that verify what the defect
-breaks, or all of them. The product without a defect comes first, with the same tests, and must pass: a test that fails anyway
-catches nothing. Caught is a defect only by a test with the verdict `failed` that verifies a requirement which its header names;
-errors of the bench do not count.
+breaks, or all of them. Where a campaign is named, `devicepipe campaign … --points …` is run instead. The product without a defect
+comes first, with the same tests and campaigns, and must pass: what fails anyway catches nothing.
+
+Caught is a defect only by a test with the verdict `failed` that verifies a requirement which its header names, or by a point of
+its campaign at which a promise was broken. Errors of the bench do not count, nor does a campaign that cannot begin.
 
 Exit code 0: all caught; 1: one survived, does not build or its patch does not apply; 3: the baseline does not pass, or the bench
 failed. Results: build/defects/results.json, and one line of JSON as the last line of output.
@@ -42,9 +45,11 @@ DEFECTS = ROOT / "firmware" / "defects"
 BOARDS = sorted(path.stem for path in (ROOT / "boards").glob("*.json"))
 RUN_TIMEOUT = 1800.0
 FLAG = "custom_defect ="
+SHOWN = 8  # catchers of a defect in the table; results.json has all
 LEFT_OUT = ("test_one_hour_of_infusion",)  # an hour of device time, whose requirements have quicker tests too
 
-_HEADER = re.compile(r"^(?P<key>Defect|Caught-by|Boards):\s+(?P<value>.+)$", re.MULTILINE)
+_HEADER = re.compile(r"^(?P<key>Defect|Caught-by|Boards|Campaign):\s+(?P<value>.+)$", re.MULTILINE)
+_CAMPAIGN = re.compile(r"(powercut|bitflip|fuzz) [1-9][0-9]*")
 
 
 class CannotRunError(Exception):
@@ -60,25 +65,34 @@ class Defect:
         what: What is wrong, in a sentence.
         caught_by: The requirements that must catch it.
         boards: The boards on which it shows; empty for all.
+        campaign: Kind and points of the campaign that must catch it, e.g. "powercut 200"; empty: device tests must.
     """
 
     name: str
     what: str
     caught_by: tuple[str, ...]
     boards: tuple[str, ...]
+    campaign: str = ""
+
+    def command(self, *, everything: bool) -> list[str]:
+        """What devicepipe is asked to run; everything: all device tests, not only those that verify what it breaks."""
+        if self.campaign:
+            kind, points = self.campaign.split()
+            return ["campaign", kind, "--points", points]
+        return ["test"] if everything else ["test", "-k", pick(self.caught_by)]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the device tests said of a variant.
+    """What the device tests, or the campaign, said of a variant.
 
     Attributes:
         defect: Its name; empty for the product as it is.
         board: Where it ran.
         seconds: How long build and tests took.
-        failed: Per test that failed, the requirements it verifies.
+        failed: Per test that failed, the requirements it verifies; per point of a campaign, those that it is to catch.
         errors: Tests without a verdict about the product.
-        cases: How many tests there were.
+        cases: How many tests or points there were.
         problem: Why there is no outcome; empty if there is one.
     """
 
@@ -91,7 +105,7 @@ class Outcome:
     problem: str = ""
 
     def catchers(self, defect: Defect) -> list[str]:
-        """The tests that failed and verify what the defect breaks."""
+        """The tests that failed and verify what the defect breaks, or the campaign's points at which that showed."""
         return [test for test, verified in self.failed.items() if set(verified) & set(defect.caught_by)]
 
 
@@ -130,17 +144,18 @@ def run(names: list[str], board: str, parallel: int, *, everything: bool) -> int
         copies.put(copy_product(folder / f"copy{number}"))
 
     places = {one.name: board if not one.boards or board in one.boards else one.boards[0] for one in defects}
-    picks = {one.name: "" if everything else pick(one.caught_by) for one in defects}
-    for place in sorted(set(places.values())):
-        wanted = sorted({requirement for one in defects if places[one.name] == place for requirement in one.caught_by})
-        outcome = measure(copies, "", place, "" if everything else pick(wanted))
+    for place, campaign in sorted({(places[one.name], one.campaign) for one in defects}):
+        these = [one for one in defects if (places[one.name], one.campaign) == (place, campaign)]
+        wanted = sorted({requirement for one in these for requirement in one.caught_by})
+        outcome = measure(copies, Defect("", "", tuple(wanted), (), campaign), place, everything=everything)
         if outcome.problem or outcome.failed or outcome.errors or not outcome.cases:
             bad = outcome.problem or ", ".join([*outcome.failed, *outcome.errors]) or "there are no tests"
             raise CannotRunError(f"the product without a defect does not pass on {place}: {bad}")
-        print(f"without a defect, {place}: {outcome.cases} tests passed in {outcome.seconds:.0f} s", flush=True)
+        passed = f"{campaign} points held" if campaign else f"{outcome.cases} tests passed"
+        print(f"without a defect, {place}: {passed} in {outcome.seconds:.0f} s", flush=True)
 
     def one(defect: Defect) -> Outcome:
-        outcome = measure(copies, defect.name, places[defect.name], picks[defect.name])
+        outcome = measure(copies, defect, places[defect.name], everything=everything)
         verdict = "caught" if outcome.catchers(defect) else outcome.problem or "NOT CAUGHT"
         print(f"{defect.name}: {verdict} ({outcome.seconds:.0f} s)", flush=True)
         return outcome
@@ -162,7 +177,8 @@ def finish(folder: Path, defects: list[Defect], outcomes: list[Outcome], seconds
     for defect, outcome in zip(defects, outcomes, strict=True):
         caught = outcome.catchers(defect)
         others = [test for test in outcome.failed if test not in caught]
-        lines = caught or [f"NOT CAUGHT {outcome.problem}".rstrip()]
+        more = [f"and {len(caught) - SHOWN} more"] if len(caught) > SHOWN else []
+        lines = [*caught[:SHOWN], *more] or [f"NOT CAUGHT {outcome.problem}".rstrip()]
         lines += [f"({test}: {', '.join(outcome.failed[test]) or 'verifies nothing'})" for test in others]
         lines += [f"(error: {test})" for test in outcome.errors]
         head = f"{defect.name:34} {','.join(defect.caught_by):16} {outcome.board:12} {outcome.seconds:4.0f}"
@@ -191,10 +207,13 @@ def read_defects(names: list[str]) -> list[Defect]:
     for name in names or known:
         text, mark, _ = known[name].read_text(encoding="utf-8").partition("\n--- ")
         fields = {found["key"]: found["value"].strip() for found in _HEADER.finditer(text)}
+        campaign = fields.pop("Campaign", "")
         if not mark or set(fields) != {"Defect", "Caught-by", "Boards"}:
             raise CannotRunError(f"{known[name].name}: expected Defect:, Caught-by:, Boards: and then a patch")
+        if campaign and not _CAMPAIGN.fullmatch(campaign):
+            raise CannotRunError(f"{known[name].name}: expected Campaign: and a kind and its points, e.g. powercut 200")
         boards = () if fields["Boards"] == "all" else tuple(re.split(r",\s*", fields["Boards"]))
-        defects.append(Defect(name, fields["Defect"], tuple(re.split(r",\s*", fields["Caught-by"])), boards))
+        defects.append(Defect(name, fields["Defect"], tuple(re.split(r",\s*", fields["Caught-by"])), boards, campaign))
     return defects
 
 
@@ -239,15 +258,22 @@ def set_flag(copy: Path, name: str) -> None:
     configuration.write_text(text, encoding="utf-8")
 
 
-def measure(copies: queue.Queue[Path], name: str, board: str, expression: str) -> Outcome:
-    """Build a variant and run the device tests on it, in the next copy that is free."""
+def measure(copies: queue.Queue[Path], defect: Defect, board: str, *, everything: bool) -> Outcome:
+    """Build a variant and run the device tests on it, or its campaign, in the next copy that is free."""
     copy = copies.get()
     started = time.monotonic()
-    log = copy.parent / f"{name or 'baseline-' + board}.log"
+    log = copy.parent / f"{defect.name or '-'.join(['baseline', board, *defect.campaign.split()])}.log"
     try:
-        set_flag(copy, name)
-        command = [sys.executable, "-m", "devicepipe", "test", "--board", board, "--json"]
-        command += ["-k", expression] if expression else []
+        set_flag(copy, defect.name)
+        command = [
+            sys.executable,
+            "-m",
+            "devicepipe",
+            *defect.command(everything=everything),
+            "--board",
+            board,
+            "--json",
+        ]
         with log.open("w", encoding="utf-8") as errors:
             code, output = call(command, copy, errors)
     finally:
@@ -257,11 +283,19 @@ def measure(copies: queue.Queue[Path], name: str, board: str, expression: str) -
         (result,) = json.loads(output)
     except ValueError:
         said = log.read_text(encoding="utf-8").strip().splitlines()
-        return Outcome(name, board, seconds, problem=f"no result (exit code {code}): {' '.join(said[:3])}")
+        return Outcome(defect.name, board, seconds, problem=f"no result (exit code {code}): {' '.join(said[:3])}")
     log.with_suffix(".json").write_text(output, encoding="utf-8")
+    return judge(defect, board, seconds, result)
+
+
+def judge(defect: Defect, board: str, seconds: float, result: dict[str, Any]) -> Outcome:
+    """The outcome in the JSON of one board's device tests or campaign."""
+    if defect.campaign:
+        points = {f"{result['kind']} {failure['point']}": defect.caught_by for failure in result["failures"]}
+        return Outcome(defect.name, board, seconds, points, (), result["points"])
     failed = {case["id"]: tuple(case["verifies"]) for case in result["cases"] if case["verdict"] == "failed"}
-    errors_of = tuple(case["id"] for case in result["cases"] if case["verdict"] not in ("failed", "passed"))
-    return Outcome(name, board, seconds, failed, errors_of, len(result["cases"]))
+    errors = tuple(case["id"] for case in result["cases"] if case["verdict"] not in ("failed", "passed"))
+    return Outcome(defect.name, board, seconds, failed, errors, len(result["cases"]))
 
 
 def call(command: list[str], folder: Path, errors: Any) -> tuple[int | None, str]:
