@@ -26,7 +26,7 @@ fuzz:  ## The firmware's readers of console, plant link and SMP under libFuzzer,
 	@tools/setup.sh fuzz
 	@$(BIN)/python firmware/fuzz/run.py --seconds $(SECONDS)
 
-defects: setup  ## Each known-bad variant of the firmware must be caught by a device test (firmware/defects)
+defects: setup  ## Each known-bad variant of the firmware must be caught by a device test or a campaign (firmware/defects)
 	@$(BIN)/python tools/defects.py
 
 powercut: setup  ## Power cuts over a whole update, at and inside every flash operation, on all boards

@@ -1,4 +1,4 @@
-"""The known-bad variants: each still applies, says what it is, and only a failed test of its requirement counts as caught."""
+"""The known-bad variants: each still applies and says what it is; only a test of its requirement, or its campaign, catches it."""
 
 from __future__ import annotations
 
@@ -91,6 +91,32 @@ def test_only_a_failed_test_of_the_requirement_catches(tmp_path: Path, capsys: p
     last = capsys.readouterr().out.splitlines()[-1]
     assert '"survived": ["b", "c", "d"]' in last
     assert runner.finish(tmp_path, defects[:1], outcomes[:1], 1.0) == 0
+
+
+def test_each_failed_point_of_its_campaign_catches() -> None:
+    defect = runner.Defect("a", "It is wrong.", ("SRS-048",), (), "powercut 200")
+    assert defect.command(everything=True) == ["campaign", "powercut", "--points", "200"]
+    result = {"kind": "powercut", "points": 200, "failures": [{"point": "swap:17", "message": "It starts nothing."}]}
+    outcome = runner.judge(defect, "board", 1.0, result)
+    assert outcome.catchers(defect) == ["powercut swap:17"]
+    assert (outcome.cases, outcome.errors) == (200, ())
+    held = runner.judge(defect, "board", 1.0, result | {"failures": []})
+    assert held.catchers(defect) == []
+    assert (held.failed, held.problem) == ({}, "")
+
+
+def test_there_is_a_defect_for_each_kind_of_campaign() -> None:
+    kinds = {defect.campaign.split()[0] for defect in runner.read_defects([]) if defect.campaign}
+    assert kinds == {"powercut", "bitflip", "fuzz"}
+
+
+@pytest.mark.parametrize("campaign", ["powercut", "powercut 0", "power 200", "fuzz 200 --seed 3"])
+def test_a_campaign_that_is_none_is_an_error(campaign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = PATCHES[0].read_text(encoding="utf-8")
+    (tmp_path / "one.patch").write_text(f"Campaign: {campaign}\n{text}", encoding="utf-8")
+    monkeypatch.setattr(runner, "DEFECTS", tmp_path)
+    with pytest.raises(runner.CannotRunError, match="powercut 200"):
+        runner.read_defects([])
 
 
 def test_a_header_that_is_not_whole_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
