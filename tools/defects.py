@@ -282,8 +282,8 @@ def measure(copies: queue.Queue[Path], defect: Defect, board: str, *, everything
     try:
         (result,) = json.loads(output)
     except ValueError:
-        said = log.read_text(encoding="utf-8").strip().splitlines()
-        return Outcome(defect.name, board, seconds, problem=f"no result (exit code {code}): {' '.join(said[:3])}")
+        said = " ".join((log.read_text(encoding="utf-8").strip() or output).split()[:60])
+        return Outcome(defect.name, board, seconds, problem=f"no result (exit code {code}): {said}")
     log.with_suffix(".json").write_text(output, encoding="utf-8")
     return judge(defect, board, seconds, result)
 
