@@ -45,7 +45,6 @@ _BURST = 1000  # bytes that are sent in one exchange: a line of 115200 baud carr
 _RATE, _SLACK = 100.0, 3.0  # ml/h: the highest; µl: a step, and what is under way
 _SECOND = 1000
 _ATTEMPTS = 3
-_REPLY = 2.0  # s of device time: a pump that is deaf is found out before what its plant says has filled the line to it
 
 
 class WildPump:
@@ -149,13 +148,13 @@ class WildPump:
         self._device.channel.discard()
         for attempt in range(_ATTEMPTS):
             try:
-                reply = self._device.command("id", _REPLY)
+                reply = self._device.command("id")
             except NoReplyError:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 continue
             if f" digest={self._device.images.digest} " in reply:
-                return dict(re.findall(r"(\S+)=(\S*)", self._device.command("status", _REPLY)))
+                return dict(re.findall(r"(\S+)=(\S*)", self._device.command("status")))
         raise BrokenPromiseError(f"the pump does not say that it runs the image under test: {reply!r}")
 
     def _check_drive(self, begin: int) -> None:

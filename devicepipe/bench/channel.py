@@ -27,6 +27,10 @@ Wait = Callable[[Callable[[], bool], float], object]
 _CHUNK = 65536
 
 
+class NotTakenError(BenchError):
+    """The device takes no more bytes. Whether that is its fault knows who has sent them."""
+
+
 class SerialLoop:
     """The one selector, and the one thread, that receive for all channels of a process."""
 
@@ -108,7 +112,8 @@ class Stream:
         """Send bytes to the device, within `timeout` seconds.
 
         Raises:
-            BenchError: The device does not take them; or the line was lost.
+            NotTakenError: The device does not take them.
+            BenchError: The line was lost.
         """
         self.line_ends += data.count(b"\r") + data.count(b"\n")
         self._channel.send(data, timeout)
@@ -257,7 +262,7 @@ class Channel(Stream):
         try:
             self._port.send(data, timeout)
         except TimeoutError as error:
-            raise BenchError(
+            raise NotTakenError(
                 f"the device did not take {len(data)} bytes within {timeout:g} s", remedy=f"see {self.log.path}"
             ) from error
         except OSError as error:

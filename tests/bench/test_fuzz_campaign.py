@@ -39,7 +39,9 @@ class Live:
 
     def disturb(self, stream: str, draw: Random) -> tuple[str, bool]:
         device = self._device
-        if stream != "good":
+        if stream == "deaf":
+            device.channel.write(b"x" * 10_000_000, timeout=0.05)
+        elif stream != "good":
             device.channel.write(stream.encode() + b"\n")
         device.run_for(100)
         if device.guest_resets():
@@ -87,6 +89,18 @@ def test_a_device_that_dies_or_resets_is_caught_and_the_next_point_has_another(
     assert "it reset itself" in told["reset:7"]
     assert verdict.outcomes["good"].total() == 3
     assert len(verdict.outcomes["good"]) == 1
+    assert processes_of(tmp_path) == []
+
+
+def test_a_device_that_takes_no_more_input_fails_its_point_and_not_the_campaign(
+    firmware: Firmware, tmp_path: Path
+) -> None:
+    spec = spec_for(tmp_path, firmware, {}, mood="v")
+    chosen = [(Stream("deaf"), [Shot(3)]), (Stream("good"), [Shot(0)])]
+    verdict = try_shots(spec, Scenario(), chosen, seed=1)
+    assert [failure.point for failure in verdict.failures] == ["deaf:3"]
+    assert "did not take" in verdict.failures[0].message
+    assert verdict.outcomes["good"].total() == 1
     assert processes_of(tmp_path) == []
 
 

@@ -3,6 +3,8 @@
 Each point brings the device back to the same moment, lets the product's module send what follows from the point's own draw, and
 judge what the device does of it: it must answer afterwards, keep its limits, and not reset itself unasked.
 
+A device that stands at its exchanges and takes no more of what it is sent is deaf, whatever the load of the machine: it fails too.
+
 What always holds: a point follows from the seed, its stream and its number alone; what was not tried is not counted.
 """
 
@@ -15,6 +17,7 @@ from random import Random
 from devicepipe.bench.campaigns.scenario import LiveScenario
 from devicepipe.bench.campaigns.standing import Standing
 from devicepipe.bench.campaigns.verdict import Verdict
+from devicepipe.bench.channel import NotTakenError
 from devicepipe.bench.faults import DeviceFaultError
 from devicepipe.bench.spec import SessionSpec
 
@@ -56,7 +59,7 @@ def try_shots(
             live = standing.restore()
             try:
                 found, answered = live.disturb(stream.name, draw)
-            except (AssertionError, DeviceFaultError) as failure:
+            except (AssertionError, DeviceFaultError, NotTakenError) as failure:
                 verdict.fail(stream.name, shot.number, str(failure))
             else:
                 if answered:
