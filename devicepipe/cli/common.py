@@ -38,7 +38,7 @@ def boards_option(function: F) -> F:
         "--board",
         "boards",
         multiple=True,
-        shell_complete=_complete_board,
+        shell_complete=complete_board,
         help="Only this board (repeatable; default: all).",
     )(function)
 
@@ -74,7 +74,8 @@ def wanted_devices(folder: Path, boards: tuple[str, ...], devices: tuple[str, ..
     return wanted
 
 
-def _complete_board(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+def complete_board(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names of the product's boards."""
     from devicepipe.errors import DevicepipeError
 
     try:

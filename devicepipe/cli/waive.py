@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicepipe.cli.common import boards_option, json_option, open_project, print_json, project_option, tell
+from devicepipe.cli.common import complete_board, json_option, open_project, print_json, project_option, tell
 from devicepipe.cli.gate import complete_rule, evidence_findings
 from devicepipe.errors import EXIT_OK, UsageError
 
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("rule", shell_complete=complete_rule)
-@boards_option
+@click.option(
+    "--board",
+    "boards",
+    multiple=True,
+    shell_complete=complete_board,
+    help="The board that it is waived on, where the rule is judged on each.",
+)
 @click.option("--finding", "findings", multiple=True, help="What the rule found, word for word (repeatable).")
 @click.option(
     "--bundle",

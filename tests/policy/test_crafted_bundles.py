@@ -89,7 +89,7 @@ def bundle(folder: Path, changes: dict[str, Change] | None = None, files: dict[s
     return make_bundle(folder, boards=BOARDS, spoil=Spoil(edit=edits, files=files or {}, subjects=subjects))
 
 
-def at(where: str, value: object) -> Change:
+def at(where: str, value: object) -> Callable[[dict[str, Any]], None]:
     """Set one value; `where` is a dotted path."""
 
     def change(predicate: dict[str, Any]) -> None:
