@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from importlib.metadata import version
 
 from devicepipe.analysis.cyclonedx_text import schema_problem
@@ -48,12 +49,13 @@ def gate(context: Context) -> None:
     evidence = evidence_of(bundle, context.keys.image.public)
     source = bundle.predicate(SourceInfo)
     rule_set = load_policy(context.project)
-    decisions = decide(evidence, rule_set, _waivers(context))
+    now = utc_now()
+    decisions = decide(evidence, rule_set, _waivers(context), date.fromisoformat(now[:10]))
     rules = writer.add_bytes(rule_set.text.encode(), RULES)
     own = kind_of_model(VerificationSummary).path_for()
     summary = VerificationSummary(
         verifier={"id": "urn:devicepipe:gate", "version": {"devicepipe": version("devicepipe")}},
-        time_verified=utc_now(),
+        time_verified=now,
         resource_uri=f"urn:devicepipe:release:{source.product}:{source.version}",
         policy={"uri": rules.name, "digest": rules.digest.to_json()},
         input_attestations=[other.as_input() for other in bundle.attestations() if other.path != own],
