@@ -39,6 +39,7 @@ from devicepipe.project.toml_file import Table, Text, TomlFile, Where
 
 _FOLDER = Path(__file__).parent / "rule_sets"
 _SHARED = "shared"
+_CLASS = "iec62304-class-"
 _RULE_HEADER = "[[rule]]"
 _OTHER_HEADERS = ("[[change]]", "[clauses]")
 
@@ -163,7 +164,8 @@ def load_policy(project: Project) -> RuleSet:
     """The rules that judge a product's releases: those of [policy], or of the rule set "release".
 
     Raises:
-        UsageError: As `load_rule_set`; or devicepipe.toml names an unknown set or changes an unknown rule.
+        UsageError: As `load_rule_set`; or devicepipe.toml names an unknown set or that of a lower safety class than the product's,
+            or changes an unknown rule.
     """
     policy = project.policy
     source = TomlFile.read(project.root / CONFIG_NAME)
@@ -174,6 +176,7 @@ def load_policy(project: Project) -> RuleSet:
         where = ("policy", "rule-sets", index)
         found.append(loader.resolve(_known(name, source, where, project.root)))
         entries = _merged(entries, found[-1].entries, source, where)
+    loader.check_class(policy.rule_sets, project.product.safety_class, source)
     entries = _changed(entries, policy.change, source, ("policy", "change"), CONFIG_NAME)
     names = tuple(dict.fromkeys(one.file.name for one in found))
     title = found[0].file.title if len(found) == 1 else f"Rules of {project.product.name}"
@@ -198,6 +201,18 @@ class _Loader:
         if path not in self._done:
             self._done[path] = self._resolve(path, (*chain, path))
         return self._done[path]
+
+    def check_class(self, names: Sequence[str], safety_class: str, source: TomlFile) -> None:
+        """Refuse the set of a lower safety class than the product's, unless that of its own is there as well."""
+        shipped = [path.stem for path in self._done if path.parent == _FOLDER]
+        loaded = [name.removeprefix(_CLASS) for name in shipped if name.startswith(_CLASS)]
+        for index, name in enumerate(names):
+            if name in shipped and name.startswith(_CLASS) and max(loaded) < safety_class.lower():
+                raise source.error(
+                    f"the product is of safety class {safety_class}, and {name} asks for less than that",
+                    ("policy", "rule-sets", index),
+                    remedy=f"pick {_CLASS}{safety_class.lower()}, or correct product.safety-class",
+                )
 
     def _resolve(self, path: Path, chain: tuple[Path, ...]) -> _Resolved:
         source = TomlFile.read(path, remedy="name a rule set in TOML")

@@ -55,7 +55,11 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         '[policy]\nrule-sets = ["iec62304-class-a", "policy/own.toml"]\n'
         '[[policy.change]]\nrule = "no-quarantine"\nleave-out = true\nreason = "We have none."\n'
     )
-    text = PROJECT.replace('name = "one"', 'name = "alpha"').replace('name = "two"', 'name = "beta"')
+    text = (
+        PROJECT.replace('safety-class = "C"', 'safety-class = "A"')
+        .replace('name = "one"', 'name = "alpha"')
+        .replace('name = "two"', 'name = "beta"')
+    )
     (tmp_path / "devicepipe.toml").write_text(f"{text}\n{policy}")
     monkeypatch.chdir(tmp_path)
     return tmp_path

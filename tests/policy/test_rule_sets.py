@@ -51,8 +51,9 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def pick(root: Path, policy: str) -> RuleSet:
-    (root / "devicepipe.toml").write_text(f"{PROJECT}\n{policy}")
+def pick(root: Path, policy: str, safety_class: str = "C") -> RuleSet:
+    project = PROJECT.replace('safety-class = "C"', f'safety-class = "{safety_class}"')
+    (root / "devicepipe.toml").write_text(f"{project}\n{policy}")
     return load_policy(load_project(root / "devicepipe.toml"))
 
 
@@ -113,7 +114,7 @@ def test_without_policy_a_product_is_judged_as_ever(root: Path) -> None:
 
 def test_a_product_picks_sets_and_adds_its_own(root: Path) -> None:
     own_set(root, OWN[OWN.index("[[rule]]") :])
-    rules = pick(root, '[policy]\nrule-sets = ["iec62304-class-a", "fda-premarket-basic", "policy/own.toml"]')
+    rules = pick(root, '[policy]\nrule-sets = ["iec62304-class-a", "fda-premarket-basic", "policy/own.toml"]', "A")
     assert rules.name == "iec62304-class-a, fda-premarket-basic, own"
     wanted = {*ids(load_rule_set("iec62304-class-a")), *ids(load_rule_set("fda-premarket-basic")), "clean"}
     assert set(ids(rules)) == wanted
@@ -231,6 +232,15 @@ def test_a_mistake_is_named_with_file_line_key_and_remedy(root: Path, mistake: s
     assert part in error.message
     assert error.line is not None
     assert error.file == root / ("devicepipe.toml" if policy else "policy/own.toml")
+
+
+def test_the_set_of_a_lower_class_than_the_products_is_refused(root: Path) -> None:
+    with pytest.raises(UsageError, match="is of safety class C, and iec62304-class-b asks for less") as caught:
+        pick(root, '[policy]\nrule-sets = ["release", "iec62304-class-b"]')
+    assert (caught.value.key, caught.value.remedy[:20]) == ("policy.rule-sets.1", "pick iec62304-class-")
+    own_set(root, 'extends = ["iec62304-class-c"]')
+    assert pick(root, '[policy]\nrule-sets = ["iec62304-class-b", "policy/own.toml"]').rules
+    assert pick(root, '[policy]\nrule-sets = ["iec62304-class-b"]', "A").rules
 
 
 def test_a_circle_of_sets_is_named(root: Path) -> None:
