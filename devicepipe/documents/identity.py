@@ -42,7 +42,7 @@ def _status(record: ReleaseRecord) -> Notice:
         told = f"{held} of {len(decisions)} decisions of rule set {record.decisions.rule_set} hold"
         told += f"; {warnings} with a warning" if warnings else ""
         if waived:
-            told += f"; {len(waived)} do not hold and are waived"
+            told += f"; of those that do not, {len(waived)} waived"
             return Notice(Tone.WARNING, "RELEASABLE, WITH WAIVERS", (f"{told}.", *_shortened(tuple(waived))))
         return Notice(Tone.GOOD, "✓ RELEASABLE", (f"{told}.",))
     return Notice(Tone.BAD, "NOT RELEASABLE", _shortened(record.reasons))
