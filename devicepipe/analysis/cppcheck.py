@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import posixpath
 import re
 import shutil
 import subprocess
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from devicepipe.analysis.deviations import Deviations
+from devicepipe.analysis.own_files import Scope
 from devicepipe.analysis.sarif import Log, check_log, dump_log, findings_of, read_log
 from devicepipe.errors import BenchError
 from devicepipe.evidence.facts import sha256_of
@@ -54,15 +54,20 @@ class CppcheckReport:
         tools: cppcheck and its MISRA addon.
         proven_on: Per tool, the must-fail sample that it reported in this run.
         findings: In own files, with paths relative to the product's root.
-        sarif: The same as a SARIF 2.1.0 log, path-free.
+        log: The same as a SARIF 2.1.0 log, path-free.
         files: How many source files were analysed.
     """
 
     tools: list[Tool]
     proven_on: dict[str, str]
     findings: list[Finding]
-    sarif: bytes
+    log: Log
     files: int
+
+    @property
+    def sarif(self) -> bytes:
+        """The log as it is written."""
+        return dump_log(self.log)
 
 
 def analyse(
@@ -90,7 +95,7 @@ def analyse(
     folder = database.parent / _FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    scope = _Scope(project, root, foreign)
+    scope = Scope(project, root, foreign)
     entries = scope.own_entries(json.loads(database.read_text(encoding="utf-8")))
     sources = [*(entry["file"] for entry in entries), *_lay_samples(folder, project)]
     own = folder / "compile_commands.json"
@@ -116,47 +121,9 @@ def analyse(
         ],
         proven_on={tool: sample for tool, (sample, _) in SAMPLES.items()},
         findings=findings_of(log),
-        sarif=dump_log(log),
+        log=log,
         files=len(entries),
     )
-
-
-@dataclass(frozen=True)
-class _Scope:
-    """Which files are the product's own."""
-
-    project: Path
-    root: Path
-    foreign: Collection[str]
-
-    def relative(self, file: str) -> str | None:
-        """The path relative to the root of a file named relative to the project; None if it is not the product's own."""
-        place = posixpath.normpath(posixpath.join(self.project.resolve().as_posix(), file))
-        root = self.root.resolve().as_posix()
-        own = place.startswith(root + "/") and "/.pio/" not in place
-        inside = posixpath.relpath(place, self.project.resolve().as_posix())
-        return posixpath.relpath(place, root) if own and inside not in self.foreign else None
-
-    def own_entries(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The entries of a compilation database for own C and C++ files."""
-        kept = [entry for entry in entries if self.relative(entry["file"]) is not None]
-        return [entry for entry in kept if Path(entry["file"]).suffix in (".c", ".cc", ".cpp", ".cxx")]
-
-    def keep_own(self, log: Log) -> None:
-        """Drop results outside own files (the samples', SOUP's), make the others' paths relative, and drop unused rules."""
-        for run in log["runs"]:
-            kept = []
-            for result in run["results"]:
-                places = [location["physicalLocation"]["artifactLocation"] for location in result["locations"]]
-                relative = [self.relative(place["uri"]) for place in places]
-                if relative and relative[-1] is not None:
-                    for place, path in zip(places, relative, strict=True):
-                        place["uri"] = path or posixpath.basename(place["uri"])
-                    kept.append(result)
-            run["results"] = kept
-            used = {result["ruleId"] for result in kept}
-            driver = run["tool"]["driver"]
-            driver["rules"] = [rule for rule in driver.get("rules", []) if rule["id"] in used]
 
 
 def _lay_samples(folder: Path, project: Path) -> list[str]:

@@ -1,8 +1,8 @@
 """SARIF logs: reading findings out of them, and writing them without this machine's paths.
 
-What always holds of a log that was read here: every result names its rule, message and place in the form that SARIF 2.1.0
-gives them. Limit: the OASIS schema itself cannot be had from a package registry, so logs are validated against
-`sarif_structure.json`, which states the parts that devicepipe relies on; other parts pass unread.
+What always holds of a log that was read or is written here: it is valid by the JSON schema of SARIF 2.1.0 (`schemas/`,
+unchanged), and by `sarif_structure.json`, which also asks for what devicepipe relies on: every result names its rule, message and
+place.
 
 Source: OASIS, Static Analysis Results Interchange Format (SARIF) version 2.1.0.
 """
@@ -19,17 +19,28 @@ from devicepipe.errors import BenchError
 from devicepipe.evidence.predicates import Finding
 
 if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft4Validator, Draft202012Validator
 
 Log = dict[str, Any]
 
+FINGERPRINT = "devicepipe/v1"
+"""The name of the fingerprint that devicepipe gives every result (SARIF 2.1.0, 3.27.17)."""
+
+_SCHEMA = "schemas/sarif-2.1.0-rtm.5.json"
+
 
 @cache
-def _validator() -> Draft202012Validator:
-    from jsonschema import Draft202012Validator  # takes long to import where its format checkers are installed
+def _validators() -> tuple[Draft202012Validator, Draft4Validator]:
+    from jsonschema import (
+        Draft4Validator,
+        Draft202012Validator,
+    )  # takes long to import where its format checkers are installed
 
-    schema = json.loads(files("devicepipe.analysis").joinpath("sarif_structure.json").read_text(encoding="utf-8"))
-    return Draft202012Validator(schema)
+    folder = files("devicepipe.analysis")
+    own, schema = (
+        json.loads(folder.joinpath(name).read_text(encoding="utf-8")) for name in ("sarif_structure.json", _SCHEMA)
+    )
+    return Draft202012Validator(own), Draft4Validator(schema)
 
 
 def read_log(path: Path) -> Log:
@@ -48,12 +59,13 @@ def read_log(path: Path) -> Log:
 
 
 def check_log(log: Log) -> None:
-    """Validate a log's structure.
+    """Validate a log against the schema of SARIF 2.1.0 and the structure that is relied on.
 
     Raises:
         BenchError: It does not hold; names the place and what was expected.
     """
-    for error in sorted(_validator().iter_errors(log), key=lambda error: list(map(str, error.absolute_path))):
+    errors = [error for validator in _validators() for error in validator.iter_errors(log)]
+    for error in sorted(errors, key=lambda error: list(map(str, error.absolute_path))):
         where = "/".join(str(part) for part in error.absolute_path)
         raise BenchError(
             f"the SARIF log is not well-formed at '{where}': {error.message}",
@@ -79,10 +91,16 @@ def findings_of(log: Log) -> list[Finding]:
                 message=result["message"]["text"],
                 file=place["artifactLocation"]["uri"] if place else "",
                 line=place["region"]["startLine"] if place else 0,
-                deviated=bool(result.get("suppressions")),
+                deviated=_covered_by_deviation(result),
+                fingerprint=result.get("partialFingerprints", {}).get(FINGERPRINT),
+                disposition=result.get("properties", {}).get("disposition"),
             )
             found[finding.model_dump_json()] = finding
     return sorted(found.values(), key=lambda one: (one.file, one.line, one.rule, one.message))
+
+
+def _covered_by_deviation(result: dict[str, Any]) -> bool:
+    return bool(result.get("suppressions")) and "disposition" not in result.get("properties", {})
 
 
 def dump_log(log: Log) -> bytes:

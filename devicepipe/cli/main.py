@@ -31,6 +31,7 @@ _COMMANDS = {
     "waive": ("devicepipe.cli.waive", "Waive what a rule found, for a time and with a reason, signed."),
     "coverage": ("devicepipe.cli.coverage", "Show what a bundle's device tests executed of the programs that ship."),
     "build": ("devicepipe.cli.develop", "Build the working tree's firmware for each board."),
+    "analyse": ("devicepipe.cli.analyse", "Analyse the working tree's sources and programs; show what is new."),
     "sign": ("devicepipe.cli.develop", "Build, and sign the images with the configured keys."),
     "test": ("devicepipe.cli.develop", "Build, sign, and run the device tests on each board's device."),
     "campaign": ("devicepipe.cli.campaign", "Inject faults into emulated devices, by the thousand."),

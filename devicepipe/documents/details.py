@@ -9,7 +9,7 @@ from devicepipe.documents.cells import NONE, NOT_APPLICABLE, time_text, verdict_
 from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, Paragraph, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.evidence.decisions import Decision, Decisions
-from devicepipe.evidence.predicates import BuildResult, Reproducibility, StaticAnalysis, Tool
+from devicepipe.evidence.predicates import SETTLED, BuildResult, Reproducibility, StaticAnalysis, Tool
 from devicepipe.evidence.results import Device, Identity, TestCase, TestRun, Verdict
 
 
@@ -111,7 +111,7 @@ def builds(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
                         ("Outcome", Cell(outcome, tone=Tone.GOOD if reproduced.identical else Tone.BAD)),
                         ("Compared", Cell(", ".join(reproduced.compared) or "nothing")),
                         ("Surroundings differed in", Cell(_varied(reproduced))),
-                        ("They had in common", Cell(", ".join(reproduced.same) or "not told")),
+                        ("They had in common", Cell(", ".join(reproduced.same or []) or "not told")),
                     ),
                 )
             )
@@ -119,7 +119,7 @@ def builds(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
 
 
 def _varied(reproduced: Reproducibility) -> str:
-    return "; ".join(f"{one.what} ({one.first} / {one.second})" for one in reproduced.varied) or "not told"
+    return "; ".join(f"{one.what} ({one.first} / {one.second})" for one in reproduced.varied or []) or "not told"
 
 
 def _artifacts(build: BuildResult) -> Table:
@@ -298,7 +298,8 @@ def static_analysis(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
         if analysis is None:
             blocks.append(Paragraph.plain("The evidence holds no static analysis of this board."))
         else:
-            blocks += [_proofs(analysis), _findings(analysis), *_deviations(analysis), _checks(analysis)]
+            blocks += [_proofs(analysis), _findings(analysis)]
+            blocks += [*_deviations(analysis), *_dispositions(analysis), _checks(analysis)]
     return tuple(blocks)
 
 
@@ -312,6 +313,13 @@ def _proofs(analysis: StaticAnalysis) -> Table:
             else Cell("NOT PROVEN", tone=Tone.BAD),
         )
         for tool in analysis.tools
+    ) + tuple(
+        (
+            Cell(name, strong=True),
+            NOT_APPLICABLE,
+            Cell(f"did not run: {reason}", tone=Tone.BAD if name in (analysis.wanted or []) else Tone.PLAIN),
+        )
+        for name, reason in (analysis.absent or {}).items()
     )
     return Table(
         "Tools and the sample whose defect each one reported",
@@ -325,7 +333,8 @@ def _findings(analysis: StaticAnalysis) -> Table:
     tones = {"error": Tone.BAD, "warning": Tone.WARNING}
     places: dict[tuple[str, str, str, str], dict[str, list[int]]] = {}
     for finding in analysis.findings:
-        level = "note: deviated" if finding.deviated else finding.level
+        settled = "deviated" if finding.deviated else finding.disposition if finding.disposition in SETTLED else ""
+        level = f"note: {settled}" if settled else finding.level
         key = (level, finding.rule, finding.tool, finding.message)
         places.setdefault(key, {}).setdefault(finding.file, []).append(finding.line)
     rows = tuple(
@@ -378,9 +387,33 @@ def _deviations(analysis: StaticAnalysis) -> tuple[Block, ...]:
     return (Table("Deviations from MISRA C:2012", columns, rows),)
 
 
+def _dispositions(analysis: StaticAnalysis) -> tuple[Block, ...]:
+    if analysis.dispositions is None:
+        return (
+            Paragraph.plain(
+                "The product names no baseline of findings: those that are no errors are told and not judged."
+            ),
+        )
+    rows = tuple(
+        (
+            Cell(entry.rule, entry.tool, strong=True),
+            Cell(entry.file),
+            Cell(entry.disposition),
+            Cell(entry.justification),
+        )
+        for entry in sorted(analysis.dispositions, key=lambda one: (one.tool, one.rule, one.file))
+    )
+    columns = (Column("Rule", 20), Column("File", 26), Column("Disposition", 14), Column("Why", 40))
+    return (Table("Decisions about findings", columns, rows, empty="No finding of this board needed one."),)
+
+
 def _checks(analysis: StaticAnalysis) -> Table:
     rows = tuple(
-        (Cell(check.name, strong=True), yes_no(check.passed, yes="✓ holds", no="FAILS"), Cell(check.message))
+        (
+            Cell(check.name, strong=True),
+            yes_no(check.passed, yes="✓ holds", no="FAILS") if not check.not_applicable else NOT_APPLICABLE,
+            Cell(check.message),
+        )
         for check in analysis.checks
     )
     return Table(

@@ -31,6 +31,6 @@ def check_reproducibility(attestation: Attestation, build: BuildResult) -> None:
     }
     if left_out := sorted(outputs - set(twice.compared)):
         raise IntegrityError(f"did not compare {left_out[0]}", link=link)
-    for variation in twice.varied:
+    for variation in twice.varied or []:
         if variation.first == variation.second:
             raise IntegrityError(f"says that the {variation.what} differed, and gives it twice alike", link=link)

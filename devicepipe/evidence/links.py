@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.analysis_links import check_analysis
 from devicepipe.evidence.build_links import check_reproducibility
 from devicepipe.evidence.bundle import Attestation, Bundle
 from devicepipe.evidence.campaign_links import check_campaigns
@@ -295,8 +296,7 @@ class _Check:
         built, signed = self.attestation(Provenance, board), self.attestation(ImageSigning, board)
         sbom = self.by_path[kind_named("sbom").path_for(board)]
         self.links.append(check_sbom(self.bundle, sbom, built.read(Provenance), signed.read(ImageSigning)))
-        attestation = self.attestation(StaticAnalysis, board)
-        _same("board", attestation.read(StaticAnalysis).board, board, attestation.path, "its name")
+        check_analysis(self.attestation(StaticAnalysis, board))
         check_reproducibility(self.attestation(Reproducibility, board), build)
 
     def memory(self, board: str, build: BuildResult, signing: ImageSigning) -> None:

@@ -1,4 +1,4 @@
-"""Development runs: build, sign and test the working tree as it is, board by board, without making a release.
+"""Development runs: build, analyse, sign and test the working tree as it is, board by board, without making a release.
 
 The stages are those of a release, and so is the evidence; but objects of the last build are used again where their sources have not
 changed, boards and tests can be picked, and the unsealed bundle in `.devicepipe/dev` is never a release.
@@ -28,6 +28,7 @@ from devicepipe.stages.context import Context, default_tester, open_keys
 from devicepipe.stages.coverage import measure_coverage
 from devicepipe.stages.sign import sign
 from devicepipe.stages.source import attest_source, lay_down_libraries
+from devicepipe.stages.static_analysis import analyse_statically
 from devicepipe.stages.test import run_tests
 from devicepipe.traceability.items import read_items
 from devicepipe.traceability.matrix import ORPHAN_TEST, UNKNOWN_ITEM, trace
@@ -35,7 +36,7 @@ from devicepipe.traceability.matrix import ORPHAN_TEST, UNKNOWN_ITEM, trace
 VERSION = "0.0.0"
 """The version of what was never released."""
 
-Goal = Literal["build", "sign", "test"]
+Goal = Literal["build", "analyse", "sign", "test"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ def develop(
         for board in chosen:
             name = board.name
             steps.append(Step(f"build {name}", quietly(build, context, board, commit)))
-            if goal != "build":
+            if goal == "analyse":
+                steps.append(Step(f"analyse {name}", quietly(analyse_statically, context, board), (f"build {name}",)))
+            if goal in ("sign", "test"):
                 steps.append(Step(f"sign {name}", quietly(sign, context, board), (f"build {name}",)))
             if goal == "test":
                 tests = partial(run_tests, context, board, pytest_arguments=pytest_arguments, coverage=coverage)

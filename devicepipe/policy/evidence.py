@@ -35,6 +35,8 @@ The shape, with the keys that rules use:
     board.coverage         wanted, and where it is so: tests (count), figures (in words), short (sentences: below the minimum)
     board.campaigns        wanted (count), told (in words), failures, missing (sentences)
     board.analysis         tools, unproven (names), checks (count), failedChecks, errors (sentences), deviated (count),
+                           wanted (count), absent (sentences: wanted tools that did not run), undisposed (findings that the
+                           baseline has no decision about, in sentences; only where the product has one),
                            open (MISRA findings without a deviation, in sentences; only where the product has a file of them)
 """
 
@@ -52,6 +54,7 @@ from devicepipe.evidence.predicates import (
     OPEN,
     RATINGS,
     REQUIREMENT,
+    SETTLED,
     SOUP,
     BuildResult,
     CampaignWish,
@@ -175,7 +178,7 @@ def board_data(
             "compared": list(builds.compared),
             "identical": builds.identical,
             "differences": [found.told() for found in builds.differences],
-            "varied": [one.what for one in builds.varied],
+            "varied": [one.what for one in builds.varied or []],
         }
     if (signing := evidence.signing) is not None:
         data["signing"] = {"payloadDigest": signing.payload_digest, "imageDigest": signing.image_digest}
@@ -448,16 +451,30 @@ def _analysis(analysis: StaticAnalysis) -> Plain:
     data: Plain = {
         "tools": tools,
         "unproven": [name for name in tools if not analysis.proven_on.get(name)],
+        "absent": [
+            f"{name}: {(analysis.absent or {}).get(name, 'it did not run')}"
+            for name in analysis.wanted or []
+            if name not in tools
+        ],
+        "wanted": len(analysis.wanted or []),
         "errors": [
             f"{found.file}:{found.line}: {found.message} ({found.tool} {found.rule})"
             for found in analysis.findings
-            if found.level == "error"
+            if found.level == "error" and found.disposition not in SETTLED
         ],
         "checks": len(analysis.checks),
         "failedChecks": [f"{check.name}: {check.message}" for check in analysis.checks if not check.passed],
         "deviated": sum(found.deviated for found in analysis.findings),
         "open": [],
     }
+    data["undisposed"] = [
+        f"{found.tool} {found.rule} in {found.file}:{found.line}"
+        for found in analysis.findings
+        if analysis.dispositions is not None
+        and found.level != "error"
+        and not found.rule.startswith("misra")
+        and found.disposition in (None, "unreviewed")
+    ]
     if analysis.deviations is not None:
         data["open"] = [
             f"{found.rule} in {found.file}:{found.line}"

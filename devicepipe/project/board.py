@@ -132,6 +132,18 @@ class Emulator(_Model):
         return self
 
 
+class DebugLock(_Model):
+    """What locks the debug port: a word of flash or option bytes that the bootloader's image programs.
+
+    The port is locked where the word under `mask` is `value`; `name` is the register's, for people.
+    """
+
+    name: str
+    address: Number
+    mask: Number = 0xFFFFFFFF
+    value: Number
+
+
 class Board(_Model):
     """The `devicepipe` section of a board manifest, with the board's name and title."""
 
@@ -147,6 +159,7 @@ class Board(_Model):
     watchdog: bool = False
     emulator: Emulator | None = None
     flash_method: Literal["gdbstub"] = "gdbstub"
+    debug_lock: DebugLock | None = None
 
     @model_validator(mode="after")
     def _regions_are_sound(self) -> Board:

@@ -179,6 +179,20 @@ class CampaignSettings(Table):
         return {kind: run for kind, run in named.items() if run is not None}
 
 
+AnalysisTool = Literal["cppcheck", "misra", "gcc", "gcc-analyzer", "clang-tidy"]
+
+
+class AnalysisSettings(Table):
+    """[analysis]: the tools that a release needs, and the file of known findings (docs/reference/analysis.md).
+
+    `forbidden_symbols` are the functions that must not be linked in, instead of the usual ones.
+    """
+
+    tools: tuple[AnalysisTool, ...] = Field(default=("cppcheck", "misra", "gcc", "gcc-analyzer"), strict=False)
+    baseline: str | None = None
+    forbidden_symbols: tuple[str, ...] | None = Field(default=None, strict=False)
+
+
 class DocumentSettings(Table):
     """[documents]: paper size and the folder of texts that QA edits."""
 
@@ -199,6 +213,7 @@ class _File(Table):
     coverage: CoverageSettings = CoverageSettings()
     campaigns: CampaignSettings = CampaignSettings()
     policy: PolicySettings = PolicySettings()
+    analysis: AnalysisSettings = AnalysisSettings()
     documents: DocumentSettings = DocumentSettings()
     output: str = "dist"
 
@@ -235,6 +250,7 @@ class Project(BaseModel):
     coverage: CoverageSettings = CoverageSettings()
     campaigns: CampaignSettings = CampaignSettings()
     policy: PolicySettings = PolicySettings()
+    analysis: AnalysisSettings = AnalysisSettings()
     documents: DocumentSettings
     output: str
 
@@ -340,6 +356,7 @@ def load_project(path: Path) -> Project:
         coverage=file.coverage,
         campaigns=file.campaigns,
         policy=file.policy,
+        analysis=file.analysis,
         documents=file.documents,
         output=file.output,
     )
@@ -399,6 +416,7 @@ def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
         *((("board", index, "manifest"), entry.manifest, "file") for index, entry in enumerate(file.board)),
         (("traceability", "path"), file.traceability.path, "folder"),
         (("tests", "path"), file.tests.path, "folder"),
+        (("analysis", "baseline"), file.analysis.baseline, "file"),
         (("coverage", "never-executed"), file.coverage.never_executed, "file"),
         (("campaigns", "module"), file.campaigns.module, "file"),
         *(

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicepipe.analysis.elf import check_elf
-from devicepipe.project.board import Board
+from devicepipe.analysis.elf import FORBIDDEN, check_elf
+from devicepipe.evidence.predicates import Check
+from devicepipe.project.board import Board, DebugLock
 
 Link = Callable[..., bytes]
 
@@ -21,6 +22,8 @@ PROPERTIES = {
     "application/entry-in-flash",
     "application/sections-in-memory",
     "application/no-heap",
+    "application/no-forbidden-symbols",
+    "application/debug-port-locked",
 }
 
 RESET = "_Noreturn void reset(void); _Noreturn void reset(void) { for (;;) { } }\n"
@@ -106,7 +109,67 @@ def test_heap_linked_in(link: Link, board: Board) -> None:
 
 
 def test_stripped_program_cannot_prove_that_it_has_no_heap(link: Link, board: Board) -> None:
-    assert "cannot be ruled out" in failures(link(flags=("-s",)), board)["no-heap"]
+    found = failures(link(flags=("-s",)), board)
+    assert all("cannot be ruled out" in found[name] for name in ("no-heap", "no-forbidden-symbols"))
+
+
+PRINTF = "int printf(const char *f, ...); int printf(const char *f, ...) { (void)f; return 0; }"
+
+
+def test_a_forbidden_function_is_named(link: Link, board: Board) -> None:
+    assert failures(link(extra=PRINTF), board) == {"no-forbidden-symbols": "forbidden functions are linked in: printf"}
+
+
+@pytest.mark.parametrize("name", ["gets", "sprintf", "vsniprintf", "_printf_r", "sscanf", "strcpy", "longjmp"])
+def test_the_usual_forbidden_functions(name: str) -> None:
+    assert name in FORBIDDEN
+
+
+def test_a_product_forbids_its_own_list(link: Link, board: Board) -> None:
+    content = link(extra=PRINTF + "int rand_one(void); int rand_one(void) { return 4; }")
+    checks = check_elf(content, role="application", board=board, forbidden=["rand*"])
+    assert [check.message for check in checks if not check.passed] == ["forbidden functions are linked in: rand_one"]
+
+
+def test_fault_handlers_need_the_thumb_bit(link: Link, board: Board) -> None:
+    table = "{(void *)0x20001000, (const void *)reset, (const void *)reset, (const void *)0x4240};"
+    found = failures(link(source=RESET + TABLE + table), board)
+    assert "HardFault handler 0x00004240" in found["vector-table"]
+
+
+LOCK = "\n    .uicr 0x10001004 : { KEEP(*(.uicr)) }\n    stack_top"
+WORD = '__attribute__((section(".uicr"), used)) static const unsigned lock = '
+
+
+def debug_port(content: bytes, board: Board) -> Check:
+    lock = DebugLock(name="RBPCONF", address=0x10001004, mask=0xFF00, value=0)
+    boot = board.model_copy(update={"debug_lock": lock, "regions": board.regions | {"bootloader": board.slot0}})
+    checks = {check.name: check for check in check_elf(content, role="bootloader", board=boot)}
+    assert checks["bootloader/sections-in-memory"].passed
+    return checks["bootloader/debug-port-locked"]
+
+
+def test_a_locked_debug_port(link: Link, board: Board) -> None:
+    content = link(extra=WORD + "0xffff00ffu;", change=("\n    stack_top", LOCK))
+    assert debug_port(content, board).passed
+
+
+def test_a_debug_port_that_stays_open(link: Link, board: Board) -> None:
+    check = debug_port(link(extra=WORD + "0xffffffffu;", change=("\n    stack_top", LOCK)), board)
+    assert not check.passed
+    assert "RBPCONF at 0x10001004 is 0xffffffff" in check.message
+
+
+def test_a_debug_port_that_nobody_locks(link: Link, board: Board) -> None:
+    check = debug_port(link(), board)
+    assert (check.passed, "stays open" in check.message) == (False, True)
+
+
+def test_a_board_that_does_not_say_how_is_told_as_such(link: Link, board: Board) -> None:
+    for role in ("application", "bootloader"):
+        check = check_elf(link(), role=role, board=board)[-1]
+        assert check.not_applicable
+        assert check.message.startswith("not applicable: the board's manifest does not say")
 
 
 def test_truncated_file_passes_nothing(link: Link, board: Board) -> None:

@@ -104,6 +104,21 @@ def passed_over_a_failure(test: dict[str, Any]) -> None:
     test["devicepipe"]["cases"][0]["verdict"] = "failed"
 
 
+FINDING = {
+    "tool": "gcc", "rule": "-Wshadow", "level": "warning", "message": "x", "file": "a.c", "line": 1, "fingerprint": OTHER,
+}  # fmt: skip
+DECISION = {
+    "fingerprint": OTHER, "tool": "gcc", "rule": "-Wshadow", "file": "a.c", "disposition": "accepted", "justification": "y",
+}  # fmt: skip
+
+
+def analysed(**values: object) -> Spoil:
+    """An analysis by gcc that says something else."""
+    return Spoil(
+        edit={"alpha/analysis": lambda one: one.update({"tools": [{"name": "gcc", "version": "12"}]} | values)}
+    )
+
+
 STORIES: dict[str, tuple[Spoil, str]] = {
     # source and release
     "another version in the source": (edit("source", "version", "1.2.4"), SOURCE),
@@ -195,6 +210,15 @@ STORIES: dict[str, tuple[Spoil, str]] = {
     "build without an application": (edit("alpha/build", "devicepipe.firmwares", []), of("build")),
     "build about none of its outputs": (Spoil(subjects={"alpha/build": ["keys/image.pub.pem"]}), of("build")),
     # reports
+    "a tool proven that did not run": (edit("alpha/analysis", "provenOn", {"gcc": "a.c"}), of("analysis")),
+    "a finding of a tool that did not run": (edit("alpha/analysis", "findings", [FINDING]), of("analysis")),
+    "a tool that ran and did not": (analysed(absent={"gcc": "gone"}), of("analysis")),
+    "a decision that nobody took": (analysed(findings=[{**FINDING, "disposition": "accepted"}]), of("analysis")),
+    "a decision about another finding": (
+        analysed(findings=[{**FINDING, "disposition": "accepted"}], dispositions=[{**DECISION, "rule": "-Wother"}]),
+        of("analysis"),
+    ),
+    "a decision without a reason": (analysed(dispositions=[{**DECISION, "justification": ""}]), of("analysis")),
     "reproducibility of another board": (edit("alpha/reproducibility", "board", "beta"), of("reproducibility")),
     "identical after one build": (edit("alpha/reproducibility", "builds", 1), of("reproducibility")),
     "a program that was not compared": (

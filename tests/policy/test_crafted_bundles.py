@@ -44,6 +44,8 @@ def whole_analysis(analysis: dict[str, Any]) -> None:
     analysis["provenOn"] = {"cppcheck": "out_of_bounds.c"}
     analysis["checks"] = [{"name": "no-wx", "passed": True, "message": "none"}]
     analysis["deviations"] = []
+    analysis["wanted"] = ["cppcheck"]
+    analysis["dispositions"] = []
 
 
 def whole_memory(memory: dict[str, Any]) -> None:
@@ -197,6 +199,9 @@ CRAFTED: dict[str, tuple[str, dict[str, Change]]] = {
     "a MISRA finding without a deviation": (
         "misra-deviations", {"alpha/analysis": add("findings", finding("misra-c2012-7.1", "note"))}),
     "an error that analysis found": ("analysis-clean", {"alpha/analysis": add("findings", finding("arrayIndex", "error"))}),
+    "a tool that did not run": ("analysis-tools-complete", {"alpha/analysis": add("wanted", "gcc")}),
+    "a finding that nobody decided about": (
+        "findings-disposed", {"alpha/analysis": add("findings", finding("nullPointer", "note"))}),
     "a tool that finds nothing anywhere": ("analysis-clean", {"alpha/analysis": at("provenOn", {})}),
     "a check of the ELF file that fails": ("analysis-clean", {"alpha/analysis": at("checks.0.passed", value=False)}),
     "a promise broken after a power cut": (

@@ -170,6 +170,7 @@ def board(name: str, *cases: Case) -> BoardEvidence:
             proven_on={"cppcheck": "out_of_bounds.c"},
             findings=[],
             checks=[Check(name="no-wx", passed=True, message="no segment is writable and executable")],
+            wanted=["cppcheck"],
         ),
         memory=memory(name),
         coverage=coverage(name),
@@ -486,6 +487,18 @@ DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
         changed("analysis", deviations=[], findings=[WARNING.model_copy(update={"rule": "misra-c2012-7.1"})]),
         "misra-deviations", "small", "misra-c2012-7.1 in a.c:7",
     ),
+    "tool-that-did-not-run": (
+        changed("analysis", wanted=["cppcheck", "gcc"], absent={"gcc": "armcc is no GCC"}),
+        "analysis-tools-complete", "small", "gcc: armcc is no GCC",
+    ),
+    "no-tool-wanted": (changed("analysis", wanted=[]), "analysis-tools-complete", "small", "no tool is asked for"),
+    "finding-that-nobody-decided": (
+        changed("analysis", dispositions=[], findings=[WARNING]), "findings-disposed", "small", "cppcheck arrayIndex in a.c:7",
+    ),
+    "finding-that-nobody-reviewed": (
+        changed("analysis", dispositions=[], findings=[WARNING.model_copy(update={"disposition": "unreviewed"})]),
+        "findings-disposed", "small", "a.c:7",
+    ),
     "unproven-tool": (changed("analysis", proven_on={}), "analysis-clean", "small", "cppcheck did not find"),
     "tool-proven-on-nothing": (changed("analysis", proven_on={"cppcheck": ""}), "analysis-clean", "small", "cppcheck did not find"),
     "no-tool": (changed("analysis", tools=[]), "analysis-clean", "small", "no tool ran"),
@@ -574,6 +587,17 @@ def test_retries_after_bench_errors_and_quarantine_are_shown(rules: RuleSet) -> 
 
 def test_analysis_warnings_are_no_errors(rules: RuleSet) -> None:
     assert decide(changed("analysis", findings=[WARNING]), rules).releasable
+
+
+def test_an_error_that_was_judged_false_is_none(rules: RuleSet) -> None:
+    for disposition, releasable in (
+        ("false-positive", True),
+        ("accepted", True),
+        ("to-fix", False),
+        ("unreviewed", False),
+    ):
+        error = ERROR.model_copy(update={"disposition": disposition})
+        assert decide(changed("analysis", findings=[error], dispositions=[]), rules).releasable == releasable
 
 
 def test_rated_hazards_and_assessed_anomalies_pass(rules: RuleSet) -> None:

@@ -29,7 +29,8 @@ SHIPPED = (
 )
 BEGINS_WITH = {  # class: the rules whose clauses begin to apply with it
     "b": {"builds-reproducible", "builds-in-other-surroundings",
-          "hazards-controlled", "hazards-rated", "anomalies-assessed", "misra-deviations", "analysis-clean"},
+          "hazards-controlled", "hazards-rated", "anomalies-assessed", "misra-deviations", "analysis-clean",
+          "analysis-tools-complete", "findings-disposed"},
     "c": {"stack-bounded", "no-recursion", "slot-spare", "never-executed-explained"},
 }  # fmt: skip
 
