@@ -264,20 +264,22 @@ def software_items(record: ReleaseRecord) -> tuple[Block, ...]:
     """The SBOM's components."""
     rows = tuple(
         (
-            Cell(item.name, item.kind, strong=True),
+            Cell(item.name, item.kind if item.linked else f"{item.kind}, not linked in", strong=True),
             Cell(item.version or "not stated", tone=Tone.PLAIN if item.version else Tone.WARNING),
             Cell(item.supplier or "not stated", tone=Tone.PLAIN if item.supplier else Tone.WARNING),
             Cell(item.licences or "not stated"),
+            Cell(item.support or "not stated"),
             Cell(item.purl or NONE, item.sha256),
         )
         for item in record.software_items
     )
     columns = (
-        Column("Title", 20),
-        Column("Version", 13),
-        Column("Manufacturer", 21),
-        Column("Licence", 15),
-        Column("Designator (package URL), SHA-256", 34),
+        Column("Title", 18),
+        Column("Version", 12),
+        Column("Manufacturer", 18),
+        Column("Licence", 14),
+        Column("Support", 14),
+        Column("Designator (package URL), SHA-256", 30),
     )
     return (
         Table(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from devicepipe.evidence.campaigns import Campaigns
+from devicepipe.evidence.components import read_component
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.decisions import Decisions
 from devicepipe.evidence.predicates import (
@@ -21,6 +22,7 @@ from devicepipe.evidence.predicates import (
     Traceability,
 )
 from devicepipe.evidence.results import TestRun
+from devicepipe.evidence.vulnerabilities import Assessment
 
 PASSED = "passed"
 
@@ -36,10 +38,14 @@ class SoftwareItem:
     licences: str = ""
     purl: str = ""
     sha256: str = ""
+    support: str = ""
+    linked: bool = True
 
     @classmethod
     def from_cyclonedx(cls, component: Mapping[str, Any]) -> SoftwareItem:
         """Read a component of a CycloneDX JSON SBOM (1.4 or later); what it does not say stays empty."""
+        read = read_component(component)
+        support = [read.support_level.replace("-", " "), f"until {read.end_of_support}" if read.end_of_support else ""]
         return cls(
             name=str(component.get("name", "")),
             version=str(component.get("version", "")),
@@ -47,7 +53,9 @@ class SoftwareItem:
             supplier=_supplier(component),
             licences=", ".join(_licences(component.get("licenses", []))),
             purl=str(component.get("purl", "")),
-            sha256=next((h["content"] for h in component.get("hashes", []) if h.get("alg") == "SHA-256"), ""),
+            sha256=read.sha256,
+            support=", ".join(filter(None, support)).replace("until not announced", "no end announced"),
+            linked=read.linked,
         )
 
 
@@ -98,6 +106,7 @@ class ReleaseRecord:
     merged_coverage: MergedCoverage | None = None
     campaigns: tuple[Campaigns, ...] = ()
     software_items: tuple[SoftwareItem, ...] = ()
+    vulnerabilities: Assessment | None = None
     files: tuple[FileDigest, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     paper: Literal["A4", "Letter"] = "A4"

@@ -15,6 +15,7 @@ from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.risks import risks, soup_table
 from devicepipe.documents.summary import deviations, summary
 from devicepipe.documents.texts import to_blocks
+from devicepipe.documents.vulnerabilities import vulnerabilities
 
 
 def verification_report(record: ReleaseRecord) -> Document:
@@ -57,7 +58,14 @@ def _blocks(record: ReleaseRecord, identifier: str) -> tuple[Block, ...]:
         *section("11", "Coverage", "coverage.md", *coverage(record, "11")),
         *section("12", "Measurements", "measurements.md", measurements_table(record)),
         *section("13", "Fault injection", "campaigns.md", *campaigns(record, "13")),
-        *section("14", "Software items", "software-items.md", soup_table(record), *details.software_items(record)),
+        *section(
+            "14",
+            "SOUP and vulnerabilities",
+            "software-items.md",
+            soup_table(record),
+            *details.software_items(record),
+            *vulnerabilities(record),
+        ),
         PageBreak(landscape=False),
         *section("15", "Static analysis", "static-analysis.md", *details.static_analysis(record, "15")),
         PageBreak(),

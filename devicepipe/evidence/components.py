@@ -107,12 +107,13 @@ def components_of(predicate: Mapping[str, Any], link: str) -> list[Component]:
         IntegrityError: It is not of CycloneDX's form.
     """
     try:
-        return [_component(entry) for entry in predicate.get("components", [])]
+        return [read_component(entry) for entry in predicate.get("components", [])]
     except (AttributeError, KeyError, TypeError, IndexError) as error:
         raise IntegrityError(f"holds a component that is none of CycloneDX: {error}", link=link) from error
 
 
-def _component(entry: Mapping[str, Any]) -> Component:
+def read_component(entry: Mapping[str, Any]) -> Component:
+    """One component of a CycloneDX document; KeyError, TypeError or AttributeError where it is none."""
     properties = {one["name"]: str(one.get("value", "")) for one in entry.get("properties", [])}
     licences = [choice.get("expression") or _licence(choice) for choice in entry.get("licenses", [])]
     commits = entry.get("pedigree", {}).get("commits", [])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devicepipe.evidence import campaigns, coverage, decisions, predicates, results
+from devicepipe.evidence import campaigns, coverage, decisions, predicates, results, vulnerabilities
 from devicepipe.evidence.predicates import Model
 
 RELEASE_STATEMENT = "release.json"
@@ -52,6 +52,13 @@ KINDS: tuple[Kind, ...] = (
     Kind("coverage", coverage.COVERAGE, coverage.CoverageResult, per_board=True, optional=True),
     Kind("merged-coverage", coverage.MERGED_COVERAGE, coverage.MergedCoverage, per_board=False, optional=True),
     Kind("campaigns", campaigns.CAMPAIGNS, campaigns.Campaigns, per_board=True, optional=True),
+    Kind(
+        "vulnerabilities",
+        vulnerabilities.VULNERABILITIES,
+        vulnerabilities.Vulnerabilities,
+        per_board=False,
+        optional=True,
+    ),
     Kind("traceability", predicates.TRACEABILITY, predicates.Traceability, per_board=False),
     Kind("gate", predicates.VERIFICATION_SUMMARY, decisions.VerificationSummary, per_board=False),
 )

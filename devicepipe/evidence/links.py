@@ -11,7 +11,8 @@ Checked in this order, the first broken link named:
    of the update-test image as well; each data image holds its file of the build, and there is one for each; the factory image is
    bootloader + signed image + data images), test (of that payload and image, with that serial log), coverage where the source says
    that it is recorded (of that image, those programs and that session), and what was merged of it; campaigns where the source asks
-   for them (of that image, with as many points); the SBOM of the tools names the compilers of all boards;
+   for them (of that image, with as many points); the SBOM of the tools names the compilers of all boards; where the source asks
+   for it, every component that is linked in has a verdict that follows from the records and VEX statements in the bundle;
 5. traceability: what the matrix shows as passed did pass, and no test is left out;
 6. every file below `images/` is an output that a build attestation names, or an image that a signing attestation names;
 7. gate: its inputs are exactly the other attestations, its rules are in the bundle and all of them decided, what is waived is
@@ -56,6 +57,8 @@ from devicepipe.evidence.predicates import (
 )
 from devicepipe.evidence.results import Attempt, Identity, TestCase, TestResult, TestRun, Verdict
 from devicepipe.evidence.sbom_links import check_build_sbom, check_sbom
+from devicepipe.evidence.vulnerabilities import Vulnerabilities
+from devicepipe.evidence.vulnerability_links import check_vulnerabilities
 from devicepipe.signing.factory import check_factory_image, read_hex
 from devicepipe.signing.image import SignedImage, image_version, next_build, verify_images
 from devicepipe.signing.keys import MAXIMUM_PEM, PublicKey
@@ -113,6 +116,7 @@ class _Check:
         builds = [self.attestation(Provenance, board) for board in source.boards]
         self.links.append(check_build_sbom(self.bundle, tools, builds))
         self.merged_coverage(source)
+        self.vulnerabilities(source)
         self.traceability(source)
         self.all_images_attested(source.boards)
         self.gate(source, images)
@@ -182,6 +186,7 @@ class _Check:
         covered = [board for board in source.boards if board in (source.coverage or [])]
         expected += [kind_of_model(CoverageResult).path_for(board) for board in covered]
         expected += [kind_of_model(MergedCoverage).path_for()] if covered else []
+        expected += [kind_of_model(Vulnerabilities).path_for()] if source.vulnerabilities is not None else []
         for name in expected:
             if name not in self.by_path:
                 raise IntegrityError("is missing: the source names a board that needs it", link=name)
@@ -427,6 +432,13 @@ class _Check:
         if covered:
             boards = [self.attestation(CoverageResult, board) for board in covered]
             self.links.append(check_merged(self.attestation(MergedCoverage), boards))
+
+    def vulnerabilities(self, source: SourceInfo) -> None:
+        if source.vulnerabilities is not None:
+            found = self.attestation(Vulnerabilities)
+            sboms = {board: self.by_path[kind_named("sbom").path_for(board)] for board in source.boards}
+            signing = {board: self.attestation(ImageSigning, board).read(ImageSigning) for board in source.boards}
+            self.links.append(check_vulnerabilities(self.bundle, found, source.vulnerabilities, sboms, signing))
 
     def cases(self, result: TestResult, link: str) -> None:
         run = result.devicepipe

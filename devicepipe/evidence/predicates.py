@@ -98,11 +98,26 @@ class CampaignWish(Model):
     seed: int
 
 
+NoData = Literal["refuse", "reviewed", "accept"]
+"""What becomes of a component of which a vulnerability snapshot knows nothing: refused, accepted where a SOUP item says that its
+list of anomalies was reviewed, or accepted."""
+
+
+class VulnerabilityWish(Model):
+    """That components are checked against a vulnerability snapshot: which one, of what day, and how old it may be, in days."""
+
+    snapshot: Sha256
+    date: str
+    max_age: int = Field(ge=0)
+    no_data: NoData
+
+
 class SourceInfo(Model):
     """Predicate SOURCE: what is being released, from which commit, on which host, with which keys.
 
     `dirty` is true when the tree differed from the commit (`--allow-dirty`): such a bundle is never releasable. `coverage` are the
-    boards whose tests' coverage is recorded, `campaigns` those that each board must have run.
+    boards whose tests' coverage is recorded, `campaigns` those that each board must have run, `vulnerabilities` the snapshot that
+    components are checked against.
     """
 
     product: str
@@ -121,6 +136,7 @@ class SourceInfo(Model):
     image_key: KeyInfo
     release_key: KeyInfo
     campaigns: list[CampaignWish] | None = None
+    vulnerabilities: VulnerabilityWish | None = None
 
     @property
     def wishes(self) -> list[CampaignWish]:

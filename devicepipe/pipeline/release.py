@@ -46,6 +46,8 @@ from devicepipe.stages.sign import sign
 from devicepipe.stages.source import attest_source, lay_down_libraries
 from devicepipe.stages.test import run_tests
 from devicepipe.stages.trace import trace_release
+from devicepipe.stages.vulnerabilities import check_vulnerabilities
+from devicepipe.stages.vulnerability_data import check_inputs
 
 _NAMED = 5
 
@@ -152,6 +154,7 @@ def _prepare(project: Project, version: str, commit: Commit, work: Path, cancel:
     files = [path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()]
     attest_source(context, commit, files, dirty=bool(commit.dirty))
     lay_down_libraries(committed, context.cache)
+    check_inputs(committed, context.home)
     return context
 
 
@@ -187,6 +190,9 @@ def _steps(context: Context, commit: Commit) -> list[Step]:
     second.append(
         Step("build-sbom", quietly(build_bill_of_materials, context), tuple(f"build {board.name}" for board in boards))
     )
+    if context.project.vulnerabilities is not None:
+        listed = tuple(f"analyse {board.name}" for board in boards)
+        second.append(Step("vulnerabilities", quietly(check_vulnerabilities, context), listed))
     last = [
         Step("trace", quietly(trace_release, context), tuple(f"test {board.name}" for board in boards)),
         Step("gate", quietly(gate, context), ("trace", *(step.name for step in second))),

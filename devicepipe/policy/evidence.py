@@ -17,7 +17,7 @@ The shape, with the keys that rules use:
     release.soup           total, unlisted (sentences: locked components that no SOUP item is about)
     release.anomalies      total, open (sentences), unassessed (sentences: open ones without cause, impact or rationale)
     release.tests          unknownItems (sentences); only where every board has a test run
-    board.sbom             policy/supply.py
+    release.vulnerabilities, board.sbom    policy/supply.py
     board.name
     board.build            payloadDigest (of the application's binary)
     board.reproducibility  builds, compared (names), identical, differences (sentences),
@@ -67,7 +67,8 @@ from devicepipe.evidence.predicates import (
     Traceability,
 )
 from devicepipe.evidence.results import Identity, TestRun, Verdict
-from devicepipe.policy.supply import SbomEvidence, sbom_data
+from devicepipe.evidence.vulnerabilities import Assessment
+from devicepipe.policy.supply import SbomEvidence, sbom_data, vulnerability_data
 
 Plain = dict[str, Any]
 """Data of maps, lists, strings, integers and booleans, as CEL reads it."""
@@ -112,6 +113,7 @@ class GateInput:
     traceability: Traceability | None
     boards: tuple[BoardEvidence, ...]
     coverage: MergedCoverage | None = None
+    vulnerabilities: Assessment | None = None
 
     @property
     def wishes(self) -> list[CampaignWish]:
@@ -155,7 +157,17 @@ def release_data(evidence: GateInput) -> Plain:
         data["coverage"] = _never_executed(merged)
     elif not evidence.covered:
         data["coverage"] = {"wanted": False}
+    if evidence.source is not None:
+        data |= _vulnerabilities(evidence, evidence.source)
     return data
+
+
+def _vulnerabilities(evidence: GateInput, source: SourceInfo) -> Plain:
+    """What is asked for and not there is no data."""
+    if evidence.vulnerabilities is not None and evidence.traceability is not None:
+        items = evidence.traceability.items
+        return {"vulnerabilities": vulnerability_data(evidence.vulnerabilities, source.started_on, items)}
+    return {} if source.vulnerabilities is not None else {"vulnerabilities": {"wanted": False}}
 
 
 def board_data(
@@ -298,6 +310,8 @@ def _missing(evidence: GateInput) -> Iterator[str]:
         if evidence.wishes:
             parts["campaign"] = board.campaigns
         yield from (f"{board.board}: no {name}" for name, part in parts.items() if part is None)
+    if evidence.source and evidence.source.vulnerabilities is not None and evidence.vulnerabilities is None:
+        yield "no check of the components' vulnerabilities"
     if evidence.covered and evidence.coverage is None:
         yield "no merged coverage"
 

@@ -2,14 +2,23 @@
 
 board.sbom               valid, problem (what the strict schema says against it), components (how many are linked in),
                          undeclared, mismatched, incomplete, unsupported (sentences)
+release.vulnerabilities  wanted; and where it is so: snapshot (in words), components (count), affected (sentences), noData
+                         (sentences: components that no record names, refused by policy), accepted (the same, accepted by it,
+                         in words), clear (count: not affected or fixed), age and maxAge (days), unused (sentences: VEX
+                         statements that concern nothing)
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from packageurl import PackageURL
+
 from devicepipe.evidence.components import Component
+from devicepipe.evidence.predicates import SOUP, Item
+from devicepipe.evidence.vulnerabilities import Assessment, ComponentVerdict, Snapshot, age_in_days
 
 Plain = dict[str, Any]
 
@@ -40,3 +49,60 @@ def sbom_data(sbom: SbomEvidence, day: str) -> Plain:
         "incomplete": [f"{one.name} has no {', '.join(one.missing)}" for one in declared if one.missing],
         "unsupported": [f"{one.name}: {found}" for one in declared for found in one.unsupported(day)],
     }
+
+
+def vulnerability_data(told: Assessment, moment: str, items: Sequence[Item]) -> Plain:
+    """The plain data of an assessment.
+
+    Args:
+        told: The assessment.
+        moment: When the release is made (RFC 3339): the snapshot's age counts until then.
+        items: The product's items: a SOUP item says whether its list of known anomalies was reviewed.
+    """
+    unknown = {one.name: _reviewed(one, items) for one in told.components if one.verdict == "no_data"}
+    accepted = {
+        name: reason or "by the product's policy"
+        for name, reason in unknown.items()
+        if told.no_data == "accept" or (told.no_data == "reviewed" and reason)
+    }
+    return {
+        "wanted": True,
+        "snapshot": in_words(told.snapshot),
+        "components": len(told.components),
+        "clear": sum(one.verdict in ("not_affected", "fixed") for one in told.components),
+        "affected": [
+            f"{one.name} {one.version} by {match.id} ({match.reason})"
+            for one in told.components
+            for match in one.matches
+            if match.status == "affected"
+        ],
+        "noData": [f"{name}: no record names it" for name in unknown if name not in accepted],
+        "accepted": ", ".join(f"{name} ({reason})" for name, reason in accepted.items()),
+        "age": age_in_days(told.snapshot.date, moment),
+        "maxAge": told.max_age,
+        "unused": list(told.unused),
+    }
+
+
+def in_words(snapshot: Snapshot) -> str:
+    """A snapshot in a few words."""
+    digest = snapshot.sha256[:16]
+    return f"{snapshot.records} records of {snapshot.date} ({snapshot.format}, sha256 {digest}; {snapshot.description})"
+
+
+def _reviewed(component: ComponentVerdict, items: Sequence[Item]) -> str:
+    """What a SOUP item says of the review of a component's list of known anomalies; "" where none does."""
+    for item in items:
+        if item.type == SOUP and _is_about(item, component) and (day := item.fields.get("anomalies-reviewed")):
+            return f"{item.id}: its list of anomalies was reviewed on {day}"
+    return ""
+
+
+def _is_about(item: Item, component: ComponentVerdict) -> bool:
+    if item.fields.get("component", item.title).casefold() == component.name.casefold():
+        return True
+    purl = item.fields.get("purl", "")
+    try:
+        return bool(purl and component.purl) and PackageURL.from_string(purl) == PackageURL.from_string(component.purl)
+    except ValueError:
+        return False

@@ -193,6 +193,19 @@ class AnalysisSettings(Table):
     forbidden_symbols: tuple[str, ...] | None = Field(default=None, strict=False)
 
 
+class VulnerabilitySettings(Table):
+    """[vulnerabilities]: components are checked against a snapshot of vulnerability records; left out: they are not.
+
+    `snapshot` is the file that pins it (`devicepipe vuln update` writes it), `vex` the folder of VEX statements, `max_age` how old
+    the snapshot may be, in days, `no_data` what becomes of a component that it knows nothing of.
+    """
+
+    snapshot: str
+    vex: str | None = None
+    max_age: int = Field(default=30, ge=0)
+    no_data: Literal["refuse", "reviewed", "accept"] = "refuse"
+
+
 class DocumentSettings(Table):
     """[documents]: paper size and the folder of texts that QA edits."""
 
@@ -214,6 +227,7 @@ class _File(Table):
     campaigns: CampaignSettings = CampaignSettings()
     policy: PolicySettings = PolicySettings()
     analysis: AnalysisSettings = AnalysisSettings()
+    vulnerabilities: VulnerabilitySettings | None = None
     documents: DocumentSettings = DocumentSettings()
     output: str = "dist"
 
@@ -251,6 +265,7 @@ class Project(BaseModel):
     campaigns: CampaignSettings = CampaignSettings()
     policy: PolicySettings = PolicySettings()
     analysis: AnalysisSettings = AnalysisSettings()
+    vulnerabilities: VulnerabilitySettings | None = None
     documents: DocumentSettings
     output: str
 
@@ -357,6 +372,7 @@ def load_project(path: Path) -> Project:
         campaigns=file.campaigns,
         policy=file.policy,
         analysis=file.analysis,
+        vulnerabilities=file.vulnerabilities,
         documents=file.documents,
         output=file.output,
     )
@@ -426,6 +442,12 @@ def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
         ),
         (("documents", "path"), file.documents.path, "folder"),
     ]
+    if file.vulnerabilities is not None:
+        named.append((("vulnerabilities", "vex"), file.vulnerabilities.vex, "folder"))
+        if not (root / file.vulnerabilities.snapshot).resolve().is_relative_to(root):
+            raise source.error(
+                f"'{file.vulnerabilities.snapshot}' lies outside the project", ("vulnerabilities", "snapshot")
+            )
     output = (root / file.output).resolve()
     if output == root or not output.is_relative_to(root):
         raise source.error(f"'{file.output}' is no folder of its own inside the project", ("output",))

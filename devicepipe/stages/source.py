@@ -14,6 +14,7 @@ from devicepipe.evidence.layout import IMAGE_KEY, RELEASE_KEY
 from devicepipe.evidence.predicates import SOURCE, CampaignWish, SourceInfo, Tool
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.stages.context import Context
+from devicepipe.stages.vulnerability_data import wish_of
 
 MANIFEST = "evidence/source/files.sha256"
 CONFIG = f"evidence/source/{CONFIG_NAME}"
@@ -28,6 +29,7 @@ _PACKAGES = (
     "cel-expr-python",
     "reportlab",
     "font-source-sans-pro",
+    "univers",
 )
 
 
@@ -114,5 +116,6 @@ def attest_source(context: Context, commit: Commit, files: list[str], dirty: boo
             CampaignWish(kind=kind, points=run.points, seed=run.seed) for kind, run in project.campaigns.runs.items()
         ]
         or None,
+        vulnerabilities=None if context.in_place else wish_of(project),
     )
     writer.attest("source", SOURCE, info, [MANIFEST, CONFIG, IMAGE_KEY, RELEASE_KEY])

@@ -28,6 +28,7 @@ from devicepipe.evidence import coverage as c
 from devicepipe.evidence import decisions as d
 from devicepipe.evidence import predicates as p
 from devicepipe.evidence import results as r
+from devicepipe.evidence import vulnerabilities as v
 from devicepipe.evidence.bundle import Attestation, BundleWriter
 from devicepipe.evidence.layout import IMAGE_KEY, RELEASE_KEY, sbom_file
 from devicepipe.signing.factory import Placement, make_factory_image
@@ -256,6 +257,7 @@ class _Maker:
             image_key=self.keys.image.info,
             release_key=self.keys.release.info,
             campaigns=[p.CampaignWish(kind="powercut", points=3, seed=7)],
+            vulnerabilities=assessment(self.boards).wish,
         )
         self.attest("source", p.SOURCE, info, [IMAGE_KEY, RELEASE_KEY])
 
@@ -423,6 +425,16 @@ class _Maker:
         images = [f"images/{board}/{kind}.signed.bin" for board in self.boards for kind in kinds]
         builds = [f"attestations/{board}/build.dsse.json" for board in self.boards]
         self.sbom("", build_sbom(), builds)
+        self.add(v.RECORDS, json.dumps({"X-1": RECORD}).encode())
+        self.add(VEX_FILE, json.dumps(VEX).encode())
+        about = [f"evidence/{board}/sbom.cdx.json" for board in self.boards]
+        about += [f"images/{board}/factory.hex" for board in self.boards]
+        found = v.Vulnerabilities(
+            scanner={"uri": "urn:devicepipe:vulnerabilities", "result": []},
+            metadata={"scanStartedOn": TIME, "scanFinishedOn": TIME},
+            devicepipe=assessment(self.boards),
+        )
+        self.attest("vulnerabilities", v.VULNERABILITIES, found, self.present([v.RECORDS, VEX_FILE, *about]))
         passed = dict.fromkeys(self.boards, "passed")
         trace = p.Traceability(
             items=[],
@@ -508,6 +520,52 @@ def bom(root: dict[str, Any], *components: dict[str, Any]) -> dict[str, Any]:
 
 def hash_of(sha256: str) -> dict[str, str]:
     return {"alg": "SHA-256", "content": sha256}
+
+
+RECORD = '{"id": "X-1"}'
+VEX_FILE = f"{v.VEX_FOLDER}crypto.json"
+VEX = {
+    "statements": [
+        {
+            "vulnerability": {"name": "X-1"},
+            "products": [{"@id": "pkg:generic/pump", "subcomponents": [{"@id": "pkg:github/somebody/crypto"}]}],
+            "status": "not_affected",
+            "justification": "vulnerable_code_not_present",
+        }
+    ]
+}
+
+
+def assessment(boards: Sequence[str]) -> v.Assessment:
+    """One component, affected by one record but for a VEX statement."""
+    match = v.Match(
+        id="X-1",
+        status="not_affected",
+        by="vex",
+        reason="It is not there.",
+        record_sha256=hashlib.sha256(RECORD.encode()).hexdigest(),
+        justification="vulnerable_code_not_present",
+        statement="crypto.json#1",
+    )
+    component = v.ComponentVerdict(
+        name="crypto",
+        version="1.0",
+        purl="pkg:github/somebody/crypto@1.0",
+        cpe="",
+        boards=list(boards),
+        verdict="not_affected",
+        matches=[match],
+    )
+    return v.Assessment(
+        snapshot=v.Snapshot(
+            sha256="5a" * 32, date="2026-03-01", newest_record=TIME, format="osv", records=1, description="sample"
+        ),
+        max_age=30,
+        no_data="refuse",
+        components=[component],
+        vex=[v.VexDocument(file=VEX_FILE, id="urn:x", author="somebody", statements=1)],
+        unused=[],
+    )
 
 
 def coverage(signing: p.ImageSigning) -> c.CoverageResult:

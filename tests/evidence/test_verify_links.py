@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import tempfile
 from functools import cache
@@ -12,10 +13,14 @@ import pytest
 
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.verify import verify_bundle
+from devicepipe.evidence.vulnerabilities import RECORDS
 from devicepipe.signing.keys import DEVELOPMENT_MARKER
 from tests.evidence.synthetic_bundle import (
     HEADER,
+    RECORD,
     SLOT,
+    VEX,
+    VEX_FILE,
     Keys,
     Spoil,
     board_files,
@@ -43,6 +48,7 @@ QUARANTINE = {
 }  # fmt: skip
 MEASURED = {"name": "x", "where": "", "unit": "1", "low": 0.0, "high": 1.0}
 OTHER = "0" * 64
+VULNERABILITIES = "attestations/vulnerabilities.dsse.json"
 DEVICE = "devicepipe.device."
 
 
@@ -65,6 +71,10 @@ def edit(name: str, where: str, value: object) -> Spoil:
 
 def drop(name: str, where: str) -> Spoil:
     return Spoil(edit={name: lambda predicate: predicate.pop(where)})
+
+
+def vex(**changes: Any) -> bytes:
+    return json.dumps({"statements": [VEX["statements"][0] | changes]}).encode()
 
 
 def files() -> dict[str, bytes]:
@@ -301,6 +311,72 @@ STORIES: dict[str, tuple[Spoil, str]] = {
         TOOLS,
     ),
     "SBOM of the tools whose file says something else": (Spoil(files={"evidence/build-sbom.cdx.json": b"{}"}), TOOLS),
+    # vulnerabilities
+    "no check of vulnerabilities": (Spoil(leave_out=["vulnerabilities"]), VULNERABILITIES),
+    "a check of vulnerabilities that nobody asks for": (drop("source", "vulnerabilities"), VULNERABILITIES),
+    **{
+        f"vulnerabilities: {what}": (edit("vulnerabilities", f"devicepipe.{where}", value), VULNERABILITIES)
+        for what, where, value in (
+            ("another snapshot than asked for", "snapshot.sha256", OTHER),
+            ("a snapshot said to be newer", "snapshot.date", "2026-03-02"),
+            ("an older one allowed than asked for", "maxAge", 31),
+            ("no data accepted though refused", "noData", "accept"),
+            ("a component left out", "components", []),
+            ("a component of another version", "components.0.version", "1.1"),
+            ("a component of a board that is not there", "components.0.boards", ["alpha", "beta"]),
+            ("a verdict that does not follow", "components.0.verdict", "fixed"),
+            (
+                "a match left out",
+                "components.0",
+                {
+                    "name": "crypto",
+                    "version": "1.0",
+                    "purl": "pkg:github/somebody/crypto@1.0",
+                    "cpe": "",
+                    "boards": ["alpha"],
+                    "verdict": "no_data",
+                    "matches": [],
+                },
+            ),
+            ("a record that is not there", "components.0.matches.0.id", "X-2"),
+            ("another record of that name", "components.0.matches.0.recordSha256", OTHER),
+            ("another justification", "components.0.matches.0.justification", "component_not_present"),
+            ("a statement that is not there", "components.0.matches.0.statement", "crypto.json#2"),
+            ("cleared by version and by a statement", "components.0.matches.0.by", "version"),
+            ("a VEX document left out", "vex", []),
+        )
+    },
+    "vulnerabilities: a result that does not follow": (
+        edit("vulnerabilities", "scanner.result", [{"id": "X-1", "severity": [], "annotations": []}]),
+        VULNERABILITIES,
+    ),
+    "vulnerabilities of nothing": (Spoil(subjects={"vulnerabilities": [IMAGE]}), VULNERABILITIES),
+    "vulnerabilities: a record that was changed": (
+        Spoil(files={RECORDS: json.dumps({"X-1": '{"id": "X-1", "affected": []}'}).encode()}),
+        VULNERABILITIES,
+    ),
+    "vulnerabilities: a record too many": (
+        Spoil(files={RECORDS: json.dumps({"X-1": RECORD, "X-2": "{}"}).encode()}),
+        VULNERABILITIES,
+    ),
+    "vulnerabilities: records that are none": (Spoil(files={RECORDS: b"[]"}), RECORDS),
+    "vulnerabilities: a statement that says affected": (
+        Spoil(files={VEX_FILE: vex(status="affected")}),
+        VULNERABILITIES,
+    ),
+    "vulnerabilities: a statement under investigation": (
+        Spoil(files={VEX_FILE: vex(status="under_investigation")}),
+        VULNERABILITIES,
+    ),
+    "vulnerabilities: a statement about another vulnerability": (
+        Spoil(files={VEX_FILE: vex(vulnerability={"name": "X-2"})}),
+        VULNERABILITIES,
+    ),
+    "vulnerabilities: a statement about another component": (
+        Spoil(files={VEX_FILE: vex(products=[{"@id": "pkg:github/somebody/other"}])}),
+        VULNERABILITIES,
+    ),
+    "vulnerabilities: no document of statements": (Spoil(files={VEX_FILE: b"{}"}), VEX_FILE),
     # campaigns
     "no campaigns": (Spoil(leave_out=["alpha/campaigns"]), of("campaigns")),
     "campaigns that nobody asks for": (drop("source", "campaigns"), of("campaigns")),

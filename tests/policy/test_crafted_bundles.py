@@ -163,6 +163,13 @@ CRAFTED: dict[str, tuple[str, dict[str, Change]]] = {
     "a library linked and not declared": (
         "libraries-declared", {"alpha/sbom": at("components.0.properties.0", {"name": UNDECLARED, "value": "libm.a"})}),
     "a component whose support has ended": ("support-stated", {"alpha/sbom": at("components.0.properties.2.value", "2020-01-01")}),
+    "components that nobody checked": ("vulnerabilities-checked", {"source": lambda source: source.pop("vulnerabilities")}),
+    "a component that is affected": (
+        "no-affected-component", {"vulnerabilities": at("devicepipe.components.0.matches.0.status", "affected")}),
+    "a component without data": ("no-data-decided", {"vulnerabilities": lambda told: told["devicepipe"]["components"][0].update(
+        verdict="no_data", matches=[])}),
+    "a snapshot of long ago": ("snapshot-fresh", {"vulnerabilities": at("devicepipe.snapshot.date", "2026-01-01")}),
+    "a VEX statement that concerns nothing": ("vex-current", {"vulnerabilities": at("devicepipe.unused", ["a.json#1: X-9"])}),
     "an image of another key": ("images-verified", {}),
     "another payload was tested": ("payload-tested-is-payload-signed", {"alpha/test": at("devicepipe.payloadDigest", "9" * 64)}),
     "firmware of another commit": ("identity-confirmed", {"alpha/test": at("devicepipe.identityAfter.commit", "9" * 40)}),

@@ -42,10 +42,12 @@ from devicepipe.evidence.predicates import (
     Traceability,
     TraceFinding,
     Variation,
+    VulnerabilityWish,
 )
 from devicepipe.evidence.results import Attempt, Device, Identity, Quarantine, Verdict
 from devicepipe.evidence.results import TestCase as Case
 from devicepipe.evidence.results import TestRun as Run
+from devicepipe.evidence.vulnerabilities import Assessment, ComponentVerdict, Match
 from devicepipe.policy.evidence import BoardEvidence, GateInput, board_data, release_data
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_rule_set
@@ -58,6 +60,9 @@ OTHER = "9" * 64
 WHEN = "2026-01-01T00:00:00Z"
 KEY = KeyInfo(keyid="3" * 64, scheme="ed25519", development=True)
 BOARDS = ("small", "large")
+SNAPSHOT = {
+    "sha256": "5" * 64, "date": WHEN[:10], "newestRecord": WHEN, "format": "osv", "records": 7, "description": "sample",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +87,7 @@ def source(boards: tuple[str, ...] = BOARDS) -> SourceInfo:
         tools=[],
         image_key=KEY,
         release_key=KEY,
+        vulnerabilities=VulnerabilityWish(snapshot="5" * 64, date=WHEN[:10], max_age=30, no_data="refuse"),
     )
 
 
@@ -280,7 +286,35 @@ def traced(
     return Traceability(items=list(items), matrix=[row], findings=list(findings))
 
 
-GOOD = GateInput(source(), traced(), tuple(board(name) for name in BOARDS), merged())
+def assessment(verdict: str = "fixed", *matches: Match, **changes: Any) -> Assessment:
+    """One component, of which nothing is known unless there are matches."""
+    component = {
+        "name": "crypto",
+        "version": "1.0",
+        "purl": "pkg:github/somebody/crypto@1.0",
+        "cpe": "",
+        "boards": list(BOARDS),
+    }
+    fields = {
+        "snapshot": SNAPSHOT,
+        "maxAge": 30,
+        "noData": "refuse",
+        "components": [ComponentVerdict.model_validate(component | {"verdict": verdict, "matches": list(matches)})],
+        "vex": [],
+        "unused": [],
+    }
+    return Assessment.model_validate(fields | changes)
+
+
+GOOD = GateInput(source(), traced(), tuple(board(name) for name in BOARDS), merged(), assessment())
+
+
+def checked(told: Assessment, traceability: Traceability | None = None) -> GateInput:
+    """Good evidence of a product that asks for a check of its components, which came to this."""
+    asking = source().model_copy(update={"vulnerabilities": told.wish})
+    return dataclasses.replace(
+        GOOD, source=asking, vulnerabilities=told, traceability=traceability or GOOD.traceability
+    )
 
 
 def with_board(**parts: object) -> GateInput:
@@ -361,6 +395,9 @@ PARTS = ("build", "reproducibility", "signing", "image", "tests", "analysis", "m
 UNTESTED = TraceFinding(kind="untested-requirement", item="SRS-1", board="large", message="not-run: t")
 ERROR = Finding(tool="cppcheck", rule="arrayIndex", level="error", message="out of bounds", file="a.c", line=7)
 WARNING = ERROR.model_copy(update={"level": "warning"})
+
+AFFECTED = Match(id="X-1", status="affected", by="version", reason="1.0 is in the range", record_sha256="0" * 64)
+OLD = SNAPSHOT | {"date": "2025-12-01"}
 
 DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
     # defect: (evidence, rule, board, part of the message)
@@ -530,6 +567,13 @@ DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
     # More of bills of materials: test_supply.py.
     "component-without-a-licence": (with_board(sbom=sbom(licence="")), "sbom-strict", "small", "crypto has no licence"),
     "undeclared-library": (with_board(sbom=sbom(undeclared="libm.a")), "libraries-declared", "small", "crypto (libm.a)"),
+    "affected-component": (
+        checked(assessment("affected", AFFECTED)), "no-affected-component", "", "crypto 1.0 by X-1 (1.0 is in the range)",
+    ),
+    "component-without-data": (checked(assessment("no_data")), "no-data-decided", "", "crypto: no record names it"),
+    "snapshot-too-old": (
+        checked(assessment(maxAge=30, snapshot=OLD)), "snapshot-fresh", "", "31 days old, 30 are allowed: 7 records of 2025-12-01",
+    ),
     "support-ended": (with_board(sbom=sbom(end_of_support="2020-01-01")), "support-stated", "small", "ended on 2020-01-01"),
 }  # fmt: skip
 
@@ -632,7 +676,7 @@ def test_misra_findings_are_judged_only_where_the_product_writes_deviations(rule
 def test_coverage_is_judged_only_where_it_is_recorded(rules: RuleSet) -> None:
     plain = source().model_copy(update={"coverage": None})
     boards = tuple(dataclasses.replace(one, coverage=None) for one in GOOD.boards)
-    decisions = decide(GateInput(plain, traced(), boards), rules)
+    decisions = decide(GateInput(plain, traced(), boards, vulnerabilities=assessment()), rules)
     assert failed(decisions) == {}
     assert "coverage is not recorded" in {one.message for one in decisions.decisions if one.rule == "coverage-minimum"}
 
@@ -658,7 +702,7 @@ def large_release() -> GateInput:
     rows = [MatrixRow(requirement=one.id, test=f"t{one.id}", verdicts=dict.fromkeys(names, "passed")) for one in items]
     cases = [case(f"t{number}", verifies=(f"SRS-{number}",)) for number in range(2000)]
     evidence = Traceability(items=items, matrix=rows, findings=[])
-    return GateInput(source(names), evidence, tuple(board(name, *cases) for name in names), merged())
+    return GateInput(source(names), evidence, tuple(board(name, *cases) for name in names), merged(), assessment())
 
 
 def test_what_cel_reads_does_not_grow_with_the_verified_requirements(rules: RuleSet, large_release: GateInput) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -30,7 +31,7 @@ SHIPPED = (
 BEGINS_WITH = {  # class: the rules whose clauses begin to apply with it
     "b": {"builds-reproducible", "builds-in-other-surroundings",
           "hazards-controlled", "hazards-rated", "anomalies-assessed", "misra-deviations", "analysis-clean",
-          "analysis-tools-complete", "findings-disposed"},
+          "analysis-tools-complete", "findings-disposed", "no-affected-component", "no-data-decided", "snapshot-fresh"},
     "c": {"stack-bounded", "no-recursion", "slot-spare", "never-executed-explained"},
 }  # fmt: skip
 
@@ -177,7 +178,7 @@ def test_no_rule_set_releases_a_dirty_tree(root: Path) -> None:
     assert GOOD_EVIDENCE.source is not None
     dirty = GOOD_EVIDENCE.source.model_copy(update={"dirty": True})
     change = '[[policy.change]]\nrule = "clean-source"\nleave-out = true\nreason = "We are in a hurry."\n'
-    evidence = type(GOOD_EVIDENCE)(dirty, GOOD_EVIDENCE.traceability, GOOD_EVIDENCE.boards, GOOD_EVIDENCE.coverage)
+    evidence = dataclasses.replace(GOOD_EVIDENCE, source=dirty)
     decisions = decide(evidence, pick(root, f"[policy]\n{change}"))
     assert decisions.reasons == ["the source: the tree differed from the commit"]
 

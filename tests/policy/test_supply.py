@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_rule_set
 from devicepipe.policy.supply import SbomEvidence
-from tests.policy.test_gate import failed, sbom, with_board
+from tests.policy.test_gate import GOOD, assessment, checked, failed, other, sbom, source, traced, with_board
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +63,45 @@ def test_a_defect_of_the_bill_of_materials_fails_its_rule_and_no_other(rules: Ru
 )
 def test_what_is_stated_and_what_is_not_linked_passes(rules: RuleSet, good: SbomEvidence) -> None:
     assert failed(decide(with_board(sbom=good), rules)) == {}
+
+
+def test_a_product_without_a_check_is_warned_and_not_stopped(rules: RuleSet) -> None:
+    unasked = source().model_copy(update={"vulnerabilities": None})
+    decisions = decide(dataclasses.replace(GOOD, source=unasked, vulnerabilities=None), rules)
+    (warning,) = [one for one in decisions.decisions if one.rule == "vulnerabilities-checked"]
+    assert (warning.severity, warning.passed) == ("warning", False)
+    assert decisions.releasable
+    assert failed(decide(checked(assessment()), rules)) == {}
+
+
+def test_a_check_that_was_asked_for_and_is_missing_is_told_and_stops(rules: RuleSet) -> None:
+    decisions = decide(dataclasses.replace(checked(assessment()), vulnerabilities=None), rules)
+    assert "no check of the components' vulnerabilities" in failed(decisions)["all-boards-complete", ""]
+    assert "cannot be decided" in failed(decisions)["no-affected-component", ""]
+
+
+def test_a_reviewed_list_of_anomalies_stands_in_for_data_only_where_policy_says_so(rules: RuleSet) -> None:
+    reviewed = other("SOUP-1", "soup", component="crypto", anomalies_reviewed="2025-12-30")
+    by_purl = other("SOUP-2", "soup", purl="pkg:github/Somebody/Crypto@1.0", anomalies_reviewed="2025-12-30")
+    of_another = other("SOUP-3", "soup", purl="pkg:github/somebody/crypto@2.0", anomalies_reviewed="2025-12-30")
+    never = other("SOUP-4", "soup", component="crypto")
+
+    def seen(policy: str, *items: object) -> tuple[bool, str]:
+        trace = traced().model_copy(update={"items": [*traced().items, *items]})
+        decisions = decide(checked(assessment("no_data", noData=policy), trace), rules)
+        (decided,) = [one for one in decisions.decisions if one.rule == "no-data-decided"]
+        return decided.passed, decided.message
+
+    told = "no data, and accepted: crypto (SOUP-1: its list of anomalies was reviewed on 2025-12-30)"
+    assert seen("reviewed", reviewed) == (True, told)
+    assert seen("reviewed", by_purl)[0]
+    assert not seen("reviewed", of_another)[0]
+    assert not seen("reviewed", never)[0]
+    assert not seen("refuse", reviewed)[0]
+    assert seen("accept") == (True, "no data, and accepted: crypto (by the product's policy)")
+
+
+def test_a_statement_that_is_left_over_is_a_warning(rules: RuleSet) -> None:
+    decisions = decide(checked(assessment(unused=["a.json#1: X-1 is fixed, but no record says so"])), rules)
+    assert failed(decisions)["vex-current", ""] == "left over: a.json#1: X-1 is fixed, but no record says so"
+    assert decisions.releasable

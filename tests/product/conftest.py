@@ -16,7 +16,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 RELEASED_BOARDS = ("microbit", "virt_rv32")
-PARTS = ("devicepipe.toml", ".gitignore", "boards", "firmware", "hil", "requirements", "reports")
+PARTS = ("devicepipe.toml", ".gitignore", "boards", "firmware", "hil", "requirements", "reports", "security")
 
 SMALL_ITEMS = """# Small
 
