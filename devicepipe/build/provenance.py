@@ -12,18 +12,30 @@ from importlib.metadata import version
 from pathlib import Path
 
 from devicepipe.build.platformio import Build, BuildInputs
+from devicepipe.build.python_environment import package, python_digest
 from devicepipe.build.soup import SoupLock
 from devicepipe.evidence.facts import sha256_of
-from devicepipe.evidence.predicates import BUILD_TYPE, BuildDefinition, Provenance, ResourceDescriptor, RunDetails, Tool
+from devicepipe.evidence.predicates import (
+    BUILD_TYPE,
+    BuildDefinition,
+    Provenance,
+    ResourceDescriptor,
+    RunDetails,
+    Subject,
+    Tool,
+)
 
 BUILDER_ID = "urn:devicepipe:builder:local"
 """The builder: devicepipe on the machine of whoever signs the attestation. It claims SLSA build level 1, not isolation."""
 
 
 def build_tools() -> list[Tool]:
-    """The build system's own programs: devicepipe, PlatformIO, SCons and Python."""
-    packages = [Tool(name=name, version=version(name)) for name in ("devicepipe", "platformio", "scons")]
-    return [*packages, Tool(name="python", version=platform.python_version())]
+    """The build system's own programs, with the digests of what is installed: devicepipe, PlatformIO, SCons and Python."""
+    tools = []
+    for name in ("devicepipe", "platformio", "scons"):
+        found = package(name)
+        tools.append(Tool(name=name, version=version(name), sha256=found.sha256 if found else None))
+    return [*tools, Tool(name="python", version=platform.python_version(), sha256=python_digest())]
 
 
 def make_provenance(
@@ -35,6 +47,7 @@ def make_provenance(
     soup: SoupLock | None,
     invocation_id: str,
     dirty: bool,
+    environment: Subject | None = None,
 ) -> Provenance:
     """The provenance of a finished build.
 
@@ -46,6 +59,7 @@ def make_provenance(
         soup: The lock file of fetched libraries, if the product has one.
         invocation_id: Names the run, e.g. product, version and board.
         dirty: Whether the tree differed from the commit.
+        environment: The list of installed Python packages in the bundle.
     """
     environments = {firmware.role: firmware.environment for firmware in build.result.firmwares}
     return Provenance(
@@ -60,7 +74,14 @@ def make_provenance(
                 "dirty": dirty,
             },
             internal_parameters={"environment": inputs.recorded()},
-            resolved_dependencies=_materials(build.result.compilers, inputs, manifest, manifest_name, soup),
+            resolved_dependencies=[
+                *_materials(build.result.compilers, inputs, manifest, manifest_name, soup),
+                *(
+                    [ResourceDescriptor(name=environment.name, digest=environment.digest.to_json())]
+                    if environment
+                    else []
+                ),
+            ],
         ),
         run_details=RunDetails(
             builder={"id": BUILDER_ID, "version": {tool.name: tool.version for tool in build_tools()}},

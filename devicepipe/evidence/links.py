@@ -27,7 +27,7 @@ from collections.abc import Iterable
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.analysis_links import check_analysis
-from devicepipe.evidence.build_links import check_reproducibility
+from devicepipe.evidence.build_links import check_provenance, check_reproducibility
 from devicepipe.evidence.bundle import Attestation, Bundle
 from devicepipe.evidence.campaign_links import check_campaigns
 from devicepipe.evidence.campaigns import Campaigns
@@ -272,6 +272,7 @@ class _Check:
             raise IntegrityError(
                 "its resolvedDependencies do not give the source's commit, and only that, as gitCommit", link=link
             )
+        check_provenance(self.bundle, attestation, self.attestation(SourceInfo))
         roles = [firmware.role for firmware in build.firmwares]
         if sorted(roles) != ["application", "bootloader"]:
             raise IntegrityError("does not have exactly one application and one bootloader", link=link)

@@ -103,11 +103,15 @@ def develop(
         attest_source(context, commit, [], dirty=bool(commit.dirty))
         lay_down_libraries(project, context.cache)
         steps: list[Step] = []
+        before = ""
         for board in chosen:
             name = board.name
             steps.append(Step(f"build {name}", quietly(build, context, board, commit)))
             if goal == "analyse":
-                steps.append(Step(f"analyse {name}", quietly(analyse_statically, context, board), (f"build {name}",)))
+                # One after the other: cppcheck leaves its dumps beside the sources, and boards share them here.
+                needs = (f"build {name}", *((f"analyse {before}",) if before else ()))
+                steps.append(Step(f"analyse {name}", quietly(analyse_statically, context, board), needs))
+                before = name
             if goal in ("sign", "test"):
                 steps.append(Step(f"sign {name}", quietly(sign, context, board), (f"build {name}",)))
             if goal == "test":

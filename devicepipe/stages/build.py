@@ -12,7 +12,7 @@ from devicepipe.build.reproducibility import compare
 from devicepipe.build.soup import load_lock
 from devicepipe.build.source import Commit
 from devicepipe.build.surroundings import Surroundings, age, elsewhere
-from devicepipe.evidence.layout import IMAGE_KEY
+from devicepipe.evidence.layout import IMAGE_KEY, PYTHON_ENVIRONMENT
 from devicepipe.evidence.predicates import PROVENANCE, REPRODUCIBILITY
 from devicepipe.project.config import ProjectBoard
 from devicepipe.stages.context import Context
@@ -47,6 +47,7 @@ def build(context: Context, board: ProjectBoard, commit: Commit) -> None:
         soup=load_lock(project.root / soup) if soup is not None else None,
         invocation_id=f"{project.product.name} {context.version} {board.name}",
         dirty=bool(commit.dirty),
+        environment=writer.subject(PYTHON_ENVIRONMENT),
     )
     writer.attest(f"{board.name}/build", PROVENANCE, provenance, artifacts)
 

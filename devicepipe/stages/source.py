@@ -6,18 +6,19 @@ from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
+from devicepipe.build.python_environment import environment_listing
 from devicepipe.build.soup import fetch, lay_down, load_lock
 from devicepipe.build.source import Commit
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.facts import sha256_of, utc_now
-from devicepipe.evidence.layout import IMAGE_KEY, RELEASE_KEY
+from devicepipe.evidence.layout import IMAGE_KEY, PYTHON_ENVIRONMENT, RELEASE_KEY, SOURCE_CONFIG, SOURCE_FILES
 from devicepipe.evidence.predicates import SOURCE, CampaignWish, SourceInfo, Tool
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.stages.context import Context
 from devicepipe.stages.vulnerability_data import wish_of
 
-MANIFEST = "evidence/source/files.sha256"
-CONFIG = f"evidence/source/{CONFIG_NAME}"
+MANIFEST = SOURCE_FILES
+CONFIG = SOURCE_CONFIG
 
 _PACKAGES = (
     "platformio",
@@ -90,6 +91,7 @@ def attest_source(context: Context, commit: Commit, files: list[str], dirty: boo
     lines = [f"{sha256_of(project.root / name)}  {name}\n" for name in sorted(files)]
     writer.add_bytes("".join(lines).encode(), MANIFEST)
     writer.add_file(project.root / CONFIG_NAME, CONFIG)
+    writer.add_bytes(environment_listing(), PYTHON_ENVIRONMENT)
     writer.add_bytes(context.keys.image.public.pem, IMAGE_KEY)
     writer.add_bytes(context.keys.release.public.pem, RELEASE_KEY)
     info = SourceInfo(
@@ -118,4 +120,4 @@ def attest_source(context: Context, commit: Commit, files: list[str], dirty: boo
         or None,
         vulnerabilities=None if context.in_place else wish_of(project),
     )
-    writer.attest("source", SOURCE, info, [MANIFEST, CONFIG, IMAGE_KEY, RELEASE_KEY])
+    writer.attest("source", SOURCE, info, [MANIFEST, CONFIG, PYTHON_ENVIRONMENT, IMAGE_KEY, RELEASE_KEY])

@@ -14,6 +14,7 @@ import struct
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,14 @@ from devicepipe.evidence import predicates as p
 from devicepipe.evidence import results as r
 from devicepipe.evidence import vulnerabilities as v
 from devicepipe.evidence.bundle import Attestation, BundleWriter
-from devicepipe.evidence.layout import IMAGE_KEY, RELEASE_KEY, sbom_file
+from devicepipe.evidence.layout import (
+    IMAGE_KEY,
+    PYTHON_ENVIRONMENT,
+    RELEASE_KEY,
+    SOURCE_CONFIG,
+    SOURCE_FILES,
+    sbom_file,
+)
 from devicepipe.signing.factory import Placement, make_factory_image
 from devicepipe.signing.image import SignedImage, imgtool_version, next_build, sign_image
 from devicepipe.signing.keys import PublicKey, ensure_development_keys, load_signer
@@ -259,7 +267,15 @@ class _Maker:
             campaigns=[p.CampaignWish(kind="powercut", points=3, seed=7)],
             vulnerabilities=assessment(self.boards).wish,
         )
-        self.attest("source", p.SOURCE, info, [IMAGE_KEY, RELEASE_KEY])
+        boards = "".join(
+            f'[[board]]\nname = "{board}"\nmanifest = "boards/{board}.json"\napplication = "{board}"\nbootloader = "{board}"\n'
+            for board in self.boards
+        )
+        self.add(SOURCE_CONFIG, f'[product]\nname = "pump"\n{boards}'.encode())
+        self.add(SOURCE_FILES, "".join(f"{'bd' * 32}  boards/{board}.json\n" for board in self.boards).encode())
+        self.add(PYTHON_ENVIRONMENT, b"platformio==6.2.0\n")
+        declared = [SOURCE_CONFIG, SOURCE_FILES, PYTHON_ENVIRONMENT]
+        self.attest("source", p.SOURCE, info, [*declared, IMAGE_KEY, RELEASE_KEY])
 
     def board(self, board: str) -> None:
         folder = f"images/{board}"
@@ -357,13 +373,26 @@ class _Maker:
                 build_type=p.BUILD_TYPE,
                 external_parameters={
                     "board": board,
+                    "environments": {"application": board, "bootloader": board},
                     "version": self.version,
                     "commit": COMMIT,
                     "dirty": False,
                     "imageKey": {"sha256": self.keys.image.public.keyid},
                 },
-                internal_parameters={},
+                internal_parameters={
+                    "environment": {
+                        "DEVICEPIPE_VERSION": self.version,
+                        "DEVICEPIPE_COMMIT": COMMIT,
+                        "DEVICEPIPE_IMAGE_KEY": f"sha256:{self.keys.image.public.keyid}",
+                        "SOURCE_DATE_EPOCH": str(int(datetime.fromisoformat(TIME).timestamp())),
+                    }
+                },
                 resolved_dependencies=[
+                    p.ResourceDescriptor(name=f"boards/{board}.json", digest={"sha256": "bd" * 32}),
+                    p.ResourceDescriptor(name=PYTHON_ENVIRONMENT, digest={"sha256": self.digest(PYTHON_ENVIRONMENT)}),
+                    p.ResourceDescriptor(
+                        name=f"{COMPILER.name} {COMPILER.version}", digest={"sha256": str(COMPILER.sha256)}
+                    ),
                     p.ResourceDescriptor(name="source", digest={"gitCommit": COMMIT}),
                     p.ResourceDescriptor(name="crypto-1.0.tar.gz", digest={"sha256": ARCHIVE}),
                 ],

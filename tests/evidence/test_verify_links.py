@@ -129,6 +129,22 @@ def analysed(**values: object) -> Spoil:
     )
 
 
+def asked(name: str, value: object) -> Spoil:
+    """A build with another external parameter."""
+    return Spoil(edit={"alpha/build": lambda one: one["buildDefinition"]["externalParameters"].update({name: value})})
+
+
+def material(name: str, digest: str) -> Spoil:
+    """A build whose material of that name is another one."""
+
+    def change(provenance: dict[str, Any]) -> None:
+        materials = provenance["buildDefinition"]["resolvedDependencies"]
+        (found,) = [one for one in materials if str(one.get("name", "")).startswith(name)]
+        found["digest"] = {"sha256": digest}
+
+    return Spoil(edit={"alpha/build": change})
+
+
 STORIES: dict[str, tuple[Spoil, str]] = {
     # source and release
     "another version in the source": (edit("source", "version", "1.2.4"), SOURCE),
@@ -229,6 +245,46 @@ STORIES: dict[str, tuple[Spoil, str]] = {
         of("analysis"),
     ),
     "a decision without a reason": (analysed(dispositions=[{**DECISION, "justification": ""}]), of("analysis")),
+    "another build type": (edit("alpha/build", "buildDefinition.buildType", "https://example.com/make"), of("build")),
+    "a parameter that nobody declared": (asked("flags", "-O0"), of("build")),
+    "another environment was asked for": (
+        asked("environments", {"application": "alpha_debug", "bootloader": "alpha"}),
+        of("build"),
+    ),
+    "another environment was built": (
+        edit("alpha/build", "devicepipe.firmwares.0.environment", "alpha_debug"),
+        of("build"),
+    ),
+    "another version in the build's environment": (
+        edit("alpha/build", "buildDefinition.internalParameters.environment.DEVICEPIPE_VERSION", "9.9.9"),
+        of("build"),
+    ),
+    "another time in the build's environment": (
+        edit("alpha/build", "buildDefinition.internalParameters.environment.SOURCE_DATE_EPOCH", "0"),
+        of("build"),
+    ),
+    "another board manifest": (
+        Spoil(files={"evidence/source/files.sha256": f"{OTHER}  boards/alpha.json\n".encode()}),
+        of("build"),
+    ),
+    "another Python environment": (material("evidence/source/python-environment.txt", OTHER), of("build")),
+    "another compiler among the materials": (material("gcc", OTHER), of("build")),
+    "a configuration of another product": (
+        Spoil(files={"evidence/source/devicepipe.toml": b'[product]\nname = "pomp"\n[[board]]\nname = "alpha"\n'}),
+        "evidence/source/devicepipe.toml",
+    ),
+    "a configuration of other boards": (
+        Spoil(files={"evidence/source/devicepipe.toml": b'[product]\nname = "pump"\n[[board]]\nname = "gamma"\n'}),
+        "evidence/source/devicepipe.toml",
+    ),
+    "a configuration that is none": (
+        Spoil(files={"evidence/source/devicepipe.toml": b"product"}),
+        "evidence/source/devicepipe.toml",
+    ),
+    "a source that is not about its configuration": (
+        Spoil(subjects={"source": ["keys/image.pub.pem", "keys/release.pub.pem"]}),
+        SOURCE,
+    ),
     "reproducibility of another board": (edit("alpha/reproducibility", "board", "beta"), of("reproducibility")),
     "identical after one build": (edit("alpha/reproducibility", "builds", 1), of("reproducibility")),
     "a program that was not compared": (
