@@ -31,6 +31,12 @@ class Range:
     end_included: bool = False
 
 
+COMMITS = Range("semver", "(commits)")
+"""A range of commits: no version can be compared with it."""
+UNREADABLE = Range("semver", "(not to be read)")
+"""A range that is not of its scheme."""
+
+
 @dataclass(frozen=True, slots=True)
 class Versions:
     """What a record says of the versions of one package.
@@ -50,6 +56,11 @@ class Versions:
     introduced: tuple[str, ...] = ()
     repaired: tuple[str, ...] = ()
     otherwise: Position = "outside"
+
+    @property
+    def only_commits(self) -> bool:
+        """Whether nothing but commits is told."""
+        return set(self.affected) == {COMMITS} and not self.listed
 
     def position(self, version: str, commit: str = "") -> tuple[Position, str]:
         """Where a version (and the commit that it was made from) lies, and why, in words."""

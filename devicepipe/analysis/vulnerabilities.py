@@ -132,10 +132,16 @@ def _position(
     """The worst of what a record says of a component."""
     purl, _, version = component
     own = (PackageURL.from_string(purl).version if purl else None) or version
+    about = [one for one in affected if one.keys & keys]
     found = [
         # A package URL's version is in its ecosystem's own form (a Debian revision, say); a CPE's is the maker's.
         one.versions.position(own if any(key.startswith("purl:") for key in one.keys & keys) else version, commit)
-        for one in affected
-        if one.keys & keys
+        for one in about
     ]
-    return min(found, key=lambda one: _ORDER.index(one[0]))
+    # Some records tell commits in one entry and the versions that they come to in another.
+    told = [
+        position
+        for position, one in zip(found, about, strict=True)
+        if not (one.versions.only_commits and position[0] == "undecided")
+    ]
+    return min(told or found, key=lambda one: _ORDER.index(one[0]))

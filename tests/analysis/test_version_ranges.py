@@ -106,6 +106,23 @@ CVES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a default that nobody states": (product({"version": "0", "lessThan": "0.9"}, defaultStatus="unknown"), "fixed"),
     "nothing is known": (product(defaultStatus="unknown"), "undecided"),
+    "commits alone, and the rest is not affected": (
+        product({"version": "0", "versionType": "git", "lessThan": COMMIT}),
+        "undecided",
+    ),
+    "versions that are called commits": (
+        product({"version": "*", "versionType": "git", "lessThan": "0.10"}),
+        "affected",
+    ),
+    "words of comparison, in": (product({"version": ">= 0.9, < 0.10"}), "affected"),
+    "words of comparison, after": (product({"version": "< 0.9.1"}), "fixed"),
+    "words of comparison, to the end": (product({"version": "<= 0.9.1"}), "affected"),
+    "words of comparison, above": (product({"version": "> 0.9.1"}), "outside"),
+    "words of comparison, one": (product({"version": "= 0.9.1"}), "affected"),
+    "words of comparison that contradict": (product({"version": "< 0.9, <= 1.0"}), "undecided"),
+    "words of no comparison": (product({"version": "< 1.0 and later"}), "undecided"),
+    "a status that nobody knows": (product({"version": "0.9", "lessThan": "1.0", "status": "unknown"}), "affected"),
+    "a version that nobody knows": (product({"version": "unknown"}), "undecided"),
     "commits alone": (
         product({"version": "0", "versionType": "git", "lessThan": COMMIT}, defaultStatus="unknown"),
         "undecided",

@@ -48,6 +48,10 @@ def assessed(tmp_path: Path, *records: dict[str, Any], statements: tuple[dict[st
         return assess(PRODUCT, {"small": [ZCBOR], "large": [ZCBOR]}, store, told)
 
 
+COMMIT = {"version": "0", "versionType": "git", "lessThan": "ab" * 20}
+BOTH = cve("CVE-0000-3", product(COMMIT), product({"version": "0", "lessThan": "0.9"}))
+
+
 @pytest.mark.parametrize(
     ("records", "verdict"),
     [
@@ -59,6 +63,8 @@ def assessed(tmp_path: Path, *records: dict[str, Any], statements: tuple[dict[st
         ([FOREIGN], "no_data"),
         ([BY_COMMITS], "affected"),
         ([cve("CVE-0000-2", product({"version": "0.9.1"}))], "affected"),
+        ([cve("CVE-0000-2", product(COMMIT))], "affected"),
+        ([BOTH], "fixed"),
     ],
 )
 def test_verdict_of_a_component(tmp_path: Path, records: list[dict[str, Any]], verdict: str) -> None:
@@ -70,7 +76,7 @@ def test_verdict_of_a_component(tmp_path: Path, records: list[dict[str, Any]], v
 
 def test_what_cannot_be_compared_counts_as_affected_and_says_so(tmp_path: Path) -> None:
     (found,) = assessed(tmp_path, BY_COMMITS).components
-    assert found.matches[0].reason == "the record does not say whether 0.9.1 is affected: counted as affected"
+    assert found.matches[0].reason == "0.9.1 cannot be compared with the range from (commits): counted as affected"
 
 
 def test_a_component_that_is_not_linked_in_is_not_assessed(tmp_path: Path) -> None:
