@@ -61,7 +61,7 @@ def vulnerability_data(told: Assessment, moment: str, items: Sequence[Item]) -> 
     """
     unknown = {one.name: _reviewed(one, items) for one in told.components if one.verdict == "no_data"}
     accepted = {
-        name: reason or "by the product's policy"
+        name: reason if told.no_data == "reviewed" else "by the product's policy"
         for name, reason in unknown.items()
         if told.no_data == "accept" or (told.no_data == "reviewed" and reason)
     }

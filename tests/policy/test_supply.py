@@ -98,7 +98,7 @@ def test_a_reviewed_list_of_anomalies_stands_in_for_data_only_where_policy_says_
     assert not seen("reviewed", of_another)[0]
     assert not seen("reviewed", never)[0]
     assert not seen("refuse", reviewed)[0]
-    assert seen("accept") == (True, "no data, and accepted: crypto (by the product's policy)")
+    assert seen("accept", reviewed) == (True, "no data, and accepted: crypto (by the product's policy)")
 
 
 def test_a_statement_that_is_left_over_is_a_warning(rules: RuleSet) -> None:
