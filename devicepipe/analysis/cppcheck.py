@@ -107,6 +107,8 @@ def analyse(
     finally:
         for dump in _dumps(project, sources):
             dump.unlink()
+            # The addon's summary for rules about the whole program; it lies beside the sources too.
+            dump.with_suffix(".ctu-info").unlink(missing_ok=True)
     version = log["runs"][0]["tool"]["driver"]["semanticVersion"]
     log["runs"].append(_misra_run(misra, version))
     _check_proof(log)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from devicepipe.documents.cells import NONE, NOT_APPLICABLE, time_text, verdict_cell, yes_no
 from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, Paragraph, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
+from devicepipe.documents.secrets import secrets_found
 from devicepipe.evidence.decisions import Decision, Decisions
 from devicepipe.evidence.predicates import SETTLED, BuildResult, Reproducibility, StaticAnalysis, Tool
 from devicepipe.evidence.results import Device, Identity, TestCase, TestRun, Verdict
@@ -302,7 +303,8 @@ def static_analysis(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
         else:
             blocks += [_proofs(analysis), _findings(analysis)]
             blocks += [*_deviations(analysis), *_dispositions(analysis), _checks(analysis)]
-    return tuple(blocks)
+    blocks.append(Heading(2, "Secrets", f"{number}.{len(record.source.boards) + 1}"))
+    return (*blocks, *secrets_found(record.secrets))
 
 
 def _proofs(analysis: StaticAnalysis) -> Table:

@@ -22,6 +22,7 @@ from devicepipe.evidence.predicates import (
     Traceability,
 )
 from devicepipe.evidence.results import TestRun
+from devicepipe.evidence.secrets import Secrets
 from devicepipe.evidence.vulnerabilities import Assessment
 
 PASSED = "passed"
@@ -107,6 +108,7 @@ class ReleaseRecord:
     campaigns: tuple[Campaigns, ...] = ()
     software_items: tuple[SoftwareItem, ...] = ()
     vulnerabilities: Assessment | None = None
+    secrets: Secrets | None = None
     files: tuple[FileDigest, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     paper: Literal["A4", "Letter"] = "A4"

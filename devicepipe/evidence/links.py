@@ -57,6 +57,8 @@ from devicepipe.evidence.predicates import (
 )
 from devicepipe.evidence.results import Attempt, Identity, TestCase, TestResult, TestRun, Verdict
 from devicepipe.evidence.sbom_links import check_build_sbom, check_sbom
+from devicepipe.evidence.secret_links import check_secrets
+from devicepipe.evidence.secrets import Secrets
 from devicepipe.evidence.vulnerabilities import Vulnerabilities
 from devicepipe.evidence.vulnerability_links import check_vulnerabilities
 from devicepipe.signing.factory import check_factory_image, read_hex
@@ -119,6 +121,7 @@ class _Check:
         self.vulnerabilities(source)
         self.traceability(source)
         self.all_images_attested(source.boards)
+        self.links.append(check_secrets(self.bundle, self.attestation(Secrets), source))
         self.gate(source, images)
         return self.links
 

@@ -42,6 +42,7 @@ from devicepipe.stages.items import read_product_items
 from devicepipe.stages.memory import measure_memory
 from devicepipe.stages.sbom import build_bill_of_materials
 from devicepipe.stages.seal import seal, settle
+from devicepipe.stages.secrets import find_secrets
 from devicepipe.stages.sign import sign
 from devicepipe.stages.source import attest_source, lay_down_libraries
 from devicepipe.stages.test import run_tests
@@ -195,7 +196,8 @@ def _steps(context: Context, commit: Commit) -> list[Step]:
         second.append(Step("vulnerabilities", quietly(check_vulnerabilities, context), listed))
     last = [
         Step("trace", quietly(trace_release, context), tuple(f"test {board.name}" for board in boards)),
-        Step("gate", quietly(gate, context), ("trace", *(step.name for step in second))),
+        Step("secrets", quietly(find_secrets, context), ("trace", *(step.name for step in second))),
+        Step("gate", quietly(gate, context), ("trace", "secrets", *(step.name for step in second))),
         Step("document", quietly(document, context), ("gate",)),
     ]
     return [*first, *second, *last]

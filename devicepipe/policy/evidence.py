@@ -8,6 +8,7 @@ of requirements that are verified: CEL ends an evaluation after 10,000 steps, an
 The shape, with the keys that rules use:
 
     release.source         product, version, commit, dirty, boards (names)
+    release.secrets        searched (count of files), found and unproven (sentences), in words: told
     release.evidence       boards (how many), missing (sentences)
     release.requirements   total and verified (pairs of requirement and board), unverified (sentences),
                            byRecord (names of requirements verified by analysis or inspection)
@@ -67,7 +68,9 @@ from devicepipe.evidence.predicates import (
     Traceability,
 )
 from devicepipe.evidence.results import Identity, TestRun, Verdict
+from devicepipe.evidence.secrets import Secrets
 from devicepipe.evidence.vulnerabilities import Assessment
+from devicepipe.policy.secrets import secrets_data
 from devicepipe.policy.supply import SbomEvidence, sbom_data, vulnerability_data
 
 Plain = dict[str, Any]
@@ -114,6 +117,7 @@ class GateInput:
     boards: tuple[BoardEvidence, ...]
     coverage: MergedCoverage | None = None
     vulnerabilities: Assessment | None = None
+    secrets: Secrets | None = None
 
     @property
     def wishes(self) -> list[CampaignWish]:
@@ -142,6 +146,8 @@ def release_data(evidence: GateInput) -> Plain:
             "dirty": source.dirty,
             "boards": list(source.boards),
         }
+    if evidence.secrets is not None:
+        data["secrets"] = secrets_data(evidence.secrets)
     if (traced := evidence.traceability) is not None:
         data["requirements"] = _requirements(traced)
         data["hazards"] = _hazards(traced)
@@ -291,6 +297,8 @@ def _missing(evidence: GateInput) -> Iterator[str]:
         yield "no source attestation"
     if evidence.traceability is None:
         yield "no traceability"
+    if evidence.secrets is None:
+        yield "no search for secrets"
     present = {board.board for board in evidence.boards}
     absent = [name for name in (evidence.source.boards if evidence.source else ()) if name not in present]
     yield from (f"{name}: no evidence at all" for name in absent)

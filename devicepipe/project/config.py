@@ -206,6 +206,20 @@ class VulnerabilitySettings(Table):
     no_data: Literal["refuse", "reviewed", "accept"] = "refuse"
 
 
+class AllowedSecret(Table):
+    """[[secrets.allowed]]: a made-up secret that may stand in the sources, e.g. a test's: files by glob, rule and reason."""
+
+    file: str = Field(min_length=1)
+    rule: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+
+
+class SecretSettings(Table):
+    """[secrets]: what of the search for secrets is none (docs/reference/analysis.md)."""
+
+    allowed: tuple[AllowedSecret, ...] = Field(default=(), strict=False)
+
+
 class DocumentSettings(Table):
     """[documents]: paper size and the folder of texts that QA edits."""
 
@@ -227,6 +241,7 @@ class _File(Table):
     campaigns: CampaignSettings = CampaignSettings()
     policy: PolicySettings = PolicySettings()
     analysis: AnalysisSettings = AnalysisSettings()
+    secrets: SecretSettings = SecretSettings()
     vulnerabilities: VulnerabilitySettings | None = None
     documents: DocumentSettings = DocumentSettings()
     output: str = "dist"
@@ -265,6 +280,7 @@ class Project(BaseModel):
     campaigns: CampaignSettings = CampaignSettings()
     policy: PolicySettings = PolicySettings()
     analysis: AnalysisSettings = AnalysisSettings()
+    secrets: SecretSettings = SecretSettings()
     vulnerabilities: VulnerabilitySettings | None = None
     documents: DocumentSettings
     output: str
@@ -372,6 +388,7 @@ def load_project(path: Path) -> Project:
         campaigns=file.campaigns,
         policy=file.policy,
         analysis=file.analysis,
+        secrets=file.secrets,
         vulnerabilities=file.vulnerabilities,
         documents=file.documents,
         output=file.output,

@@ -25,6 +25,7 @@ from devicepipe.evidence.predicates import (
     Traceability,
 )
 from devicepipe.evidence.results import TestResult
+from devicepipe.evidence.secrets import Secrets
 from devicepipe.evidence.vulnerabilities import Vulnerabilities
 from devicepipe.stages.context import Context
 from devicepipe.stages.source import CONFIG, check_source
@@ -86,6 +87,7 @@ def _record(bundle: Bundle) -> ReleaseRecord:
         merged_coverage=bundle.predicate(MergedCoverage) if source.coverage else None,
         software_items=_software_items(bundle),
         vulnerabilities=bundle.predicate(Vulnerabilities).devicepipe if source.vulnerabilities is not None else None,
+        secrets=bundle.predicate(Secrets),
         files=tuple(FileDigest(name, bundle.sha256(name)) for name in files),
         # A bundle of an earlier version lacks the texts of sections that came later: they stay empty.
         texts={

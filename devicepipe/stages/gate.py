@@ -26,6 +26,7 @@ from devicepipe.evidence.predicates import (
     Traceability,
 )
 from devicepipe.evidence.results import TestResult
+from devicepipe.evidence.secrets import Secrets
 from devicepipe.evidence.vulnerabilities import Vulnerabilities
 from devicepipe.policy.evidence import BoardEvidence, GateInput
 from devicepipe.policy.gate import decide
@@ -81,6 +82,7 @@ def evidence_of(bundle: Bundle, image_key: PublicKey) -> GateInput:
         traceability=bundle.predicate(Traceability),
         boards=tuple(_board_evidence(bundle, board, image_key) for board in source.boards),
         coverage=bundle.predicate(MergedCoverage) if source.coverage else None,
+        secrets=bundle.predicate(Secrets),
         vulnerabilities=bundle.predicate(Vulnerabilities).devicepipe if source.vulnerabilities is not None else None,
     )
 

@@ -29,6 +29,7 @@ from devicepipe.evidence import coverage as c
 from devicepipe.evidence import decisions as d
 from devicepipe.evidence import predicates as p
 from devicepipe.evidence import results as r
+from devicepipe.evidence import secrets as x
 from devicepipe.evidence import vulnerabilities as v
 from devicepipe.evidence.bundle import Attestation, BundleWriter
 from devicepipe.evidence.layout import (
@@ -449,6 +450,10 @@ class _Maker:
             ),
         )
 
+    def secrets(self) -> None:
+        made = secrets_of(self)
+        self.attest("secrets", x.SECRETS, made, self.present([SOURCE_FILES, *made.images]))
+
     def product(self) -> None:
         kinds = ("application", "application.update", "table")
         images = [f"images/{board}/{kind}.signed.bin" for board in self.boards for kind in kinds]
@@ -475,6 +480,7 @@ class _Maker:
         )
         about = [f"attestations/{board}/coverage.dsse.json" for board in self.boards]
         self.attest("merged-coverage", c.MERGED_COVERAGE, merged_coverage(self.boards), self.present(about))
+        self.secrets()
         self.attest("traceability", p.TRACEABILITY, trace, images)
         self.add("evidence/policy/basic.toml", RULES)
         summary = d.VerificationSummary(
@@ -516,6 +522,24 @@ def decisions(boards: Sequence[str]) -> list[d.Decision]:
     """That all of RULES hold."""
     held = d.Decision(rule="complete", title="t", clause="c", severity="error", passed=True, message="m", remedy="")
     return [held, *(held.model_copy(update={"rule": "tests-pass", "board": board}) for board in boards)]
+
+
+def secrets_of(maker: _Maker) -> x.Secrets:
+    names = maker.writer.names()
+    keys = {"image": maker.keys.image.public.keyid, "release": maker.keys.release.public.keyid}
+    return x.Secrets(
+        tools=[p.Tool(name="devicepipe-secrets", version="0.1.0")],
+        proven_on={"devicepipe-secrets": "planted keys"},
+        absent={"gitleaks": "it is not on PATH"},
+        source_files=len(maker.boards),
+        bundle_files=len(names),
+        images=sorted(name for name in names if name.startswith("images/")),
+        keys=[
+            x.KeySearch(role="image", keyid=keys["image"], searched=True, note="raw"),
+            x.KeySearch(role="release", keyid=keys["release"], searched=True, note="raw"),
+        ],
+        findings=[],
+    )
 
 
 def share(executed: int, of: int) -> c.Share:

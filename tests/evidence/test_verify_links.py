@@ -33,6 +33,7 @@ from tests.evidence.synthetic_bundle import (
 )
 
 SOURCE = "attestations/source.dsse.json"
+SECRETS = "attestations/secrets.dsse.json"
 GATE = "attestations/gate.dsse.json"
 TRACE = "attestations/traceability.dsse.json"
 IMAGE = "images/alpha/application.signed.bin"
@@ -114,6 +115,14 @@ def passed_over_a_failure(test: dict[str, Any]) -> None:
     test["devicepipe"]["cases"][0]["verdict"] = "failed"
 
 
+ALLOWED = {
+    "tool": "devicepipe-secrets",
+    "rule": "own-key",
+    "place": "source",
+    "file": "k",
+    "line": 1,
+    "allowed": "why not",
+}
 FINDING = {
     "tool": "gcc", "rule": "-Wshadow", "level": "warning", "message": "x", "file": "a.c", "line": 1, "fingerprint": OTHER,
 }  # fmt: skip
@@ -245,6 +254,14 @@ STORIES: dict[str, tuple[Spoil, str]] = {
         of("analysis"),
     ),
     "a decision without a reason": (analysed(dispositions=[{**DECISION, "justification": ""}]), of("analysis")),
+    "no search for secrets": (Spoil(leave_out=["secrets"]), SECRETS),
+    "an image that was not searched": (edit("secrets", "images", [IMAGE]), SECRETS),
+    "sources that were not searched": (edit("secrets", "sourceFiles", 0), SECRETS),
+    "a key that was not searched for": (edit("secrets", "keys", []), SECRETS),
+    "another key searched for": (edit("secrets", "keys.0.keyid", OTHER), SECRETS),
+    "a search that is about nothing": (Spoil(subjects={"secrets": ["evidence/source/files.sha256"]}), SECRETS),
+    "a search proven that was not": (edit("secrets", "provenOn", {"gitleaks": "x"}), SECRETS),
+    "an own key that is allowed": (edit("secrets", "findings", [ALLOWED]), SECRETS),
     "another build type": (edit("alpha/build", "buildDefinition.buildType", "https://example.com/make"), of("build")),
     "a parameter that nobody declared": (asked("flags", "-O0"), of("build")),
     "another environment was asked for": (

@@ -119,6 +119,9 @@ def attempt(verdict: str) -> dict[str, object]:
     }
 
 
+SECRET = {"tool": "devicepipe-secrets", "rule": "aws-key", "place": "source", "file": "a.c", "line": 3}
+
+
 def add(key: str, value: object) -> Change:
     return lambda predicate: predicate[key].append(value)
 
@@ -206,6 +209,7 @@ CRAFTED: dict[str, tuple[str, dict[str, Change]]] = {
     "a MISRA finding without a deviation": (
         "misra-deviations", {"alpha/analysis": add("findings", finding("misra-c2012-7.1", "note"))}),
     "an error that analysis found": ("analysis-clean", {"alpha/analysis": add("findings", finding("arrayIndex", "error"))}),
+    "a token in the sources": ("no-secrets", {"secrets": add("findings", SECRET)}),
     "a tool that did not run": ("analysis-tools-complete", {"alpha/analysis": add("wanted", "gcc")}),
     "a finding that nobody decided about": (
         "findings-disposed", {"alpha/analysis": add("findings", finding("nullPointer", "note"))}),

@@ -47,6 +47,7 @@ from devicepipe.evidence.predicates import (
 from devicepipe.evidence.results import Attempt, Device, Identity, Quarantine, Verdict
 from devicepipe.evidence.results import TestCase as Case
 from devicepipe.evidence.results import TestRun as Run
+from devicepipe.evidence.secrets import SecretFinding, Secrets
 from devicepipe.evidence.vulnerabilities import Assessment, ComponentVerdict, Match
 from devicepipe.policy.evidence import BoardEvidence, GateInput, board_data, release_data
 from devicepipe.policy.gate import decide
@@ -306,7 +307,16 @@ def assessment(verdict: str = "fixed", *matches: Match, **changes: Any) -> Asses
     return Assessment.model_validate(fields | changes)
 
 
-GOOD = GateInput(source(), traced(), tuple(board(name) for name in BOARDS), merged(), assessment())
+def secrets(*found: SecretFinding, **changes: object) -> Secrets:
+    return Secrets(
+        tools=[Tool(name="devicepipe-secrets", version="1")], proven_on={"devicepipe-secrets": "planted keys"}, absent={},
+        source_files=3, bundle_files=4, images=[], keys=[], findings=list(found),
+    ).model_copy(update=changes)  # fmt: skip
+
+
+FOUND = SecretFinding(tool="devicepipe-secrets", rule="own-key", place="source", file="keys/x.pem", line=2)
+
+GOOD = GateInput(source(), traced(), tuple(board(name) for name in BOARDS), merged(), assessment(), secrets())
 
 
 def checked(told: Assessment, traceability: Traceability | None = None) -> GateInput:
@@ -536,6 +546,11 @@ DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
         changed("analysis", dispositions=[], findings=[WARNING.model_copy(update={"disposition": "unreviewed"})]),
         "findings-disposed", "small", "a.c:7",
     ),
+    "secret": (dataclasses.replace(GOOD, secrets=secrets(FOUND)), "no-secrets", "", "own-key in keys/x.pem:2"),
+    "search-that-was-off": (dataclasses.replace(GOOD, secrets=secrets(proven_on={})), "no-secrets", "", "missed what was planted"),
+    "nothing-searched": (
+        dataclasses.replace(GOOD, secrets=secrets(source_files=0, bundle_files=0)), "no-secrets", "", "no file was searched",
+    ),
     "unproven-tool": (changed("analysis", proven_on={}), "analysis-clean", "small", "cppcheck did not find"),
     "tool-proven-on-nothing": (changed("analysis", proven_on={"cppcheck": ""}), "analysis-clean", "small", "cppcheck did not find"),
     "no-tool": (changed("analysis", tools=[]), "analysis-clean", "small", "no tool ran"),
@@ -676,7 +691,7 @@ def test_misra_findings_are_judged_only_where_the_product_writes_deviations(rule
 def test_coverage_is_judged_only_where_it_is_recorded(rules: RuleSet) -> None:
     plain = source().model_copy(update={"coverage": None})
     boards = tuple(dataclasses.replace(one, coverage=None) for one in GOOD.boards)
-    decisions = decide(GateInput(plain, traced(), boards, vulnerabilities=assessment()), rules)
+    decisions = decide(GateInput(plain, traced(), boards, vulnerabilities=assessment(), secrets=secrets()), rules)
     assert failed(decisions) == {}
     assert "coverage is not recorded" in {one.message for one in decisions.decisions if one.rule == "coverage-minimum"}
 
@@ -702,7 +717,9 @@ def large_release() -> GateInput:
     rows = [MatrixRow(requirement=one.id, test=f"t{one.id}", verdicts=dict.fromkeys(names, "passed")) for one in items]
     cases = [case(f"t{number}", verifies=(f"SRS-{number}",)) for number in range(2000)]
     evidence = Traceability(items=items, matrix=rows, findings=[])
-    return GateInput(source(names), evidence, tuple(board(name, *cases) for name in names), merged(), assessment())
+    return GateInput(
+        source(names), evidence, tuple(board(name, *cases) for name in names), merged(), assessment(), secrets()
+    )
 
 
 def test_what_cel_reads_does_not_grow_with_the_verified_requirements(rules: RuleSet, large_release: GateInput) -> None:
