@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pypdf import PdfReader
 
 from tests.product.conftest import Outcome, Product
@@ -87,6 +89,17 @@ def add_test(product: Product, source: str, name: str = "defect") -> None:
     (product.root / f"hil/test_{name}.py").write_text(source, encoding="utf-8")
 
 
+def spoil_sources(product: Product) -> None:
+    """The key of the images in hexadecimal, and a program that holds the time of its build."""
+    assert product.run("keys").code == 0
+    pem = (product.root / ".devicepipe/keys/image.key.pem").read_bytes()
+    key = load_pem_private_key(pem, password=None)
+    assert isinstance(key, Ed25519PrivateKey)
+    (product.root / "hil/notes.txt").write_text(f"the key\n{key.private_bytes_raw().hex()}\n", encoding="ascii")
+    with (product.root / "firmware/src/core/text.c").open("a", encoding="utf-8") as file:
+        file.write("\nconst char *text_built(void);\nconst char *text_built(void)\n{\n    return __TIME__;\n}\n")
+
+
 def assert_refused(product: Product, outcome: Outcome, report: str, *named: str) -> None:
     assert outcome.code == 1
     assert outcome.json()["releasable"] is False
@@ -124,9 +137,20 @@ def test_untested_requirement_test_of_an_unknown_one_and_too_little_executed(sma
 
 
 def test_failing_test_and_test_that_never_ran(small: Product) -> None:
+    """And with them a private key in the sources, and a finding of the compiler that nobody decided about."""
     add_test(small, FAILING, "failing")
     add_test(small, NEVER_RUN, "waiting")
+    spoil_sources(small)
     outcome, report, matrix = release(small)
+    assert failed_rules(outcome) >= {"no-secrets", "findings-disposed"}
+    assert "own-key in hil/notes.txt:2" in "".join(outcome.json()["reasons"])
+    assert "-Wdate-time" in report
+    for tool in ("gcc-analyzer", "gcc", "cppcheck", "misra"):
+        assert tool in report
+    merge = small.run("analyse", "--new", "--json")
+    assert merge.code == 1
+    assert [one["rule"] for one in merge.json()["findings"] if one["tool"] == "gcc"] == ["-Wdate-time"]
+    assert merge.json()["troubles"] == []
     assert_refused(small, outcome, report, "test_failing", "failed", "the bench has no scale")
     assert failed_rules(outcome) >= {"no-failed-verdicts", "no-missing-verdicts"}
     assert "failed" in matrix, matrix
