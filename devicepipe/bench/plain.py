@@ -50,6 +50,7 @@ class PlainSession:
         self._bundle = _bundle(config, self._project)
         self._source = self._bundle.predicate(SourceInfo)
         self._session: pytest.Session | None = None
+        self._interrupted = False
         worker = getattr(config, "workerinput", {}).get(_WORKER)
         self._runs = worker is not None or not config.getoption("numprocesses", None)
         self._main = worker is None
@@ -106,6 +107,16 @@ class PlainSession:
         """Keep the session, which has the exit status."""
         self._session = session
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Say at once that it was heard: workers and devices are still to be ended. (pytest ends itself by this hook, too.)"""
+        self._interrupted = excinfo.type is KeyboardInterrupt
+        if self._main and self._interrupted and self._session is not None:
+            reporter = self._session.config.pluginmanager.get_plugin("terminalreporter")
+            if reporter is not None:
+                reporter.ensure_newline()
+                reporter.write_line("interrupted: stopping the devices ...")
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """End a worker's session before the worker says that it has ended: it is killed soon after that."""
@@ -118,6 +129,8 @@ class PlainSession:
         session, reporter = self._session, config.pluginmanager.get_plugin("terminalreporter")
         if not self._main or session is None or reporter is None or config.getoption("collectonly"):
             return
+        if session.exitstatus == pytest.ExitCode.USAGE_ERROR:
+            return  # nothing was run, and the reason comes next
         cases = self._cases()
         if not cases:
             return
@@ -127,6 +140,8 @@ class PlainSession:
                 reporter.line(line)
         counts = Counter(case.verdict for case in cases)
         reporter.line(", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]))
+        if counts[Verdict.ERROR]:
+            reporter.line("(pytest counts an error of the bench or the test as FAILED; only `failed` here accuses the product)")
         bad = any(case.verdict is not Verdict.PASSED and case.quarantine is None for case in cases)
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED if bad else session.exitstatus
@@ -137,7 +152,8 @@ class PlainSession:
         for record in sorted(self._folder.rglob("record.jsonl")):
             result = SessionResult(parse_entries(record.read_bytes()), self.spec.retries)
             status = int(result.end.exit_status) if result.end is not None else int(pytest.ExitCode.INTERNAL_ERROR)
-            for case in result.test_cases(Ending(status), whole=False, log_size=0):
+            cases = result.interrupted() if self._interrupted else result.test_cases(Ending(status), whole=False, log_size=0)
+            for case in cases:
                 if case.id not in found or (case.started_on and not found[case.id].started_on):
                     found[case.id] = case
                 elif case.started_on:

@@ -504,6 +504,8 @@ def _start(command: list[str], output: Path, kept: list[int]) -> subprocess.Pope
             stdout=printed,
             stderr=printed,
             pass_fds=kept,
+            # A terminal's Ctrl-C is for us: who is interrupted still has to end the device in order.
+            process_group=0,
             # Only async-signal-safe calls happen in it, and only the kernel can end a child whatever happens to us.
             preexec_fn=tie_to_owner,  # noqa: PLW1509
         )

@@ -93,7 +93,7 @@ class Recorder:
         self._cases: dict[str, Collected] = {}
         self._lines_before = 0
         self._unprepared = 0
-        self._uncollected = self._finished = False
+        self._uncollected = self._selected = self._interrupted = self._finished = False
         self._identity_is_last = True
 
     # --- collection -----------------------------------------------------------------------------------------------
@@ -126,6 +126,7 @@ class Recorder:
         self._demand_quarantined(config, applicable)
         items[:] = applicable
         yield
+        self._selected = True
         kept = {item.nodeid for item in items}
         for name, case in self._cases.items():
             if name not in kept:
@@ -155,6 +156,8 @@ class Recorder:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Record every case before the first of them runs."""
+        if not self._selected:
+            return  # pytest calls this also where the selection was broken off, with tests that nobody may have asked for
         names = [item.nodeid for item in session.items]
         if doubles := sorted({name for name in names if names.count(name) > 1}):
             raise pytest.UsageError(f"collected more than once: {', '.join(doubles)}")
@@ -250,6 +253,8 @@ class Recorder:
         self._unprepared = 0
         self._coverage.take(item.nodeid, "preparation")
         yield
+        if self._interrupted:
+            return
         self._coverage.take(item.nodeid, "test")
         # Once before the device is touched again, and once for all that it has said until then.
         self._demand_lease(item)
@@ -258,6 +263,10 @@ class Recorder:
         finally:
             self._demand_lease(item)
         self._coverage.take(item.nodeid, "preparation")
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """The test that runs has no verdict any more, so that nothing is asked of the device after it."""
+        self._interrupted = True
 
     def _check_afterwards(self, item: pytest.Item) -> None:
         self.device.demand_honest()

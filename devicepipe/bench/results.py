@@ -162,6 +162,11 @@ class SessionResult:
             cases.append(result.test_case(verdict, reason, log_size))
         return cases
 
+    def interrupted(self) -> list[TestCase]:
+        """The cases of a session that its user broke off, for a person's eyes only: each by itself, or not run where it has no end."""
+        own = [(result, result.verdict() or (Verdict.NOT_RUN, "interrupted")) for result in self.cases.values()]
+        return [result.test_case(verdict, reason, log_size=0) for result, (verdict, reason) in own]
+
     def _untold(self, result: CaseResult, disorder: str) -> tuple[Verdict, str]:
         if disorder:
             return Verdict.ERROR, disorder

@@ -118,14 +118,16 @@ def write_bundle(bundle: Path, folder: Path, firmware: Firmware, script: bytes =
     return writer
 
 
+def plain_environment() -> dict[str, str]:
+    """The environment of plain pytest, without what this pytest was told."""
+    unwanted = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_XDIST_WORKER", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    return {name: value for name, value in os.environ.items() if name not in unwanted} | {"PYTHONPATH": str(ROOT)}
+
+
 def plain_pytest(product: Path, *arguments: str) -> tuple[int, str]:
     """Exit status and output of `pytest` with these arguments, in the product's folder."""
-    unwanted = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_XDIST_WORKER", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
-    environment = {name: value for name, value in os.environ.items() if name not in unwanted} | {
-        "PYTHONPATH": str(ROOT)
-    }
     command = [sys.executable, "-m", "pytest", *arguments]
     ended = subprocess.run(
-        command, check=False, capture_output=True, text=True, cwd=product, env=environment, timeout=300
+        command, check=False, capture_output=True, text=True, cwd=product, env=plain_environment(), timeout=300
     )
     return ended.returncode, ended.stdout + ended.stderr
