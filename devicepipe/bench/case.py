@@ -58,7 +58,7 @@ def case_of(item: pytest.Item, spec: SessionSpec) -> Collected:
         procedure_sha256=hashlib.sha256(source or file.read_bytes()).hexdigest(),
         expected=inspect.cleandoc(function.__doc__ or "") if function is not None else "",
         limits=limits_of(item),
-        lacks=sorted(required - spec.has),
+        lacks=spec.lacks(required),
         quarantine=_quarantine(item, spec),
     )
 

@@ -6,12 +6,12 @@ The plugin registers this module after pytest-embedded's, so that its fixtures t
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 from pytest_embedded.plugin import _session_tempdir_key
 
 from devicepipe.bench.case import limits_of
@@ -34,6 +34,9 @@ def _verified_device(request: pytest.FixtureRequest) -> Iterator[None]:
 def device(request: pytest.FixtureRequest, _verified_device: None) -> Device:
     """The device under test."""
     return request.config.stash[RECORDER].device
+
+
+_EXAMPLE = 'e.g. measure("flow error", 1.2, "%", -5, 5)'
 
 
 class Measure:
@@ -74,20 +77,29 @@ class Measure:
                     f"'{name}' has its unit and limits from the mark 'limit'", remedy="leave them out of 'measure'"
                 )
             unit, low, high = declared.unit, declared.low, declared.high
-        numbers = [number for number in (value, low, high) if number is not None]
-        if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
-            raise UsageError(f"'{name}' was measured as {value!r} within {low!r} and {high!r}: those are no numbers")
-        if not (isinstance(name, str) and name.strip() and isinstance(unit, str) and unit.strip()):
-            raise UsageError(f"{name!r} was measured in {unit!r}: a measurement has a name and a unit")
-        try:
-            measurement = Measurement(
-                name=name, where=where, value=value, unit=unit, low=low, high=high, within=within(value, low, high)
-            )
-        except ValidationError as error:
-            said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        if not (isinstance(name, str) and name.strip()):
+            raise UsageError(f"{name!r} was measured: a measurement has a name", remedy=_EXAMPLE)
+        if not (isinstance(unit, str) and unit.strip()):
+            without = "without a unit" if unit is None else f"in {unit!r}, which is no unit"
             raise UsageError(
-                f"'{name}' was measured as {value!r} within {low!r} and {high!r}: {said}", remedy="give finite numbers"
-            ) from error
+                f"'{name}' was measured {without}, and no mark 'limit' of the test is about it",
+                remedy=f'{_EXAMPLE} ("1" for a mere number); or mark the test @pytest.mark.limit("{name}", UNIT, low=…, high=…)',
+            )
+        if not isinstance(where, str):
+            raise UsageError(f"'{name}' was measured where={where!r}: not a text", remedy='e.g. where="window 5 min"')
+        for what, number in (("value", value), ("lower limit", low), ("upper limit", high)):
+            if number is None and what != "value":
+                continue
+            if not isinstance(number, int | float) or isinstance(number, bool) or not math.isfinite(number):
+                raise UsageError(f"the {what} of '{name}' is {number!r}: not a finite number", remedy=_EXAMPLE)
+        if low is not None and high is not None and low > high:
+            raise UsageError(
+                f"the limits of '{name}' are crossed: at least {low:g}, at most {high:g}",
+                remedy="give the lower limit first",
+            )
+        measurement = Measurement(
+            name=name, where=where, value=value, unit=unit, low=low, high=high, within=within(value, low, high)
+        )
         self._request.config.stash[RECORDER].measured(self._request.node, measurement)
         return measurement.within
 

@@ -9,10 +9,10 @@ device is refused: it has to be held, and its flash wears.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from devicepipe.bench.recorder import RECORDER
 from devicepipe.bench.results import Ending, SessionResult
 from devicepipe.bench.service import Service
 from devicepipe.bench.spec import SessionFile, SessionSpec
+from devicepipe.bench.told import attempts_told, reason_told
 from devicepipe.bench.under_test import session_of
 from devicepipe.errors import UsageError
 from devicepipe.evidence.bundle import Bundle
@@ -35,7 +36,6 @@ from devicepipe.project.inventory import load_inventory
 
 _WORKER = "devicepipe_folder"
 _KEPT = 3
-_A_DAY = 24 * 3600
 
 
 class PlainSession:
@@ -109,7 +109,7 @@ class PlainSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Say at once that it was heard: workers and devices are still to be ended. (pytest ends itself by this hook, too.)"""
+        """Say at once that it was heard: workers and devices are still to be ended."""
         self._interrupted = excinfo.type is KeyboardInterrupt
         if self._main and self._interrupted and self._session is not None:
             reporter = self._session.config.pluginmanager.get_plugin("terminalreporter")
@@ -135,44 +135,54 @@ class PlainSession:
         if not cases:
             return
         reporter.section("device verdicts (not evidence of a release)", sep="-")
-        for case in cases:
-            for line in _told(case):
+        for case, log in cases:
+            for line in _told(case, log):
                 reporter.line(line)
-        counts = Counter(case.verdict for case in cases)
+        counts = Counter(case.verdict for case, _ in cases)
         reporter.line(", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]))
         if counts[Verdict.ERROR]:
-            reporter.line("(pytest counts an error of the bench or the test as FAILED; only `failed` here accuses the product)")
-        bad = any(case.verdict is not Verdict.PASSED and case.quarantine is None for case in cases)
+            reporter.line(
+                "(pytest counts an error of the bench or the test as FAILED; only `failed` here accuses the product)"
+            )
+        bad = any(case.verdict is not Verdict.PASSED and case.quarantine is None for case, _ in cases)
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED if bad else session.exitstatus
 
-    def _cases(self) -> list[TestCase]:
-        """The cases of all processes: each from where it ran, or as not run from the first where it did not run at all."""
+    def _cases(self) -> list[tuple[TestCase, Path]]:
+        """The cases of all processes: each from where it ran, or as not run from the first where it did not run at all.
+
+        Returns:
+            The cases, and the raw serial log of each.
+        """
         found: dict[str, TestCase] = {}
+        logs: dict[str, Path] = {}
         for record in sorted(self._folder.rglob("record.jsonl")):
             result = SessionResult(parse_entries(record.read_bytes()), self.spec.retries)
             status = int(result.end.exit_status) if result.end is not None else int(pytest.ExitCode.INTERNAL_ERROR)
-            cases = result.interrupted() if self._interrupted else result.test_cases(Ending(status), whole=False, log_size=0)
+            cases = (
+                result.interrupted()
+                if self._interrupted
+                else result.test_cases(Ending(status), whole=False, log_size=0)
+            )
             for case in cases:
                 if case.id not in found or (case.started_on and not found[case.id].started_on):
                     found[case.id] = case
                 elif case.started_on:
                     found[case.id] = max(found[case.id], case, key=lambda one: one.verdict is not Verdict.PASSED)
-        return list(found.values())
+                if found[case.id] is case:
+                    logs[case.id] = record.parent / self.spec.serial_log
+        return [(case, logs[name]) for name, case in found.items()]
 
 
-def _told(case: TestCase) -> list[str]:
+def _told(case: TestCase, log: Path) -> list[str]:
     """What is to be said of a case in lines: nothing where it simply passed."""
-    lines = [
-        f"{case.id}: attempt {number}: {attempt.verdict}: {attempt.reason}"
-        for number, attempt in enumerate(case.earlier_attempts, start=1)
-    ]
+    lines = list(attempts_told(case, log))
     if case.quarantine is not None:
         held = case.quarantine
-        lines.append(f"{case.id}: in quarantine until {held.expires}: {held.reason} ({held.file}:{held.line})")
+        lines.append(f"in quarantine until {held.expires}: {held.reason} ({held.file}:{held.line})")
     if case.verdict is not Verdict.PASSED:
-        lines.append(f"{case.id}: {case.verdict}: {case.reason}")
-    return lines
+        lines.append(f"{case.verdict}: {reason_told(case.reason, log)}")
+    return ["\n    ".join(f"{case.id}: {line}".splitlines()) for line in lines]
 
 
 def _folder(config: pytest.Config) -> Path:
@@ -194,13 +204,21 @@ def _bundle(config: pytest.Config, project: Project) -> Bundle:
 
 
 def _new_folder(project: Project) -> Path:
-    """A folder of this run's own. The last ones stay, and those of today, which may still be in use."""
+    """A folder of this run's own. The last ones stay, and those in use: locked for as long as their process lives."""
     runs = project.state / "pytest"
     runs.mkdir(parents=True, exist_ok=True)
-    for old in sorted(runs.iterdir())[:-_KEPT]:
-        if time.time() - old.stat().st_mtime > _A_DAY:
+    for old in sorted(runs.iterdir())[: 1 - _KEPT]:
+        lock = os.open(old, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{utc_now().replace(':', '')}-", dir=runs))
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(lock)
+    folder = Path(tempfile.mkdtemp(prefix=f"{utc_now().replace(':', '')}-", dir=runs))
+    fcntl.flock(os.open(folder, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_SH)
+    return folder
 
 
 def _spec(config: pytest.Config, project: Project, bundle: Bundle, source: SourceInfo) -> SessionSpec:

@@ -34,7 +34,7 @@ class Collected(_Entry):
 
     Attributes:
         limits: What it must measure, by its marks.
-        lacks: What it requires and the device has not: it is not run.
+        lacks: What it requires and the device has not, in words: it is not run.
         quarantine: That it is in quarantine.
     """
 

@@ -163,7 +163,7 @@ class SessionResult:
         return cases
 
     def interrupted(self) -> list[TestCase]:
-        """The cases of a session that its user broke off, for a person's eyes only: each by itself, or not run where it has no end."""
+        """The cases of a session that its user broke off, not as evidence: each by itself, or not run where it has no end."""
         own = [(result, result.verdict() or (Verdict.NOT_RUN, "interrupted")) for result in self.cases.values()]
         return [result.test_case(verdict, reason, log_size=0) for result, (verdict, reason) in own]
 

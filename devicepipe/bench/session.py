@@ -445,7 +445,10 @@ def _demand_cases(spec: SessionSpec, files: _Files, result: SessionResult, endin
     if not refused and (result.cases or (whole and result.left_out)):
         return
     if ending.status == pytest.ExitCode.USAGE_ERROR and not ending.stopped:
-        raise UsageError(f"pytest refuses to run the tests: {_refusal(files.pytest_log)}", remedy=remedy)
+        raise UsageError(
+            f"pytest refuses to run the tests: {_refusal(files.pytest_log)}",
+            remedy=f"correct what it names; all that it said is in {files.pytest_log}",
+        )
     if ending.stopped or ending.status not in {0, 5}:
         how = ending.stopped or f"pytest ended with exit status {ending.status} before it ran a test"
         raise BenchError(f"{how}; it says:\n{_tail(files.pytest_log)}", remedy=remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,6 +42,7 @@ class SessionSpec(BaseModel):
         cache: Where pytest keeps what failed last (for --lf); None: nowhere.
         retries: How often a test is tried again, and after which verdicts.
         quarantine: The entries of the product's list of tests in quarantine that are about the board.
+        tags: The tags of all devices of the inventory, so that a test that requires another is told so; None: not known.
         device: The device, as the inventory has it; None: the board's emulated one.
         out_of_service: Why the device may not be used: then no test is run; "": it may.
         healthy_on: When the device passed its last health check.
@@ -71,6 +73,7 @@ class SessionSpec(BaseModel):
     cache: Path | None = None
     retries: Retries = Retries()
     quarantine: tuple[Quarantined, ...] = ()
+    tags: tuple[str, ...] | None = None
     device: DeviceEntry | None = None
     out_of_service: str = ""
     healthy_on: str | None = None
@@ -90,6 +93,16 @@ class SessionSpec(BaseModel):
         if not self.entry.emulated:
             return frozenset(self.entry.tags)
         return frozenset(self.entry.tags) | CAPABILITIES - (frozenset() if self.elf else {"virtual-time"})
+
+    def lacks(self, required: Iterable[str]) -> list[str]:
+        """What the device has not of what a test requires, in words."""
+        known = None if self.tags is None else sorted({*self.tags} | CAPABILITIES)
+        return [
+            tag
+            if known is None or tag in known
+            else f"{tag} (no device of {INVENTORY_NAME} has this tag; known: {', '.join(known)})"
+            for tag in sorted({*required} - self.has)
+        ]
 
     @property
     def entry(self) -> DeviceEntry:

@@ -11,6 +11,7 @@ from devicepipe.evidence.layout import IMAGE_KEY
 from devicepipe.evidence.predicates import ImageSigning, Provenance, SourceInfo
 from devicepipe.evidence.results import Identity
 from devicepipe.project.config import Project, ProjectBoard
+from devicepipe.project.inventory import load_inventory
 from devicepipe.project.quarantine import load_quarantine
 
 
@@ -47,6 +48,7 @@ def session_of(bundle: Bundle, project: Project, board: ProjectBoard, root: Path
         timeout=project.tests.timeout,
         retries=project.tests.retries,
         quarantine=tuple(entry for entry in load_quarantine(project) if board.name in entry.boards),
+        tags=tuple(sorted({tag for device in load_inventory(project).devices.values() for tag in device.tags})),
         project=root,
         **further,
     )

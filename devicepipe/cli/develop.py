@@ -19,10 +19,9 @@ from devicepipe.cli.common import (
     wanted_devices,
 )
 from devicepipe.cli.progress import make_progress
-from devicepipe.errors import EXIT_BENCH, EXIT_OK, EXIT_PRODUCT_FAILED
+from devicepipe.errors import EXIT_OK
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.results import TestRun
     from devicepipe.pipeline.development import Development, Goal
 
 
@@ -100,10 +99,11 @@ def test(
 
     Without --board, --device means the boards of those devices only. A real device is held (`devicepipe bench list`) meanwhile.
 
-    Exit codes: 0 all passed, 1 a test failed or was not run, 3 the bench or harness erred (nothing is said of the product).
+    Exit codes: 0 all passed, 1 a test failed, 3 none failed, but one erred or was not run (nothing is said of the product).
     Tests in quarantine do not count.
     """
-    from devicepipe.evidence.results import TestResult, Verdict
+    from devicepipe.cli.verdicts import exit_code, tell_findings, tell_run
+    from devicepipe.evidence.results import TestResult
 
     arguments = (*(("-k", expression) if expression else ()), *(("-x",) if exitfirst else ()))
     wanted = wanted_devices(folder, boards, devices)
@@ -113,39 +113,11 @@ def test(
         print_json([run.to_json() for run in runs])
     else:
         for run in runs:
-            _tell_run(made, run)
+            tell_run(run, made.bundle.folder)
             if coverage:
                 _tell_coverage(made, run.board)
-        for finding in made.findings:
-            tell(f"{finding.kind}: {finding.message} ({finding.file}:{finding.line})", fg="yellow")
-    verdicts = {case.verdict for run in runs for case in run.cases if case.quarantine is None}
-    if verdicts & {Verdict.FAILED, Verdict.NOT_RUN}:
-        return EXIT_PRODUCT_FAILED
-    return EXIT_BENCH if Verdict.ERROR in verdicts else EXIT_OK
-
-
-def _tell_run(made: Development, run: TestRun) -> None:
-    from devicepipe.evidence.results import Verdict
-
-    passed = sum(case.verdict is Verdict.PASSED for case in run.cases)
-    fine = all(case.verdict is Verdict.PASSED or case.quarantine is not None for case in run.cases)
-    tell(f"{run.board}: {passed} of {len(run.cases)} passed", fg="green" if fine else "red", bold=True)
-    for case in run.cases:
-        for number, attempt in enumerate(case.earlier_attempts, start=1):
-            tell(f"  attempt {number} of {case.id}: {attempt.verdict.value}: {attempt.reason}", fg="yellow")
-        if case.quarantine is not None:
-            held = case.quarantine
-            why = f"{held.reason} (until {held.expires}, {' '.join(filter(None, (held.owner, held.issue)))})"
-            tell(f"  in quarantine, {case.verdict.value}: {case.id}: {why}; {held.file}:{held.line}", fg="yellow")
-        if case.verdict is Verdict.PASSED:
-            continue
-        tell(f"  {case.verdict.value:7} {case.id}  ({case.procedure_file}:{case.procedure_line})", fg="red")
-        tell(f"          verifies {', '.join(case.verifies) or 'nothing'}; device {run.device.id}")
-        tell(f"          {case.reason}")
-        log = made.bundle.folder / run.serial_log
-        tell(f"          serial log: {log}, bytes {case.log_start} to {case.log_end}", dim=True)
-    for error in run.identity_errors:
-        tell(f"  identity: {error}", fg="red")
+        tell_findings(made.findings)
+    return exit_code(runs)
 
 
 def _tell_coverage(made: Development, board: str) -> None:

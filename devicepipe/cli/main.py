@@ -103,7 +103,8 @@ def _run(arguments: list[str]) -> int:
             error.show()
         return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted: nothing was left running, and no bundle was made", err=True)
+        no_bundle = ", and no bundle was made" if arguments[:1] == ["release"] else ""
+        click.echo(f"interrupted: nothing was left running{no_bundle}", err=True)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone; there is nobody left to tell.

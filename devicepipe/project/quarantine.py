@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -71,7 +72,8 @@ def load_quarantine(project: Project, today: dt.date | None = None) -> tuple[Qua
         today: The day that it is read for; None: today, in UTC.
 
     Raises:
-        UsageError: A mistake in it, with file, line, key and what was expected; or the last day of an entry has passed.
+        UsageError: A mistake in it, with file, line, key and what was expected; the last day of an entry has passed; or it is about
+            a test that cannot be there.
     """
     path = project.root / project.tests.path / QUARANTINE_NAME
     if not path.exists():
@@ -91,6 +93,12 @@ def load_quarantine(project: Project, today: dt.date | None = None) -> tuple[Qua
             seen.add((entry.test, board))
         if entry.expires < day:
             raise _expired(source, entry, index)
+        if not _may_match(path.parent, entry.test):
+            raise source.error(
+                f"no test is '{entry.test}'",
+                (*where, "test"),
+                remedy="it was corrected, renamed or left out: take the entry out",
+            )
         found.append(
             Quarantined(
                 **entry.model_dump(exclude={"issue"}),
@@ -100,6 +108,16 @@ def load_quarantine(project: Project, today: dt.date | None = None) -> tuple[Qua
             )
         )
     return tuple(found)
+
+
+def _may_match(tests: Path, test: str) -> bool:
+    """Whether there can be such a test: its file is there, and some file has its name. Only pytest's collection knows for sure."""
+    name, _, rest = test.partition("::")
+    if not (tests / name).is_file():
+        return False
+    text = "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in sorted(tests.rglob("*.py")))
+    words = rest.split("[")[0].split("::")
+    return all("*" in word or re.search(rf"\b{re.escape(word)}\b", text) for word in words)
 
 
 def _expired(source: TomlFile, entry: _Entry, index: int) -> UsageError:

@@ -53,6 +53,7 @@ SESSION = {
         def test_text(measure): measure("x", "1", "1", low=0)
         def test_limits_crossed(measure): measure("x", 1, "1", 2, 0)
         def test_no_unit(measure): measure("x", 1, " ", 0)
+        def test_no_mark(measure): measure("x", 1)
         def test_twice(measure):
             measure("x", 1, "1", 0)
             measure("x", 1, "1", 0)
@@ -82,6 +83,13 @@ def test_what_was_measured_is_in_the_evidence(make_spec: SpecMaker) -> None:
     assert set(ended.values()) == {"error"}, ended
     assert all(case.measurements == [] for name, case in cases.items() if name in ended and name != "twice")
     assert "nan" in reason(run, "test_not_a_number")
+    assert "the value of 'x' is '1': not a finite number" in reason(run, "test_text")
+    assert "remedy: e.g. measure(" in reason(run, "test_text")
+    assert "the upper limit of 'x' is inf" in reason(run, "test_infinite_limit")
+    assert "the limits of 'x' are crossed: at least 2, at most 0" in reason(run, "test_limits_crossed")
+    assert "remedy: give the lower limit first" in reason(run, "test_limits_crossed")
+    assert "'x' was measured without a unit, and no mark 'limit'" in reason(run, "test_no_mark")
+    assert '@pytest.mark.limit("x", UNIT' in reason(run, "test_no_mark")
     assert "a second time" in reason(run, "test_twice")
 
 
@@ -157,8 +165,11 @@ MARKED_VERDICTS = {
     "forgets_one": ("error", "never measured, though the mark 'limit' is about it: delay"),
     "forgets_and_is_accused_for_that_alone": ("failed", "assert False"),
     "own_limits": ("error", "from the mark 'limit'"),
-    "no_unit": ("error", "has a name and a unit"),
-    "lacks_two": ("not_run", "the device has not what the test requires: camera, probe"),
+    "no_unit": ("error", "was measured without a unit"),
+    "lacks_two": (
+        "not_run",
+        "camera (no device of bench.toml has this tag; known: debugger, emulated, probe, read-flash, scale, virtual-time, ",
+    ),
     "lacks_one": ("not_run", "the device has not what the test requires: camera"),
 }
 
@@ -166,7 +177,11 @@ MARKED_VERDICTS = {
 @pytest.mark.usefixtures("no_process_left")
 def test_marks_requires_and_limit(make_spec: SpecMaker) -> None:
     run = run_session(
-        make_spec({"test_a.py": MARKED}, device=DeviceEntry(id="one", board="microbit", driver="qemu", tags=("scale",)))
+        make_spec(
+            {"test_a.py": MARKED},
+            device=DeviceEntry(id="one", board="microbit", driver="qemu", tags=("scale",)),
+            tags=("probe", "scale"),
+        )
     )
     ended = {case.id.rpartition("::test_")[2]: (str(case.verdict), case.reason) for case in run.cases}
     assert {name: verdict for name, (verdict, _) in ended.items()} == {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +13,8 @@ import pytest
 from _pytest.config import _prepareconfig
 
 from devicepipe.bench import plugin
+from devicepipe.bench.plain import _new_folder
+from devicepipe.project.config import load_project
 from tests.bench.plain_product import make_product, plain_pytest
 from tests.bench.samples import Firmware, processes_of
 
@@ -18,6 +23,7 @@ MODULES = {
         def test_good(device): assert device.command("status") == "OK status state=idle"
         def test_bad(device): assert device.command("status") == "OK status state=busy"
         def test_held(): assert False
+        def test_silent(dut): dut.expect_exact("never", timeout=0.1)
         def test_unity(dut):
             dut.write("play")
             dut.expect_unity_test_output(timeout=20)
@@ -70,9 +76,18 @@ def test_two_workers_and_then_what_failed(product: Path) -> None:
     assert status == 1, said
     assert "NOT evidence of a release" in said
     assert "microbit 0.1.0+0, image " in said
-    assert "4 passed, 2 failed, 1 error, 2 not_run" in said, said
+    assert "4 passed, 3 failed, 1 error, 2 not_run" in said, said
+    assert "pytest counts an error of the bench or the test as FAILED" in said
+    assert "scale (no device of bench.toml has this tag; known: debugger, " in said
     told = {line.split(": ")[0]: line for line in said.splitlines() if line.startswith("test_") and ": " in line}
-    others = ("a.py::test_bad", "a.py::test_held", "b.py::test_skipped", "b.py::test_lacks", "c.py::test_tear_down")
+    others = (
+        "a.py::test_bad",
+        "a.py::test_held",
+        "a.py::test_silent",
+        "b.py::test_skipped",
+        "b.py::test_lacks",
+        "c.py::test_tear_down",
+    )
     assert set(told) == {f"test_{name}" for name in others}
     assert "in quarantine until 2999-01-31: flaky (hil/quarantine.toml:3)" in said
     assert "test_c.py::test_tear_down: error: teardown: RuntimeError" in told["test_c.py::test_tear_down"]
@@ -80,13 +95,16 @@ def test_two_workers_and_then_what_failed(product: Path) -> None:
     assert 'Z < "OK status state=idle' not in said
     assert 'name="test_bad"' in (product / "junit.xml").read_text()
     [run] = (product / ".devicepipe/pytest").iterdir()
+    [named] = re.findall(r"full log here: (\S+)$", said.partition("device verdicts")[2], re.MULTILINE)
+    assert Path(named).is_relative_to(run)
+    assert Path(named).is_file()
     assert {record.parent.name for record in run.rglob("record.jsonl")} == {"gw0", "gw1"}
 
     status, said = plain_pytest(product, "hil", "--lf", "-x")
     assert status == 1, said
     assert 'Z < "OK status state=idle' in said
     assert "test_c.py::test_tear_down: not_run: stopping after 1 failures" in said
-    assert "1 failed, 1 not_run" in said
+    assert "1 failed, 2 not_run" in said
     assert "test_a.py::test_bad: failed: call: AssertionError" in said
     assert processes_of(product) == []
 
@@ -104,6 +122,23 @@ def test_all_that_was_asked_for_passed(product: Path) -> None:
 def test_not_run_is_not_green(product: Path) -> None:
     status, said = plain_pytest(product, "hil/test_b.py::test_skipped")
     assert (status, "test_b.py::test_skipped: not_run: call: Skipped: no time" in said) == (1, True), said
+
+
+def test_old_runs_go_but_not_those_in_use(product: Path, tmp_path: Path) -> None:
+    shutil.copy(product / "devicepipe.toml", tmp_path)
+    for name in ("firmware", "boards", "requirements", "hil"):
+        shutil.copytree(product / name, tmp_path / name)
+    runs = tmp_path / ".devicepipe/pytest"
+    for number in range(6):
+        (runs / f"2026-11-2{number}").mkdir(parents=True)
+        (runs / f"2026-11-2{number}/serial.log").touch()
+    used = os.open(runs / "2026-11-21", os.O_RDONLY)
+    try:
+        fcntl.flock(used, fcntl.LOCK_SH)
+        new = _new_folder(load_project(tmp_path / "devicepipe.toml"))
+    finally:
+        os.close(used)
+    assert sorted(run.name for run in runs.iterdir()) == ["2026-11-21", "2026-11-24", "2026-11-25", new.name]
 
 
 # --- refused before anything starts ---------------------------------------------------------------------------------------

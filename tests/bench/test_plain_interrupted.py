@@ -1,4 +1,4 @@
-"""Plain `pytest hil/` that ends early: by Ctrl-C, which a terminal sends to every process of its group, or by a mistake in its command."""
+"""Plain `pytest hil/` that ends early: by Ctrl-C, which a terminal sends to its whole process group, or by a wrong command."""
 
 from __future__ import annotations
 

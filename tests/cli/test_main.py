@@ -94,6 +94,18 @@ def test_each_error_has_its_exit_code_and_no_traceback(
     assert captured.err
 
 
+@pytest.mark.parametrize(("command", "bundle"), [("release", True), ("test", False), ("campaign", False)])
+def test_interrupt_tells_of_a_bundle_where_one_was_to_be_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, bundle: bool
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main_module.cli, "main", interrupt)
+    assert main_module._run([command]) == 130
+    assert ("bundle" in capsys.readouterr().err) == bundle
+
+
 def test_completion_script_of_each_shell() -> None:
     for shell in ("bash", "zsh", "fish"):
         result = CliRunner().invoke(cli, ["completion", shell])

@@ -40,6 +40,9 @@ def quarantine_of(tmp_path: Path) -> Load:
         (tmp_path / folder).mkdir()
     (tmp_path / "boards/one.json").write_text(json.dumps(MANIFEST))
     (tmp_path / "devicepipe.toml").write_text(GOOD)
+    (tmp_path / "hil/sub").mkdir()
+    (tmp_path / "hil/test_alarms.py").write_text("def test_air(device, speed): pass\n")
+    (tmp_path / "hil/sub/test_x.py").write_text("")
 
     def load(text: str | None) -> tuple[Quarantined, ...]:
         if text is not None:
@@ -73,6 +76,8 @@ def test_a_good_list_is_read(quarantine_of: Load) -> None:
         ('"test_alarms.py::test_air[*]"', '"*"', 2, "test"),
         ('"test_alarms.py::test_air[*]"', '"test_*.py::test_air"', 2, "test"),
         ('"test_alarms.py::test_air[*]"', '"sub/test_x.py::*"', 9, "'sub/test_x.py::*' is in quarantine on one twice"),
+        ("test_air[*]", "test_aire[*]", 2, "no test is 'test_alarms.py::test_aire[*]'"),
+        ("sub/test_x.py", "sub/test_y.py", 9, "no test is 'sub/test_y.py::*'"),
         ("issue =", "isue =", 14, "unknown key"),
     ],
 )
