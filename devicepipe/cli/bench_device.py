@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from devicepipe.cli.common import complete_device, json_option, open_project, print_json, project_option, tell
+from devicepipe.cli.common import (
+    complete_device,
+    json_option,
+    open_bundle,
+    open_project,
+    print_json,
+    project_option,
+    tell,
+)
 from devicepipe.errors import EXIT_BENCH, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -215,7 +223,7 @@ def _images(project: Project, board: ProjectBoard, folder: Path | None, output: 
     from devicepipe.evidence.predicates import ImageSigning
     from devicepipe.stages.campaign import campaign_spec
 
-    bundle = Bundle(folder or project.state / "dev")
+    bundle = open_bundle(folder) if folder is not None else Bundle(project.state / "dev")
     if folder is None and not bundle.exists(kind_of_model(ImageSigning).path_for(board.name)):
         return None
     return campaign_spec(project, bundle, board, output)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from devicepipe.evidence.bundle import Bundle
     from devicepipe.project.config import Project
     from devicepipe.project.inventory import Inventory
 
@@ -92,6 +93,24 @@ def complete_device(_ctx: click.Context, _parameter: click.Parameter, incomplete
         return [name for name in open_inventory(Path()).devices if name.startswith(incomplete)]
     except DevicepipeError:
         return []
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """The bundle in a folder, released or of a development run; it is not verified. Raises UsageError where it is none."""
+    from devicepipe.errors import UsageError
+    from devicepipe.evidence.bundle import Bundle
+
+    if not (folder / "attestations").is_dir():
+        raise UsageError(
+            f"'{folder}' is no bundle: it has no folder 'attestations'",
+            remedy="name the folder of a release, e.g. dist/NAME-VERSION, or .devicepipe/dev",
+        )
+    return Bundle(folder)
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things, e.g. "1 point", "2 points"."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def open_inventory(folder: Path) -> Inventory:

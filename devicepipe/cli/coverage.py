@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from devicepipe.cli.common import json_option, print_json, tell
+from devicepipe.cli.common import json_option, open_bundle, print_json, tell
 from devicepipe.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -28,12 +28,11 @@ def coverage(bundle: Path, function: str | None, requirement: str | None, as_jso
     BUNDLE is a release, or .devicepipe/dev after `devicepipe test --coverage`. FUNCTION is a name, or "file:name".
     Exit codes: 0 shown, 2 the bundle has no coverage, or not that function or requirement.
     """
-    from devicepipe.evidence.bundle import Bundle
     from devicepipe.evidence.coverage import COVERAGE, MERGED_COVERAGE, CoverageResult, MergedCoverage
 
     if function is not None and requirement is not None:
         raise UsageError("--function and --requirement ask for two things", remedy="give one of them")
-    source = Bundle(bundle)
+    source = open_bundle(bundle)
     results = [made.read(CoverageResult) for made in source.statements(COVERAGE)]
     merged = next((made.read(MergedCoverage) for made in source.statements(MERGED_COVERAGE)), None)
     if not results:

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from devicepipe.bench.campaigns import workers
 from devicepipe.bench.campaigns.cuts import Operation, states
 from devicepipe.bench.campaigns.kinds import CAMPAIGNS, Plan
 from devicepipe.bench.campaigns.machine import Boot
 from devicepipe.bench.campaigns.powercut import Judge
-from devicepipe.bench.campaigns.run import parts
-from devicepipe.bench.campaigns.scenario import BrokenPromiseError, Phase, load_scenario
+from devicepipe.bench.campaigns.run import check_module, parts
+from devicepipe.bench.campaigns.scenario import BrokenPromiseError, Phase, blaming, load_scenario
 from devicepipe.bench.campaigns.workers import Job, run_jobs
 from devicepipe.bench.device import Device
 from devicepipe.bench.spec import SessionSpec
@@ -252,3 +253,57 @@ def test_a_module_without_a_scenario_is_refused(tmp_path: Path) -> None:
     module.write_text("SCENARIO = object()\n", encoding="utf-8")
     with pytest.raises(UsageError, match="has no 'stops', which a powercut campaign needs"):
         load_scenario(module, "powercut")
+
+
+def test_a_process_that_is_interrupted_as_soon_as_it_is_there_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = workers._start
+
+    def interrupted(job: Job[int]) -> object:
+        connection, process = start(job)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGINT)
+        return connection, process
+
+    monkeypatch.setattr(workers, "_start", interrupted)
+    assert list(run_jobs([Job("one", answer, (1,))], 1, threading.Event())) == [1]
+
+
+def test_a_mistake_of_the_products_module_is_told_with_its_line_before_anything_else(tmp_path: Path) -> None:
+    module = tmp_path / "hil/campaigns.py"
+    module.parent.mkdir()
+    module.write_text("SCENARIO = 1\ndef broken(:\n", encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        check_module("fuzz", module, threading.Event())
+    assert (caught.value.file, caught.value.line) == (module, 2)
+    module.write_text("def help():\n    return 1 / 0\n\nSCENARIO = help()\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="ZeroDivisionError") as caught:
+        check_module("fuzz", module, threading.Event())
+    assert (caught.value.file, caught.value.line) == (module, 2)
+    assert "recording" not in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_a_module_may_hold_dataclasses(tmp_path: Path) -> None:
+    module = tmp_path / "campaigns.py"
+    text = (
+        "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\nclass Wide:\n    stops: int\n"
+    )
+    module.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match="has no 'SCENARIO'"):
+        load_scenario(module, "powercut")
+
+
+def test_an_exception_of_the_products_module_is_told_with_its_line(tmp_path: Path) -> None:
+    module = tmp_path / "campaigns.py"
+    module.write_text(
+        "class Mine:\n    virtual_time = moment = streams = live = None\n    def go(self):\n        int('my bug')\n"
+        "SCENARIO = Mine()\n"
+    )
+    scenario = load_scenario(module, "fuzz")
+    with pytest.raises(UsageError, match=r"ValueError: .*my bug") as caught, blaming(module):
+        scenario.go()
+    assert (caught.value.file, caught.value.line) == (module, 4)
+    with pytest.raises(ValueError, match="not of the module"), blaming(module):
+        raise ValueError("not of the module")
+    with pytest.raises(BrokenPromiseError), blaming(module):
+        raise BrokenPromiseError

@@ -59,7 +59,7 @@ def test_what_is_not_there(bundle: Path, tmp_path: Path) -> None:
     assert refused(bundle, "--function", "runn").remedy == "is it run?"
     assert "no test verifies 'SRS-01'" in refused(bundle, "--requirement", "SRS-01").message
     assert "two things" in refused(bundle, "--requirement", "SRS-001", "--function", "run").message
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/attestations").mkdir(parents=True)
     error = refused(tmp_path / "empty")
     assert "holds no coverage" in error.message
     assert "[coverage]" in error.remedy

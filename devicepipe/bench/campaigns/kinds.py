@@ -69,6 +69,9 @@ class Campaign(Protocol[G, P]):
     def choose(self, groups: list[G], plan: Plan) -> list[tuple[G, list[P]]]:
         """The points of a plan, in ascending order within each group."""
 
+    def describe(self, group: G, point: P, plan: Plan) -> str:
+        """What is done at a point, in words."""
+
     def attempt(self, spec: SessionSpec, module: Path, part: list[tuple[G, list[P]]], plan: Plan) -> Verdict:
         """Try some of them: what a process does."""
 
@@ -114,6 +117,10 @@ class PowerCut(Campaign[Phase, Point]):
             chosen = [everything[number] for number in numbers]
         return [(phase, [point for other, point in chosen if other is phase]) for phase in groups]
 
+    def describe(self, group: Phase, point: Point, plan: Plan) -> str:  # noqa: ARG002 - a cut needs no seed of the draw
+        """Where the power is cut."""
+        return f"{group.name}, {point} of {len(group.operations)}"
+
     def attempt(self, spec: SessionSpec, module: Path, part: list[tuple[Phase, list[Point]]], plan: Plan) -> Verdict:
         """See `try_points`."""
         return try_points(spec, load_scenario(module, self.kind), part, deep_every=plan.deep_every)
@@ -146,6 +153,11 @@ class BitFlip(Campaign[Target, Flip]):
             share = _spread(plan.points or self.USUAL, len(groups), "targets")
             return [(target, draw(target, share(place), plan.seed)) for place, target in enumerate(groups)]
         return [(target, [flip(target, plan.only[1], plan.seed)]) for target in _named(groups, plan.only[0], "target")]
+
+    def describe(self, group: Target, point: Flip, plan: Plan) -> str:
+        """Which bits flip, and the seed where they follow from it."""
+        seed = f", seed {plan.seed}" if point.number >= group.bits else ""
+        return f"{group.name}, point {point.number}{seed}: {point.describe(group)}"
 
     def attempt(self, spec: SessionSpec, module: Path, part: list[tuple[Target, list[Flip]]], plan: Plan) -> Verdict:
         """See `try_flips`."""
@@ -185,6 +197,10 @@ class Fuzz(Campaign[Stream, Shot]):
             points = _spread(plan.points or self.USUAL, len(groups), "streams")
             return [(group, [Shot(number) for number in range(points(place))]) for place, group in enumerate(groups)]
         return [(group, [Shot(plan.only[1])]) for group in _named(groups, plan.only[0], "stream")]
+
+    def describe(self, group: Stream, point: Shot, plan: Plan) -> str:
+        """What the inputs follow from."""
+        return f"{group.name}, point {point.number}, seed {plan.seed}: what the product's module sends by that draw"
 
     def attempt(self, spec: SessionSpec, module: Path, part: list[tuple[Stream, list[Shot]]], plan: Plan) -> Verdict:
         """See `try_shots`."""

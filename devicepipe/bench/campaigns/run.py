@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from devicepipe.bench.campaigns.kinds import CAMPAIGNS, Plan, Share
+from devicepipe.bench.campaigns.scenario import blaming, load_scenario
 from devicepipe.bench.campaigns.verdict import Verdict
 from devicepipe.bench.campaigns.workers import Job, run_jobs
 from devicepipe.bench.spec import SessionSpec
@@ -56,8 +57,10 @@ def run_campaign(
     spec.output.mkdir(parents=True, exist_ok=True)
     tell("the device is prepared")
     recording = spec.model_copy(update={"output": spec.output / "recording"})
-    groups = next(run_jobs([Job("recording", campaign.record, (recording, module))], 1, cancel))
+    groups = next(run_jobs([Job("recording", _record, (kind, recording, module))], 1, cancel))
     chosen = campaign.choose(groups, plan)
+    if plan.only is not None:
+        tell("; ".join(campaign.describe(group, point, plan) for group, points in chosen for point in points))
     recorded = time.monotonic() - began
     total, verdict = sum(len(points) for _, points in chosen), Verdict()
     chunk = min(CHUNK, max(_LEAST, total // (_SHARES * processes)))
@@ -96,6 +99,19 @@ def run_campaign(
     )
 
 
+def check_module(kind: CampaignKind, module: Path, cancel: threading.Event) -> None:
+    """Look whether a product's module can be used, in a process of its own: before hours are spent on what it is for.
+
+    Raises:
+        UsageError: It cannot; names file and line.
+    """
+    next(run_jobs([Job("the module", _check, (kind, module))], 1, cancel))
+
+
+def _check(kind: CampaignKind, module: Path) -> None:
+    load_scenario(module, kind)
+
+
 def _place(point: str, order: dict[str, int]) -> tuple[int, int]:
     group, _, number = point.rpartition(":")
     return order[group], int(number)
@@ -125,5 +141,11 @@ def _job(kind: CampaignKind, spec: SessionSpec, module: Path, part: Share, plan:
     return Job(f"points {begin} to {end}", _attempt, (kind, own, module, part, plan))
 
 
+def _record(kind: CampaignKind, spec: SessionSpec, module: Path) -> list[Any]:
+    with blaming(module):
+        return CAMPAIGNS[kind].record(spec, module)
+
+
 def _attempt(kind: CampaignKind, spec: SessionSpec, module: Path, part: Share, plan: Plan) -> Verdict:
-    return CAMPAIGNS[kind].attempt(spec, module, part, plan)
+    with blaming(module):
+        return CAMPAIGNS[kind].attempt(spec, module, part, plan)

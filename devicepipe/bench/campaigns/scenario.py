@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -24,6 +26,8 @@ from devicepipe.bench.spec import SessionSpec
 from devicepipe.errors import UsageError
 
 NAME = "SCENARIO"
+_REMEDY = "correct the module (docs/reference/campaigns.md)"
+_OURS = Path(__file__).parents[2]
 
 
 class BrokenPromiseError(AssertionError):
@@ -176,14 +180,25 @@ def load_scenario(path: Path, kind: str) -> Any:
     root = str(path.resolve().parent.parent)
     if root not in sys.path:
         sys.path.insert(0, root)
-    found = importlib.util.spec_from_file_location(f"{path.parent.name}.{path.stem}", path)
+    found = importlib.util.spec_from_file_location(f"{path.resolve().parent.name}.{path.stem}", path)
     if found is None or found.loader is None:
-        raise UsageError("is no Python module", file=path)
+        raise UsageError("is no Python module", file=path, remedy="name a .py file as 'module' of [campaigns]")
     module = importlib.util.module_from_spec(found)
+    # While it is executed, it is looked up by its name (by dataclasses, and by modules that import it).
+    before = sys.modules.get(found.name)
+    sys.modules[found.name] = module
     try:
         found.loader.exec_module(module)
-    except Exception as error:
-        raise UsageError(f"cannot be imported: {type(error).__name__}: {error}", file=path) from error
+    except BaseException as error:
+        del sys.modules[found.name]
+        if before is not None:
+            sys.modules[found.name] = before
+        if not isinstance(error, Exception):
+            raise
+        file, line = _place(error, path) or (path, None)
+        raise UsageError(
+            f"cannot be imported: {type(error).__name__}: {_said(error)}", file=file, line=line, remedy=_REMEDY
+        ) from error
     if not hasattr(module, NAME):
         raise UsageError(f"has no '{NAME}'", file=path, remedy=f"end it with {NAME} = … (docs/reference/campaigns.md)")
     scenario = getattr(module, NAME)
@@ -194,3 +209,47 @@ def load_scenario(path: Path, kind: str) -> Any:
             remedy="add it: see docs/reference/campaigns.md",
         )
     return scenario
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """While a product's scenario works: an exception that nobody meant is told with its file and line, where it is the product's.
+
+    Args:
+        path: The product's module; what lies in its folder is the product's as well.
+
+    Raises:
+        UsageError: Such an exception came.
+    """
+    try:
+        yield
+    except AssertionError:
+        raise
+    except Exception as error:
+        place = _place(error, path)
+        if place is None or type(error).__module__.partition(".")[0] == _OURS.name:
+            raise
+        raise UsageError(
+            f"{NAME} failed: {type(error).__name__}: {_said(error)}", file=place[0], line=place[1], remedy=_REMEDY
+        ) from error
+
+
+def _place(error: BaseException, path: Path) -> tuple[Path, int | None] | None:
+    """The product's own line that an exception came from or through, the last one; None where it has none."""
+    folder = path.resolve().parent
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).resolve().is_relative_to(folder):
+        return _as_named(Path(error.filename), path), error.lineno
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename).resolve()
+        if file.is_relative_to(folder) and not file.is_relative_to(_OURS) and "site-packages" not in file.parts:
+            return _as_named(file, path), frame.lineno
+    return None
+
+
+def _as_named(file: Path, path: Path) -> Path:
+    """A file of the module's folder, by a path as the module's."""
+    return path.parent / file.resolve().relative_to(path.resolve().parent)
+
+
+def _said(error: BaseException) -> str:
+    return error.msg if isinstance(error, SyntaxError) else str(error)

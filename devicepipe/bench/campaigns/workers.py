@@ -11,7 +11,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
@@ -46,8 +48,9 @@ def run_jobs(jobs: Sequence[Job[T]], processes: int, cancel: threading.Event) ->
         while waiting or running:
             while waiting and len(running) < processes:
                 job = waiting.pop(0)
-                connection, process = _start(job)
-                running[connection] = process, job
+                with _interrupts_held():
+                    connection, process = _start(job)
+                    running[connection] = process, job
             for ready in wait(list(running), timeout=_LOOK):
                 assert isinstance(ready, Connection)
                 process, job = running[ready]
@@ -80,6 +83,17 @@ def _result(connection: Connection, process: BaseProcess, job: Job[T]) -> T:
     return found
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold SIGINT back, also in what is started meanwhile: a new process is deaf to it before it can do anything about it."""
+    resource_tracker.ensure_running()  # it would let signals through again when the first process starts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start(job: Job[T]) -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -92,13 +106,17 @@ def _start(job: Job[T]) -> tuple[Connection, BaseProcess]:
 def _work(connection: Connection, owner: int, job: Job[Any]) -> None:
     # Ctrl-C reaches the whole group; who started this process ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     die_with_parent()
     if os.getppid() != owner:
         return
     try:
         answer: tuple[bool, Any] = False, job.work(*job.arguments)
+    except UsageError as error:
+        # It is about what a person wrote, wherever that was found out.
+        answer = True, UsageError(error.message, file=error.file, line=error.line, key=error.key, remedy=error.remedy)
     except DevicepipeError as error:
-        kind = type(error) if isinstance(error, UsageError | ProductError) else BenchError
+        kind = ProductError if isinstance(error, ProductError) else BenchError
         answer = True, kind(f"{job.name}: {error.message}", remedy=error.remedy)
     except Exception as error:  # noqa: BLE001 - it is told where the campaign runs
         answer = True, BenchError(f"{job.name}: {type(error).__name__}: {error}", remedy="report this")
