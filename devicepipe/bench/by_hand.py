@@ -86,7 +86,10 @@ class Unit:
             UsageError: It is emulated.
         """
         if not isinstance(self.target, ComposedTarget):
-            raise UsageError(f"device '{self.device.id}' is emulated: it is made anew each time, and has no drivers")
+            raise UsageError(
+                f"device '{self.device.id}' is emulated: it is made anew each time, and has no drivers",
+                remedy=f"use console, flash or health for it: devicepipe bench console {self.device.id}",
+            )
         return self.target
 
     def start(self) -> None:

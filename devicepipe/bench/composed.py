@@ -6,10 +6,12 @@ session, and before another one unless all that is known says that nobody change
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from devicepipe.bench.serial_log import SerialLog
 from devicepipe.bench.target import DEBUGGER, READ_FLASH, VIRTUAL_TIME, WRITE_FLASH, lacks
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.project.board import Board
+from devicepipe.project.config import Project
 from devicepipe.project.inventory import DeviceEntry, Inventory
 
 _REAPPEARS, _LOOK_AGAIN = 10.0, 0.05  # s
@@ -73,6 +76,21 @@ def make_parts(device: DeviceEntry, board: Board, inventory: Inventory, root: Pa
         reset=make_driver("reset", device.reset, place, inventory) if device.reset is not None else None,
         power=make_driver("power", device.power, place, inventory) if device.power is not None else None,
     )
+
+
+def check_devices(inventory: Inventory, project: Project) -> None:
+    """Look whether the drivers of all real devices of this machine can be made as bench.toml says. Nothing is run or touched.
+
+    Raises:
+        UsageError: A device cannot be reset, a driver is unknown, or a setting of it is wrong; at file, line and key.
+    """
+    host = socket.gethostname()
+    for device in inventory.devices.values():
+        # Another machine has other drivers.
+        if not device.emulated and not inventory.wrong_host(device, host):
+            # Another package's driver that cannot be loaded is told where it is used: it must not hide the other devices.
+            with suppress(BenchError):
+                make_parts(device, project.board(device.board).board, inventory, project.root, Path(os.devnull))
 
 
 class ComposedTarget:

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 from devicepipe.bench.holder import Holder, Host
 from devicepipe.errors import BenchError, UsageError
@@ -67,12 +67,21 @@ class LeaseRecord(BaseModel):
     expires_at: float = 0.0
 
 
+def _seconds(value: object) -> object:
+    """A time as it is written; entries of former versions have seconds."""
+    return dt.datetime.fromisoformat(value).timestamp() if isinstance(value, str) else value
+
+
+def _written(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class HistoryEntry(BaseModel):
-    """One change of a lease: when, what, whose lease it was, and for a lease taken by force by whom."""
+    """One change of a lease: when (seconds since 1970; in the file in ISO 8601, UTC), what, whose it was, and by whose force."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    time: float
+    time: Annotated[float, BeforeValidator(_seconds), PlainSerializer(_written)]
     event: Event
     token: int
     holder: Holder
@@ -92,20 +101,13 @@ class LeaseStore:
     """The leases of a machine.
 
     Args:
-        folder: Where the records are; made when missing.
+        folder: Where the records are; made when the first one is written.
         host: The machine's clocks and processes.
-
-    Raises:
-        BenchError: The folder cannot be made or written.
     """
 
     def __init__(self, folder: Path | None = None, host: Host | None = None) -> None:
         self.folder = folder or default_folder()
         self._host = host or Host()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._unusable(error) from error
 
     def acquire(self, device: str, holder: Holder, seconds: float) -> Lease:
         """Take a device that nobody has.
@@ -122,7 +124,7 @@ class LeaseStore:
         with self._locked(device) as file:
             record = self._current(file, device)
             if record.holder is not None:
-                raise self._held(record)
+                raise self._held(record, holder)
             token = 1 + max([record.token, *(entry.token for entry in self.history(device))])
             taken = self._lasting(record, seconds).model_copy(
                 update={"token": token, "holder": holder, "acquired_on": self._host.now()}
@@ -133,6 +135,12 @@ class LeaseStore:
 
     def read(self, device: str) -> LeaseRecord:
         """The lease as it is now; one that has ended has no holder."""
+        try:
+            self._record(device).stat()
+        except FileNotFoundError:  # it was never held, and looking makes no file
+            return LeaseRecord(device=device)
+        except OSError as error:
+            raise self._unusable(error) from error
         with self._locked(device) as file:
             return self._current(file, device)
 
@@ -246,11 +254,17 @@ class LeaseStore:
         ends = {"expires_on": self._host.now() + seconds, "expires_at": self._host.uptime() + seconds}
         return record.model_copy(update=ends)
 
-    def _held(self, record: LeaseRecord) -> LeaseHeldError:
+    def _held(self, record: LeaseRecord, by: Holder | None = None) -> LeaseHeldError:
         until = moment(record.expires_on)
+        remedy = "wait, use another device (devicepipe bench list), or ask the holder"
+        if by is not None and record.holder is not None and record.holder.same_user(by):
+            process = record.holder.process
+            if process is None:
+                remedy = f"the lease is your own: give it back first (devicepipe bench release {record.device})"
+            else:
+                remedy = f"it is a process of your own: wait until {process.pid} has ended, or use another device"
         return LeaseHeldError(
-            f"device '{record.device}' is held by {record.holder} until {until} (token {record.token})",
-            remedy="wait, use another device (devicepipe bench list), or ask the holder",
+            f"device '{record.device}' is held by {record.holder} until {until} (token {record.token})", remedy=remedy
         )
 
     def _note(self, device: str, event: Event, record: LeaseRecord, by: Holder | None = None) -> None:
@@ -258,14 +272,20 @@ class LeaseStore:
         if record.holder is None:
             return
         entry = HistoryEntry(time=self._host.now(), event=event, token=record.token, holder=record.holder, by=by)
-        # A line end first: an entry that a crash has left incomplete must not swallow this one.
-        line = f"\n{entry.model_dump_json(exclude_none=True)}\n".encode()
-        file = _open(self._history(device), os.O_WRONLY | os.O_APPEND)
+        line = f"{entry.model_dump_json(exclude_none=True)}\n".encode()
+        file = _open(self._history(device), os.O_RDWR | os.O_APPEND)
         try:
+            # An entry that a crash has left incomplete must not swallow this one.
+            size = os.fstat(file).st_size
+            if size and os.pread(file, 1, size - 1) != b"\n":
+                line = b"\n" + line
             os.write(file, line)
             os.fsync(file)
         finally:
             os.close(file)
+
+    def _record(self, device: str) -> Path:
+        return self.folder / f"{device}.lease.json"
 
     def _history(self, device: str) -> Path:
         return self.folder / f"{device}.history.jsonl"
@@ -274,7 +294,8 @@ class LeaseStore:
     def _locked(self, device: str) -> Iterator[int]:
         """The device's record, open and locked; the kernel unlocks it when its process dies."""
         try:
-            file = _open(self.folder / f"{device}.lease.json", os.O_RDWR)
+            make_folder(self.folder)
+            file = _open(self._record(device), os.O_RDWR)
         except OSError as error:
             raise self._unusable(error) from error
         try:
@@ -292,7 +313,7 @@ class LeaseStore:
                 if time.monotonic() > deadline:
                     raise BenchError(
                         f"the lease of device '{device}' was locked by another process for {_LOCK_TIMEOUT:g} s",
-                        remedy="end the process that stands: fuser " + str(self.folder / f"{device}.lease.json"),
+                        remedy="end the process that stands: fuser " + str(self._record(device)),
                     ) from error
             time.sleep(_LOCK_PAUSE)
 
@@ -307,12 +328,15 @@ def default_folder() -> Path:
     """Where this machine's leases are: $DEVICEPIPE_BENCH, the folder that its administrator made, or one that anyone can make."""
     if configured := os.environ.get(FOLDER_VARIABLE):
         return Path(configured)
-    if _SHARED.is_dir():
-        return _SHARED
-    if not _FALLBACK.is_dir():
-        _FALLBACK.mkdir(exist_ok=True)
-        _FALLBACK.chmod(0o1777)
-    return _FALLBACK
+    return _SHARED if _SHARED.is_dir() else _FALLBACK
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of leases where it is missing; the one that anyone can make is for all users."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder == _FALLBACK:
+            folder.chmod(0o1777)
 
 
 def moment(seconds: float) -> str:

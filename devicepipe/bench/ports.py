@@ -83,7 +83,9 @@ class SerialPort:
     def __init__(self, url: str, baud: int) -> None:
         try:
             self._serial: Any = serial.serial_for_url(url, baudrate=baud, timeout=0)
-        except (serial.SerialException, OSError, ValueError) as error:
+        except ValueError as error:
+            raise UsageError(f"'{url}' is no port: {error}", remedy="correct port in bench.toml") from error
+        except (serial.SerialException, OSError) as error:
             raise BenchError(
                 f"serial port '{url}' cannot be opened: {error}",
                 remedy="check that the device is connected and that you may read and write its port (group dialout)",

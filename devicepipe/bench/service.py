@@ -13,13 +13,20 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from devicepipe.bench.lease import default_folder
-from devicepipe.errors import BenchError, UsageError
+from devicepipe.bench.lease import default_folder, make_folder
+from devicepipe.errors import UsageError
 from devicepipe.project.inventory import DeviceEntry, Inventory
 
 
 class Health(BaseModel):
-    """What a health check found: `wrong` is why the device failed it, "" where it passed; `says` is what it said of itself."""
+    """What a health check found.
+
+    Attributes:
+        device: The device's id.
+        time: When; "" where the record of it is damaged.
+        wrong: Why the device failed it, "" where it passed.
+        says: What it said of itself.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,27 +55,28 @@ class Service:
 
     def reason(self, device: DeviceEntry) -> str:
         """Why a device is out of service; "" where it may be used."""
-        if told := device.out_of_service(self.today):
-            return told
         health = self.last_health(device.id)
-        return f"it failed its health check on {health.time}: {health.wrong}" if health and health.wrong else ""
+        failed = health.wrong if health else ""
+        if health and failed and health.time:
+            failed = f"it failed its health check on {health.time}: {failed}"
+        return "; ".join(filter(None, (device.out_of_service(self.today), failed)))
 
     def last_health(self, device: str) -> Health | None:
-        """The result of the device's last health check on this machine."""
+        """The result of the device's last health check on this machine; a damaged record is that of a device that is not well."""
         try:
             return Health.model_validate_json(self._file(device).read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
-            raise BenchError(
-                f"the last health check of device '{device}' cannot be read: {error}",
-                remedy=f"check it again: devicepipe bench health {device}",
-            ) from error
+            why = error.strerror if isinstance(error, OSError) else "it is damaged"
+            again = f"check it again: devicepipe bench health {device}"
+            wrong = f"the record of its last health check, {self._file(device)}, cannot be read: {why}; {again}"
+            return Health(device=device, time="", wrong=wrong)
 
     def keep(self, health: Health) -> None:
         """Keep the result of a health check in the place of the last one."""
         path = self._file(health.device)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         new = path.with_name(f"{path.name}.{os.getpid()}")
         new.write_text(health.model_dump_json() + "\n", encoding="utf-8")
         new.chmod(0o666)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from devicepipe.cli.bench_device import console, device_argument, flash, health, power, reset, seconds
-from devicepipe.cli.common import json_option, open_inventory, print_json, project_option, tell
+from devicepipe.cli.common import json_option, note, open_inventory, print_json, project_option, tell
 from devicepipe.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ def bench() -> None:
 @project_option
 @json_option
 def list_(folder: Path, as_json: bool) -> int:
-    """List the devices: whether they are in service, else why not, and who has them.
+    """List the devices: in service or why not, and who has them.
 
-    Exit code 0.
+    Exit codes: 0 listed, 2 bench.toml is wrong.
     """
-    from devicepipe.bench.lease import LeaseStore
+    from devicepipe.bench.lease import FOLDER_VARIABLE, LeaseStore
     from devicepipe.bench.service import Service
 
     inventory, leases, service = open_inventory(folder), LeaseStore(), Service.here()
@@ -42,8 +43,13 @@ def list_(folder: Path, as_json: bool) -> int:
     if as_json:
         print_json([_entry_json(entry, reason, record, found[entry.id]) for entry, reason, record in states])
         return EXIT_OK
-    width = max((len(entry.id) for entry, *_ in states), default=0)
-    boards = max((len(entry.board) for entry, *_ in states), default=0)
+    if not leases.folder.is_dir() and FOLDER_VARIABLE in os.environ:
+        note(
+            f"{FOLDER_VARIABLE}={leases.folder}: there is no such folder yet, so no lease and no health check is known"
+        )
+    width = max(len("id"), *(len(entry.id) for entry, *_ in states))
+    boards = max(len("board"), *(len(entry.board) for entry, *_ in states))
+    tell(f"{'id':{width}}  {'board':{boards}}  {'bench':12}  {'state':14}  tags", bold=True)
     for entry, reason, record in states:
         state = "out of service" if reason else "held" if record.holder else "free"
         colour = "red" if reason else "yellow" if record.holder else "green"
@@ -58,7 +64,7 @@ def list_(folder: Path, as_json: bool) -> int:
             tell(f"{'':{width}}  {_held(record)}")
         if (last := found[entry.id]) is not None and not last.wrong:
             tell(f"{'':{width}}  passed its health check on {last.time}", dim=True)
-        if entry.calibration_due:
+        if entry.calibration_due and entry.calibration_due >= service.today:
             tell(f"{'':{width}}  calibrated until {entry.calibration_due.isoformat()}", dim=True)
     return EXIT_OK
 
@@ -70,8 +76,9 @@ def list_(folder: Path, as_json: bool) -> int:
 @project_option
 @json_option
 def lease(device: str, duration: str, purpose: str, folder: Path, as_json: bool) -> int:
-    """Take DEVICE for yourself, so that no test and nobody else uses it.
+    """Take DEVICE for yourself.
 
+    No test and nobody else uses it then; all your shells have the lease together.
     Your own commands `console`, `flash`, `reset` and `power` go on working. Exit codes: 0 it is yours, 3 somebody else has it.
     """
     from devicepipe.bench.holder import this_user

@@ -51,8 +51,9 @@ def bundle_option(function: F) -> F:
 @project_option
 @json_option
 def health(device: str, bundle_folder: Path | None, folder: Path, as_json: bool) -> int:
-    """Check whether DEVICE is well: its drivers are there, it starts, and it is who the inventory says.
+    """Check whether DEVICE is well.
 
+    It is, where its drivers are there, it starts, and it is who the inventory says.
     One that is not is out of service from then on, for all of this machine, until it passes. Nothing is written to a real device.
 
     Exit codes: 0 it is well, 3 it is not, or somebody else has it.
@@ -77,9 +78,9 @@ def health(device: str, bundle_folder: Path | None, folder: Path, as_json: bool)
 @project_option
 @json_option
 def flash(device: str, bundle_folder: Path | None, folder: Path, as_json: bool) -> int:
-    """Write the factory image to DEVICE, and have it say who it is.
+    """Write the factory image to DEVICE.
 
-    An emulated device is made anew, with the image in it, and gone afterwards.
+    The device then says who it is. An emulated device is made anew, with the image in it, and gone afterwards.
 
     Exit codes: 0 it runs what was written, 1 it does not, 3 it cannot be written, or somebody else has it.
     """
@@ -148,8 +149,9 @@ def power(device: str, action: str, folder: Path, as_json: bool) -> int:
 @bundle_option
 @project_option
 def console(device: str, duration: str | None, bundle_folder: Path | None, folder: Path) -> int:
-    """Talk to DEVICE: what is typed or piped in goes to it, what it sends is shown.
+    """Talk to DEVICE on its console.
 
+    What is typed or piped in goes to it, what it sends is shown.
     On a terminal, Ctrl-] leaves. E.g. `echo id | devicepipe bench console DEVICE --for 2s`. A real device is not reset; an
     emulated one is made anew.
 

@@ -59,8 +59,7 @@ def wanted_devices(folder: Path, boards: tuple[str, ...], devices: tuple[str, ..
     """Board → the device that its tests are wanted on. Raises UsageError where that is not to be had."""
     from devicepipe.errors import UsageError
 
-    if not devices:
-        return {}
+    # Also where none is named: a mistake in bench.toml is told before anything is built.
     inventory, wanted = open_inventory(folder), dict[str, str]()
     for name in dict.fromkeys(devices):
         board = inventory.device(name).board
@@ -88,9 +87,10 @@ def complete_board(_ctx: click.Context, _parameter: click.Parameter, incomplete:
 def complete_device(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The ids of the inventory's devices."""
     from devicepipe.errors import DevicepipeError
+    from devicepipe.project.inventory import load_inventory
 
     try:
-        return [name for name in open_inventory(Path()).devices if name.startswith(incomplete)]
+        return [name for name in load_inventory(open_project(Path())).devices if name.startswith(incomplete)]
     except DevicepipeError:
         return []
 
@@ -114,10 +114,16 @@ def counted(number: int, what: str) -> str:
 
 
 def open_inventory(folder: Path) -> Inventory:
-    """The devices of the project that `folder` lies in. Raises UsageError."""
+    """The devices of the project that `folder` lies in, with drivers that can be made. Raises UsageError."""
     from devicepipe.project.inventory import load_inventory
 
-    return load_inventory(open_project(folder))
+    project = open_project(folder)
+    inventory = load_inventory(project)
+    if any(not device.emulated for device in inventory.devices.values()):
+        from devicepipe.bench.composed import check_devices
+
+        check_devices(inventory, project)
+    return inventory
 
 
 def open_project(folder: Path) -> Project:

@@ -15,12 +15,19 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from devicepipe.errors import UsageError
 from devicepipe.project.board import Board, load_board
 from devicepipe.project.policy import PolicySettings, is_path
-from devicepipe.project.toml_file import Table, TomlFile, Where
+from devicepipe.project.toml_file import Table, TomlFile, Where, matching
 
 CONFIG_NAME = "devicepipe.toml"
 
 CampaignName = Literal["powercut", "bitflip", "fuzz"]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=64)]
+_REMEDY = "see docs/reference/configuration.md"
+
+Name = Annotated[
+    str,
+    matching(
+        r"^[a-z0-9][a-z0-9._-]*$", "small letters, digits, '.', '_' and '-', a letter or digit first", max_length=64
+    ),
+]
 
 
 class Product(Table):
@@ -352,13 +359,15 @@ def load_project(path: Path) -> Project:
         UsageError: Wrong syntax, key, type or path, with file, line, key and what was expected.
     """
     source = TomlFile.read(path)
-    file = source.parse(_File)
+    file = source.parse(_File, remedy=_REMEDY)
     root = path.parent.resolve()
     _check_paths(source, root, file)
     names = [entry.name for entry in file.board]
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise source.error(f"board '{name}' stands twice", ("board", index, "name"))
+            raise source.error(
+                f"board '{name}' stands twice", ("board", index, "name"), remedy="give each a name of its own"
+            )
     for index, name in enumerate(file.coverage.boards):
         if name not in names:
             raise source.error(
@@ -475,6 +484,7 @@ def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
             continue
         target = (root / value).resolve()
         if not target.is_relative_to(root):
-            raise source.error(f"'{value}' lies outside the project", where)
+            raise source.error(f"'{value}' lies outside the project", where, remedy="name one of the project's own")
         if not (target.is_dir() if kind == "folder" else target.is_file()):
-            raise source.error(f"expected a {kind}, but there is none at '{value}'", where)
+            remedy = f"make it, or correct the path, which is relative to {root}"
+            raise source.error(f"expected a {kind}, but there is none at '{value}'", where, remedy=remedy)

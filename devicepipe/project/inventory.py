@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from devicepipe.errors import UsageError
 from devicepipe.project.board import Board
 from devicepipe.project.config import Name, Project
-from devicepipe.project.toml_file import Table, Text, TomlFile, Where
+from devicepipe.project.toml_file import Table, Text, TomlFile, Where, matching
 
 INVENTORY_NAME = "bench.toml"
 EMULATED = "qemu"
@@ -25,9 +25,21 @@ EMULATED = "qemu"
 CAPABILITIES = frozenset({"debugger", "emulated", "read-flash", "virtual-time", "write-flash"})
 """What tests can require beside tags. The bench knows which device has them, so no tag may say so."""
 
-_Tag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,31}$")]
-_Uart = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]?)$")]
-_Url = Annotated[str, StringConstraints(pattern=r"^(/\S+|[a-z0-9]+://\S+)$")]
+_SCHEMES = ("unix", "socket", "rfc2217", "spy", "alt", "hwgrep")
+_URL = rf"^(/\S+|({'|'.join(_SCHEMES)})://\S+)$"
+_Tag = Annotated[
+    str,
+    matching(
+        r"^[a-z0-9][a-z0-9._-]{0,31}$", "at most 32 small letters, digits, '.', '_' and '-', a letter or digit first"
+    ),
+]
+_Uart = Annotated[str, matching(r"^(0|[1-9][0-9]?)$", "the number of a UART")]
+_Url = Annotated[
+    str,
+    matching(
+        _URL, f"a device file (/dev/…) or a URL that begins with {' or '.join(f'{scheme}://' for scheme in _SCHEMES)}"
+    ),
+]
 _ROLES = ("flash", "reset", "power")
 
 
@@ -208,13 +220,16 @@ def _check(source: TomlFile, file: _File, project: Project) -> None:
     benches = [bench.name for bench in file.bench]
     for index, bench in enumerate(benches):
         if bench in benches[:index]:
-            raise source.error(f"bench '{bench}' stands twice", ("bench", index, "name"))
+            raise source.error(
+                f"bench '{bench}' stands twice", ("bench", index, "name"), remedy="give each a name of its own"
+            )
     boards = {board.name: board.board for board in project.boards}
     ids, ports = set[str](), dict[str, str]()
     for index, device in enumerate(file.device):
         at: Where = ("device", index)
         if device.id in ids:
-            raise source.error(f"device '{device.id}' stands twice", (*at, "id"))
+            remedy = "give each device an id of its own: it stands in the evidence"
+            raise source.error(f"device '{device.id}' stands twice", (*at, "id"), remedy=remedy)
         ids.add(device.id)
         if device.board not in boards:
             known = f"known boards: {', '.join(boards)}"
@@ -244,6 +259,7 @@ def _check_lines(source: TomlFile, at: Where, device: DeviceEntry, board: Board,
         )
     for keys, url in ((("port",), device.port), *((("ports", uart), url) for uart, url in device.ports.items())):
         if url is not None and url in ports:
-            raise source.error(f"'{url}' is a port of device '{ports[url]}' already", (*at, *keys))
+            message = f"'{url}' is a port of device '{ports[url]}' already"
+            raise source.error(message, (*at, *keys), remedy="a port belongs to one device")
         if url is not None:
             ports[url] = device.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import tomllib
 from dataclasses import dataclass
@@ -19,6 +20,14 @@ Where = tuple[str | int, ...]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 _UNKNOWN, _MISSING = "extra_forbidden", "missing"
+_PATTERNS: dict[str, str] = {}
+_OF_KEY = re.compile(r"([a-z][a-z0-9-]*): ")
+
+
+def matching(pattern: str, words: str, *, max_length: int | None = None) -> StringConstraints:
+    """What a text must match: `words` say it to whom wrote another one."""
+    _PATTERNS[pattern] = words
+    return StringConstraints(pattern=pattern, max_length=max_length)
 
 
 def kebab(name: str) -> str:
@@ -68,7 +77,8 @@ class TomlFile:
         except tomllib.TOMLDecodeError as error:
             found = re.search(r"at line (\d+)", str(error))
             line = int(found[1]) if found else len(self.text.splitlines())
-            raise UsageError(f"is not valid TOML: {error}", file=self.path, line=line, remedy=remedy) from error
+            said = str(error).replace("Cannot overwrite a value", "a key or table stands here that is there already")
+            raise UsageError(f"is not valid TOML: {said}", file=self.path, line=line, remedy=remedy) from error
         try:
             return model.model_validate(data)
         except ValidationError as error:
@@ -77,7 +87,21 @@ class TomlFile:
     def error(self, message: str, where: Where, *, remedy: str = "") -> UsageError:
         """A UsageError at a key."""
         key = ".".join(str(part) for part in where)
+        name = self._name(where)
+        if name and f"'{name}'" not in message:
+            message = f"{message} ({where[0]} '{name}')"
         return UsageError(message, file=self.path, line=line_of(self.text, where), key=key, remedy=remedy)
+
+    def _name(self, where: Where) -> str:
+        """How people know the table of an array that a key is in, e.g. a device's id; "" where it has no such key."""
+        match where:
+            case (str() as array, int() as index, *keys) if keys not in (["id"], ["name"]):
+                try:
+                    entry = tomllib.loads(self.text)[array][index]
+                    return str(entry.get("id", entry.get("name", "")))
+                except (tomllib.TOMLDecodeError, LookupError, TypeError, AttributeError):
+                    return ""
+        return ""
 
     def _mistake(self, error: ValidationError, model: type[Table], remedy: str) -> UsageError:
         message, where, known = explain(error, model)
@@ -94,8 +118,51 @@ def explain(error: ValidationError, model: type[Table]) -> tuple[str, Where, str
         return "missing key", where, ""
     if first["type"] == "tuple_type" and isinstance(first["input"], dict):
         return f"expected a list of tables: write [[{where[-1]}]]", where, ""
-    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-    return f"{message}, found {first['input']!r}", where, ""
+    if first["type"] == "value_error" and isinstance(first["input"], dict):
+        # It is about more than one key of a table, and names the one to look at.
+        message = _plain(first["msg"])
+        key = _OF_KEY.match(message)
+        return (message[key.end() :], (*where, key[1]), "") if key else (message, where, "")
+    return _expected(first), where, ""
+
+
+def _expected(first: Any) -> str:
+    """What was expected of a value, and what was found, in words of TOML."""
+    kind, found, message = first["type"], first["input"], _plain(first["msg"])
+    if kind == "too_short":
+        return f"expected at least {_entries(first['ctx']['min_length'])}"
+    if kind == "date_type" and isinstance(found, str) and _is_date(found):
+        return f"expected a date, found a text: write {found} without quotes"
+    if kind == "tuple_type":
+        message = "expected a list: […]"
+    elif kind == "string_pattern_mismatch" and first["ctx"]["pattern"] in _PATTERNS:
+        message = f"expected {_PATTERNS[first['ctx']['pattern']]}"
+    return f"{message}, found {'a table' if isinstance(found, dict) else _as_toml(found)}"
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should be", "expected")
+
+
+def _entries(number: int) -> str:
+    return "one entry" if number == 1 else f"{number} entries"
+
+
+def _is_date(text: str) -> bool:
+    try:
+        dt.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_toml(value: Any) -> str:
+    """A value about as it stands in the file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    return repr(value)
 
 
 def first_mistake(error: ValidationError) -> Any:

@@ -184,7 +184,7 @@ def test_an_incomplete_history_entry_hides_no_other(store: LeaseStore, host: Sim
 def test_a_folder_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BenchError, match=r"leases cannot be kept in .*file/bench'"):
-        LeaseStore(tmp_path / "file" / "bench")
+        LeaseStore(tmp_path / "file" / "bench").acquire(DEVICE, this_user(), 60)
 
 
 def take(folder: Path, ready: multiprocessing.synchronize.Barrier, won: multiprocessing.queues.Queue[int]) -> None:
@@ -348,3 +348,21 @@ class LeaseMachine(RuleBasedStateMachine):
 
 LeaseMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=20)
 TestLeaseMachine = LeaseMachine.TestCase
+
+
+def test_the_history_is_for_people_and_for_former_entries(store: LeaseStore, host: SimulatedHost) -> None:
+    lease = store.acquire(DEVICE, host.person("ada"), 60)
+    store.release(lease)
+    file = store.folder / f"{DEVICE}.history.jsonl"
+    lines = file.read_text().split("\n")
+    assert len(lines) == 3
+    assert '"time":"2027-01-15T08:00:00.000Z"' in lines[0]
+    former = lines[0].replace('"2027-01-15T08:00:00.000Z"', "1800000000.25").replace('"token":1', '"token":7')
+    file.write_text(f"\n{former}\n")
+    assert [(entry.time, entry.token) for entry in store.history(DEVICE)] == [(1800000000.25, 7)]
+    assert store.acquire(DEVICE, host.person("bob"), 60).token == 8
+
+
+def test_looking_writes_nothing(store: LeaseStore) -> None:
+    assert store.read(DEVICE).holder is None
+    assert not store.folder.exists()

@@ -11,8 +11,14 @@ import pytest
 
 from devicepipe.bench.holder import this_process, this_user
 from devicepipe.bench.lease import LeaseStore
+from devicepipe.bench.service import Health, Service
+from devicepipe.cli.bench import bench
+from devicepipe.cli.common import wanted_devices
 from devicepipe.cli.main import _run
+from devicepipe.errors import UsageError
 from tests.project.test_config import GOOD, MANIFEST, QEMU
+
+SHORT = 62  # on a terminal of 80 columns
 
 BENCH = """
 [[bench]]
@@ -26,10 +32,19 @@ port = "unix:///nowhere"
 tags = ["scale"]
 calibration-due = 2020-03-01
 
+[device.reset]
+driver = "command"
+command = ["true"]
+
 [[device]]
 id = "one-2"
 board = "one"
 port = "unix:///nowhere-else"
+
+[device.power]
+driver = "command"
+on = ["true"]
+off = ["true"]
 """
 
 
@@ -102,3 +117,73 @@ def test_device_ids_are_completed(project: Path) -> None:
         assert [item.value for item in argument.shell_complete(context, "one")] == ["one-1", "one-2"]
         shutil.rmtree(project / "boards")
         assert argument.shell_complete(context, "one") == []
+
+
+def test_the_list_refuses_drivers_that_cannot_work(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for good, bad, says in (
+        ('driver = "command"', 'driver = "comand"', "device.0.reset.driver: unknown driver 'comand'"),
+        (
+            'command = ["true"]',
+            'command = ["true"]\ntimeout = "long"',
+            "device.0.reset.timeout: expected a valid number",
+        ),
+        (
+            'off = ["true"]',
+            'off = ["true"]\nstate = ["x"]\nstate-on = "^(on$"\nstate-off = "off"',
+            "no regular expression",
+        ),
+        ('[device.reset]\ndriver = "command"\ncommand = ["true"]', "", "can neither be reset nor switched off and on"),
+    ):
+        assert good in BENCH
+        (project / "hil/bench.toml").write_text(BENCH.replace(good, bad, 1))
+        assert _run(["bench", "list"]) == 2, bad
+        assert says in capsys.readouterr().err
+        with pytest.raises(UsageError):
+            wanted_devices(project, (), ())
+
+
+def test_the_drivers_of_another_machine_are_its_own(project: Path) -> None:
+    bench = BENCH.replace('name = "lab-1"', 'name = "lab-1"\nhost = "elsewhere"').replace(
+        'driver = "command"', 'driver = "rack"', 1
+    )
+    (project / "hil/bench.toml").write_text(bench)
+    assert _run(["bench", "list"]) == 0
+
+
+def test_the_list_has_a_header_and_all_reasons(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Service.here().keep(Health(device="one-1", time="2026-01-02T03:04:05Z", wrong="it is silent"))
+    assert _run(["bench", "list"]) == 0
+    told = capsys.readouterr().out
+    assert told.splitlines()[0].split() == ["id", "board", "bench", "state", "tags"]
+    assert (
+        "its calibration was due on 2020-03-01; it failed its health check on 2026-01-02T03:04:05Z: it is silent"
+        in told
+    )
+    assert "calibrated until" not in told
+
+
+def test_a_damaged_health_record_is_one_devices_matter(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "leases").mkdir()
+    (project / "leases/one-2.health.json").write_text("{")
+    assert _run(["bench", "list"]) == 0
+    told = capsys.readouterr().out
+    assert "one-2.health.json, cannot be read: it is damaged; check it again: devicepipe bench health one-2" in told
+    assert "qemu-one" in told
+    assert "pydantic" not in told
+
+
+def test_the_list_writes_nothing_and_says_where_it_looked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(["bench", "list"]) == 0
+    assert f"DEVICEPIPE_BENCH={project / 'leases'}: there is no such folder yet" in capsys.readouterr().err
+    assert not (project / "leases").exists()
+
+
+def test_a_lease_of_ones_own_is_called_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(["bench", "lease", "one-2"]) == 0
+    assert _run(["bench", "lease", "one-2"]) == 3
+    assert "your own: give it back first (devicepipe bench release one-2)" in capsys.readouterr().err
+
+
+def test_every_command_says_what_it_does_in_the_list_of_commands() -> None:
+    for command in bench.commands.values():
+        assert len(command.get_short_help_str(1000)) <= SHORT, command.name

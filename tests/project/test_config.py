@@ -105,7 +105,14 @@ def test_unknown_board_lists_the_known_ones(root: Path) -> None:
         ),
         pytest.param('title = "A pump"', "title = 7", 3, "product.title", "valid string, found 7", id="wrong-type"),
         pytest.param('manufacturer = "Us"\n', "", 1, "product.manufacturer", "missing key", id="missing-key"),
-        pytest.param('name = "pump"', 'name = "../pump"', 2, "product.name", "pattern", id="name-with-a-path"),
+        pytest.param(
+            'name = "pump"',
+            'name = "../pump"',
+            2,
+            "product.name",
+            "expected small letters, digits",
+            id="name-with-a-path",
+        ),
         pytest.param(
             'project = "firmware"',
             'project = "nowhere"',

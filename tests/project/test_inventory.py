@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,18 +122,27 @@ def test_a_mistake_of_a_driver_is_told_where_it_stands(inventory_of: Load) -> No
         (
             'tags = ["scale"]',
             'tags = ["scale", "emulated"]',
-            5,
+            12,
             "'emulated' is what the bench knows of a device by itself",
         ),
         ("2027-03-01", '"soon"', 13, "expected a valid date"),
         ("calibration-due = 2027-03-01", "calibration-due = 2027-02-30", 13, "is not valid TOML"),
         ('port = "/dev/serial', 'port = "COM3 ', 10, "port"),
+        (
+            'port = "/dev/serial',
+            'port = "htp://serial',
+            10,
+            "a URL that begins with unix:// or socket:// or rfc2217://",
+        ),
+        ("calibration-due = 2027-03-01", 'calibration-due = "2027-03-01"', 13, "write 2027-03-01 without quotes"),
+        ('tags = ["scale"]', 'tags = "scale"', 12, "expected a list: […], found 'scale'"),
+        ('tags = ["scale"]', 'tags = ["The scale"]', 12, "expected at most 32 small letters, digits"),
         ("{1 = ", "{2 = ", 11, "no link of board 'one' is on UART 2; UARTs of links: 1"),
         ('ports = {1 = "/dev/serial/by-id/usb-FTDI_A50285BI-if00"}\n', "", 5, "missing key: the ports of links plant"),
         ("usb-FTDI_A50285BI-if00", "usb-SEGGER_J-Link_000683459284-if00", 11, "is a port of device 'one-1' already"),
         ('driver = "pyocd"\n', "", 16, "missing key"),
-        ('driver = "qemu"', 'driver = "renode"', 24, "driver: expected 'qemu'"),
-        ('driver = "qemu"', 'driver = "qemu"\nport = "/dev/ttyACM0"', 24, "port: an emulated device"),
+        ('driver = "qemu"', 'driver = "renode"', 27, "driver: expected 'qemu'"),
+        ('driver = "qemu"', 'driver = "qemu"\nport = "/dev/ttyACM0"', 28, "port: an emulated device"),
         ('driver = "qemu"\n', "", 24, "port: a device needs its console's port"),
         ('reason = "its console hangs"\n', "", 24, "reason: say why"),
         ('name = "lab-1"', 'name = "lab-1"\n[[bench]]\nname = "lab-1"', 4, "bench 'lab-1' stands twice"),
@@ -143,5 +153,8 @@ def test_a_mistake_is_told_with_its_line(inventory_of: Load, old: str, new: str,
     with pytest.raises(UsageError) as caught:
         inventory_of(BENCH.replace(old, new, 1))
     assert says in str(caught.value)
+    # No Python, and the device by its name.
+    assert not re.search(r"\{'|tuple|datetime\.|pattern", caught.value.message)
+    assert "device" not in (caught.value.key or "") or re.search(r"(one|two)-1'", caught.value.message)
     assert caught.value.file is not None
     assert (caught.value.file.name, caught.value.line) == ("bench.toml", line)

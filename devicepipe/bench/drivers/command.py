@@ -40,7 +40,11 @@ def _takes(*known: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
         if "{" in words[0]:
             raise ValueError("the program, the first word, takes no placeholder")
         for word in words:
-            for _, name, form, conversion in string.Formatter().parse(word):
+            try:
+                parts = list(string.Formatter().parse(word))
+            except ValueError:
+                raise ValueError(f"a brace too many in '{word}': write {{{{ and }}}} for braces themselves") from None
+            for _, name, form, conversion in parts:
                 if name is not None and (name not in known or form or conversion):
                     raise ValueError(
                         f"unknown placeholder {{{name}}}; known: {', '.join(known)}; write {{{{ for a brace"

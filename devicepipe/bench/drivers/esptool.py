@@ -17,7 +17,8 @@ from devicepipe.bench.drivers.program import run
 from devicepipe.errors import BenchError
 from devicepipe.project.toml_file import Text
 
-_REMEDY = "install esptool 5 (pip install 'devicepipe[esptool]'); check the port, and that its DTR and RTS set boot mode and reset"
+_INSTALL = "install esptool 5 (pip install 'devicepipe[esptool]')"
+_REMEDY = "check the device's power and its port, and that the port's DTR and RTS set boot mode and reset"
 
 
 class EsptoolConfig(DriverConfig):
@@ -54,7 +55,7 @@ class _Esptool(Driver):
 
     def check(self) -> str:
         """See `Driver`."""
-        return run([self.config.program, "version"], self.place, 60.0, _REMEDY).splitlines()[0]
+        return run([self.config.program, "version"], self.place, 60.0, _REMEDY, install=_INSTALL).splitlines()[0]
 
     def _command(self, after: str) -> list[str]:
         config = self.config
@@ -78,7 +79,7 @@ class EsptoolFlash(_Esptool, FlashDriver):
                 file = Path(folder) / f"{address:x}.bin"
                 file.write_bytes(data)
                 command += [f"{address - place.board.flash.base:#x}", str(file)]
-            run(command, place, config.timeout, _REMEDY)
+            run(command, place, config.timeout, _REMEDY, install=_INSTALL)
 
 
 class EsptoolReset(_Esptool, ResetDriver):
@@ -95,7 +96,7 @@ class EsptoolReset(_Esptool, ResetDriver):
     def reset(self) -> None:
         """See `ResetDriver`."""
         self._demand_lines()
-        run([*self._command(self.config.after), "read-mac"], self.place, self.config.timeout, _REMEDY)
+        run([*self._command(self.config.after), "read-mac"], self.place, self.config.timeout, _REMEDY, install=_INSTALL)
 
     def _demand_lines(self) -> None:
         # Without them esptool says that it resets, does nothing, and ends well.

@@ -13,9 +13,8 @@ from devicepipe.bench.drivers.flash_image import flash_segments
 from devicepipe.bench.drivers.program import run
 from devicepipe.project.toml_file import Text
 
-_REMEDY = (
-    "install OpenOCD 0.12 (Debian or Ubuntu: apt-get install openocd); check probe, wiring and configuration files"
-)
+_INSTALL = "install OpenOCD 0.12 (Debian or Ubuntu: apt-get install openocd)"
+_REMEDY = "check the device's power, the probe and its wiring, then serial, interface and target in bench.toml"
 _PORTS = ("gdb_port", "tcl_port", "telnet_port")
 
 
@@ -77,7 +76,7 @@ class OpenocdFlash(FlashDriver):
                 file, address = Path(folder) / "flash.hex", ""
                 file.write_bytes(images.factory.read_bytes())
             program = f"program {{{file}}}{address} preverify verify exit"
-            run([*_command(config), "-c", program], place, config.timeout, _REMEDY)
+            run([*_command(config), "-c", program], place, config.timeout, _REMEDY, install=_INSTALL)
 
 
 class OpenocdReset(ResetDriver):
@@ -94,7 +93,7 @@ class OpenocdReset(ResetDriver):
         """See `ResetDriver`."""
         srst = ["-c", "reset_config srst_only"] if self.config.method == "srst" else []
         command = [*_command(self.config), *srst, "-c", "init", "-c", "reset run", "-c", "shutdown"]
-        run(command, self.place, self.config.timeout, _REMEDY)
+        run(command, self.place, self.config.timeout, _REMEDY, install=_INSTALL)
 
 
 def _command(config: OpenocdConfig) -> list[str]:
@@ -110,6 +109,6 @@ def _command(config: OpenocdConfig) -> list[str]:
 
 
 def _version(config: OpenocdConfig, place: Place) -> str:
-    output = run([config.program, "--version"], place, 30.0, _REMEDY)
+    output = run([config.program, "--version"], place, 30.0, _REMEDY, install=_INSTALL)
     first = next(iter(output.splitlines()), "")
     return first.replace("Open On-Chip Debugger", "OpenOCD")

@@ -43,20 +43,23 @@ def find(program: str, place: Place, remedy: str) -> Path:
     return Path(found).absolute()
 
 
-def run(command: Sequence[str], place: Place, timeout: float, remedy: str, *, exit_code: int = 0) -> str:
+def run(
+    command: Sequence[str], place: Place, timeout: float, remedy: str, *, install: str = "", exit_code: int = 0
+) -> str:
     """Run a program in the project's folder, and return what it printed, at most the last 64 KiB.
 
     Args:
         command: Program and arguments.
         place: Whose log gets the command line, and the output while the program runs.
         timeout: The longest it may run, in seconds.
-        remedy: What to do where it is not installed or fails.
+        remedy: What to do where it fails.
+        install: What to do where it is not installed; "": the same.
         exit_code: What it must end with.
 
     Raises:
         BenchError: It is not installed, was not done in time, or ended otherwise; with the last lines of its output.
     """
-    program = find(command[0], place, remedy)
+    program = find(command[0], place, install or remedy)
     place.log.parent.mkdir(parents=True, exist_ok=True)
     with place.log.open("a+b", buffering=0) as log:
         log.write(f"$ {shlex.join(command)}\n".encode())

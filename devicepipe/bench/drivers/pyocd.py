@@ -19,7 +19,8 @@ from devicepipe.bench.drivers.program import failure, run
 from devicepipe.errors import BenchError
 from devicepipe.project.toml_file import Text
 
-_REMEDY = "install pyOCD (pip install 'devicepipe[pyocd]'); see `pyocd list` for the probes and `pyocd list --targets`"
+_INSTALL = "install pyOCD (pip install 'devicepipe[pyocd]')"
+_REMEDY = "check the device's power, the probe and its wiring; `pyocd list` tells the probes, `pyocd list --targets` the targets"
 
 
 class PyocdConfig(DriverConfig):
@@ -69,12 +70,12 @@ class PyocdFlash(FlashDriver):
                 binary.write_bytes(whole)
                 file = ["--base-address", f"{base:#x}", str(binary)]
             load = [*_command(config, "load"), "--erase", "sector", "--no-reset", *file]
-            run(load, place, config.timeout, _REMEDY)
+            run(load, place, config.timeout, _REMEDY, install=_INSTALL)
             reads = {address: Path(folder) / f"{address:x}.read" for address in segments}
             command = _command(config, "commander")
             for address, read in reads.items():
                 command += ["--command", f"savemem {address:#x} {len(segments[address])} '{read}'"]
-            output = run(command, place, config.timeout, _REMEDY)
+            output = run(command, place, config.timeout, _REMEDY, install=_INSTALL)
             compare(segments, lambda address, _: _read(reads[address], place, output), place)
 
 
@@ -91,7 +92,7 @@ class PyocdReset(ResetDriver):
     def reset(self) -> None:
         """See `ResetDriver`."""
         command = [*_command(self.config, "reset"), "--method", self.config.method]
-        run(command, self.place, self.config.timeout, _REMEDY)
+        run(command, self.place, self.config.timeout, _REMEDY, install=_INSTALL)
 
 
 def _command(config: PyocdConfig, name: str) -> list[str]:
@@ -104,7 +105,7 @@ def _command(config: PyocdConfig, name: str) -> list[str]:
 
 def _check(config: PyocdConfig, place: Place) -> str:
     """The program's version, once the probe is found."""
-    output = run([config.program, "json", "--probes"], place, 60.0, _REMEDY)
+    output = run([config.program, "json", "--probes"], place, 60.0, _REMEDY, install=_INSTALL)
     try:
         answer = json.loads(output)
         version, probes = str(answer["pyocd_version"]), [str(probe["unique_id"]) for probe in answer["boards"]]

@@ -10,10 +10,8 @@ from devicepipe.bench.drivers.driver import PowerConfig, PowerDriver, Timeout
 from devicepipe.bench.drivers.program import failure, run
 from devicepipe.project.toml_file import Text
 
-_REMEDY = (
-    "install uhubctl (Debian or Ubuntu: apt-get install uhubctl); `uhubctl` lists the hubs that can switch their ports, and "
-    "its documentation the udev rule without which it needs root"
-)
+_INSTALL = "install uhubctl (Debian or Ubuntu: apt-get install uhubctl)"
+_REMEDY = "`uhubctl` lists the hubs that can switch their ports; its documentation has the udev rule without which it needs root"
 
 
 class UhubctlConfig(PowerConfig):
@@ -33,7 +31,7 @@ class UhubctlPower(PowerDriver):
 
     def check(self) -> str:
         """See `Driver`; also that the hub is there and can switch the port."""
-        version = run([self.config.program, "-v"], self.place, 30.0, _REMEDY).strip()
+        version = run([self.config.program, "-v"], self.place, 30.0, _REMEDY, install=_INSTALL).strip()
         self._powered(self._run())
         return f"uhubctl {version}"
 
@@ -54,7 +52,7 @@ class UhubctlPower(PowerDriver):
         # -N: the device is not asked for its description, which one that hangs does not give.
         config = self.config
         command = [config.program, "-l", config.location, "-p", str(config.port), "-N", *action]
-        return run(command, self.place, config.timeout, _REMEDY)
+        return run(command, self.place, config.timeout, _REMEDY, install=_INSTALL)
 
     def _powered(self, output: str) -> set[bool]:
         """Whether the port has power: a hub of USB 3 is two, which have the port together and may say different things."""

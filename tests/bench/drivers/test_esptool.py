@@ -48,7 +48,7 @@ def test_a_flash_that_does_not_take_it(driver: MakeDriver, images: FlashImages, 
 def test_a_port_that_nobody_answers_on(driver: MakeDriver, images: FlashImages) -> None:
     with pytest.raises(BenchError, match=r"esptool ended with exit code [12]:") as raised:
         driver("flash", LINES, "/dev/no-such-port").write(images)
-    assert "pip install 'devicepipe[esptool]'" in raised.value.remedy
+    assert raised.value.remedy.startswith("check the device's power and its port")
 
 
 def test_the_reset_line_is_pulled_and_let_go(driver: MakeDriver, rom: Callable[..., EspRom]) -> None:

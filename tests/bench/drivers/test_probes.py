@@ -144,7 +144,7 @@ def test_the_real_pyocd_without_a_probe(driver: MakeDriver, images: FlashImages)
         BenchError, match="pyocd ended with exit code 1:\n    No connected debug probe matches"
     ) as raised:
         driver("flash", PYOCD).write(images)
-    assert "pip install 'devicepipe[pyocd]'" in raised.value.remedy
+    assert raised.value.remedy.startswith("check the device's power, the probe and its wiring")
 
 
 @pytest.mark.parametrize("erase", [True, False])

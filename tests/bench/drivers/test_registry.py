@@ -97,10 +97,10 @@ def test_all_our_drivers_can_be_loaded() -> None:
         ("timeout = 3", 6, "command", "missing key"),
         ('command = ["probe"]\ntimeout = 0', 9, "timeout", "expected greater than 0|should be greater than 0"),
         ('command = ["probe", "{hex}"]', 8, "command", "unknown placeholder {hex}; known: device, port"),
-        ('command = ["probe", "{"]', 8, "command", "Single '{' encountered"),
+        ('command = ["probe", "{"]', 8, "command", "a brace too many in '{'"),
         ('command = ["{port}"]', 8, "command", "the program, the first word, takes no placeholder"),
-        ('command = "probe -x"', 8, "command", "expected a valid tuple"),
-        ("command = []", 8, "command", "at least 1 item"),
+        ('command = "probe -x"', 8, "command", "expected a list: "),
+        ("command = []", 8, "command", "at least one entry"),
     ],
 )
 def test_a_wrong_setting_is_named(

@@ -157,7 +157,7 @@ def test_pyvisa_that_is_not_installed(driver: MakeDriver, lines: str, monkeypatc
 
 
 def test_a_channel_that_is_missing(driver: MakeDriver, lines: str) -> None:
-    with pytest.raises(UsageError, match=r"device\.0\.power: channel: missing, and a command names it"):
+    with pytest.raises(UsageError, match=r"device\.0\.power\.channel: missing, and a command names it"):
         driver("power", lines + 'on = "OUTP CH{channel},ON"')
 
 
