@@ -38,7 +38,7 @@ def run_tests(
     Args:
         context: The run.
         board: The board.
-        tell: Gets "n cases, m bad" as cases end.
+        tell: Gets "n cases ended, m not passed" as cases end.
         pytest_arguments: Further arguments, in development runs only.
         coverage: Whether to record what each test executes, for `stages.coverage`.
 
@@ -145,4 +145,7 @@ class _Counter:
     def __call__(self, case: TestCase) -> None:
         self._count += 1
         self._bad += case.verdict is not Verdict.PASSED and case.quarantine is None
-        self._tell(f"{self._count} cases" + (f", {self._bad} not passed" if self._bad else ""))
+        self._tell(
+            f"{self._count} {'case' if self._count == 1 else 'cases'} ended"
+            + (f", {self._bad} not passed" if self._bad else "")
+        )
