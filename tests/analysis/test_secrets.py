@@ -62,7 +62,14 @@ def test_a_planted_secret_is_found_with_its_line(rule: str) -> None:
         bytes(range(256)) * 16,
         b"",
     ],
-    ids=["public key", "public key in DER", "empty key", "prefixes", "all bytes", "nothing"],  # keys differ in each process
+    ids=[
+        "public key",
+        "public key in DER",
+        "empty key",
+        "prefixes",
+        "all bytes",
+        "nothing",
+    ],  # keys differ in each process
 )
 def test_what_is_no_secret_is_not_found(harmless: bytes) -> None:
     assert Search(()).file("x", harmless) == []
