@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from devicepipe.project.config import Project, ProjectBoard
 
 F = TypeVar("F", bound=Callable[..., Any])
+_KEPT = 20  # logs of commands that failed
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 device_argument = click.argument("device", shell_complete=complete_device)
@@ -205,6 +206,7 @@ def _unit(
     demand_here(inventory.wrong_host(device, socket.gethostname()), name)
     kept = project.state / "bench"
     kept.mkdir(parents=True, exist_ok=True)
+    _forget_old(kept)
     logs = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=kept))
     try:
         spec = None if only_emulated and not device.emulated else _images(project, board, bundle, logs / "session")
@@ -216,6 +218,13 @@ def _unit(
             shutil.rmtree(logs)
         raise
     shutil.rmtree(logs)
+
+
+def _forget_old(kept: Path) -> None:
+    """Remove all but the newest logs of commands that failed: nobody else does."""
+    folders = sorted((path for path in kept.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime_ns)
+    for folder in folders[:-_KEPT]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _images(project: Project, board: ProjectBoard, folder: Path | None, output: Path) -> SessionSpec | None:

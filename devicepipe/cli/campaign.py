@@ -144,6 +144,8 @@ def _run(
 ) -> int:
     from devicepipe.bench.campaigns.kinds import Plan
     from devicepipe.bench.campaigns.run import check_module, run_campaign
+    from devicepipe.evidence.layout import kind_of_model
+    from devicepipe.evidence.predicates import ImageSigning
     from devicepipe.pipeline.development import develop
     from devicepipe.stages.campaign import campaign_spec
 
@@ -152,13 +154,18 @@ def _run(
         raise UsageError(
             "--points and --point exclude each other", remedy="--point tries one point again: leave --points out"
         )
-    every = deep if deep is not None else _USUAL_DEEP if point is None else 1
-    plan = Plan(points, seed, inside, every, _point(kind, point), jobs)
+    nth = deep if deep is not None else _USUAL_DEEP if point is None else 1
+    plan = Plan(points, seed, inside, nth, _point(kind, point), jobs)
     module = project.campaign_module()
     check_module(kind, module, cancel)
     if bundle_folder is not None:
         bundle = open_bundle(bundle_folder)
-        names = boards or tuple(board.name for board in project.boards)
+        every = tuple(board.name for board in project.boards)
+        names = (
+            boards
+            or tuple(name for name in every if bundle.exists(kind_of_model(ImageSigning).path_for(name)))
+            or every
+        )
     else:
         made = develop(project, "sign", boards=boards, progress=make_progress(quiet=as_json), cancel=cancel)
         bundle, names = made.bundle, made.boards

@@ -358,8 +358,8 @@ def load_project(path: Path) -> Project:
     Raises:
         UsageError: Wrong syntax, key, type or path, with file, line, key and what was expected.
     """
-    source = TomlFile.read(path)
-    file = source.parse(_File, remedy=_REMEDY)
+    source = TomlFile.read(path, advice=_REMEDY)
+    file = source.parse(_File)
     root = path.parent.resolve()
     _check_paths(source, root, file)
     names = [entry.name for entry in file.board]

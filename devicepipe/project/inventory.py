@@ -201,8 +201,8 @@ def load_inventory(project: Project) -> Inventory:
         UsageError: A mistake in it, with file, line, key and what was expected.
     """
     path = project.root / project.tests.path / INVENTORY_NAME
-    source = TomlFile.read(path) if path.exists() else None
-    file = source.parse(_File, remedy="see docs/reference/bench.md") if source is not None else _File()
+    source = TomlFile.read(path, advice="see docs/reference/bench.md") if path.exists() else None
+    file = source.parse(_File) if source is not None else _File()
     devices = {device.id: device for device in file.device}
     if source is not None:
         _check(source, file, project)

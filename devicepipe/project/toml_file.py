@@ -49,20 +49,21 @@ T = TypeVar("T", bound=Table)
 
 @dataclass(frozen=True, slots=True)
 class TomlFile:
-    """A TOML file that was read."""
+    """A TOML file that was read; `advice` is what to do about a mistake in it that no better remedy is known for."""
 
     path: Path
     text: str
+    advice: str = ""
 
     @classmethod
-    def read(cls, path: Path, *, remedy: str = "") -> TomlFile:
-        """Read a file; `remedy` is what to do where it cannot be read.
+    def read(cls, path: Path, *, remedy: str = "", advice: str = "") -> TomlFile:
+        """Read a file; `remedy` is what to do where it cannot be read, `advice` about a mistake in it.
 
         Raises:
             UsageError: It cannot be read.
         """
         try:
-            return cls(path, path.read_text(encoding="utf-8"))
+            return cls(path, path.read_text(encoding="utf-8"), advice)
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot be read: {error}", file=path, remedy=remedy) from error
 
@@ -78,7 +79,9 @@ class TomlFile:
             found = re.search(r"at line (\d+)", str(error))
             line = int(found[1]) if found else len(self.text.splitlines())
             said = str(error).replace("Cannot overwrite a value", "a key or table stands here that is there already")
-            raise UsageError(f"is not valid TOML: {said}", file=self.path, line=line, remedy=remedy) from error
+            raise UsageError(
+                f"is not valid TOML: {said}", file=self.path, line=line, remedy=remedy or self.advice
+            ) from error
         try:
             return model.model_validate(data)
         except ValidationError as error:
@@ -90,7 +93,9 @@ class TomlFile:
         name = self._name(where)
         if name and f"'{name}'" not in message:
             message = f"{message} ({where[0]} '{name}')"
-        return UsageError(message, file=self.path, line=line_of(self.text, where), key=key, remedy=remedy)
+        return UsageError(
+            message, file=self.path, line=line_of(self.text, where), key=key, remedy=remedy or self.advice
+        )
 
     def _name(self, where: Where) -> str:
         """How people know the table of an array that a key is in, e.g. a device's id; "" where it has no such key."""

@@ -15,10 +15,10 @@ from devicepipe.bench.campaigns.kinds import Plan
 from devicepipe.bench.campaigns.run import run_campaign
 from devicepipe.bench.emulator import emulator_tool
 from devicepipe.bench.spec import SessionSpec
-from devicepipe.errors import ProductError
+from devicepipe.errors import ProductError, UsageError
 from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.campaigns import CAMPAIGNS, CampaignResult, Campaigns, Unprepared
-from devicepipe.evidence.layout import IMAGE_KEY
+from devicepipe.evidence.layout import IMAGE_KEY, kind_of_model
 from devicepipe.evidence.predicates import ImageSigning, Provenance, SourceInfo
 from devicepipe.evidence.results import Identity
 from devicepipe.project.config import Project, ProjectBoard
@@ -50,6 +50,8 @@ def run_campaigns(context: Context, board: ProjectBoard, tell: Callable[[str], N
         plan = Plan(points=wish.points, seed=wish.seed, processes=1)
         try:
             results.append(run_campaign(kind, spec, module, plan, partial(_tell, tell, kind), context.cancel))
+        except UsageError as error:
+            raise _in_project(error, root, project.root) from error
         except ProductError as error:
             unprepared.append(Unprepared(kind=kind, message=error.message))
     campaigns = Campaigns(
@@ -62,6 +64,14 @@ def run_campaigns(context: Context, board: ProjectBoard, tell: Callable[[str], N
     text = pathless(context, root, campaigns.model_dump_json().encode())
     images = [signing.image, *([signing.update.image] if signing.update else [])]
     context.writer.attest(f"{board.name}/campaigns", CAMPAIGNS, Campaigns.model_validate_json(text), images)
+
+
+def _in_project(error: UsageError, copy: Path, root: Path) -> UsageError:
+    """A mistake in the session's copy of the product, at the product's own file."""
+    file = error.file
+    if file is not None and file.is_relative_to(copy):
+        file = root / file.relative_to(copy)
+    return UsageError(error.message, file=file, line=error.line, key=error.key, remedy=error.remedy)
 
 
 def _tell(tell: Callable[[str], None], kind: str, text: str) -> None:
@@ -78,8 +88,14 @@ def campaign_spec(project: Project, bundle: Bundle, board: ProjectBoard, output:
         output: For logs and the copies; made when missing.
 
     Raises:
+        UsageError: The bundle has no image of that board.
         IntegrityError: The bundle does not hold what it must.
     """
+    if not bundle.exists(kind_of_model(ImageSigning).path_for(board.name)):
+        raise UsageError(
+            f"the bundle '{bundle.folder}' has no signed image of board '{board.name}'",
+            remedy=f"devicepipe sign --board {board.name} makes one in .devicepipe/dev; or name a board or a bundle that has it",
+        )
     source, signing = bundle.predicate(SourceInfo), bundle.predicate(ImageSigning, board.name)
     build = bundle.predicate(Provenance, board.name).devicepipe
     folder = output / "images"

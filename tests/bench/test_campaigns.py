@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from devicepipe.bench.campaigns import workers
+from devicepipe.bench.campaigns import kinds, run, workers
 from devicepipe.bench.campaigns.cuts import Operation, states
 from devicepipe.bench.campaigns.kinds import CAMPAIGNS, Plan
 from devicepipe.bench.campaigns.machine import Boot
@@ -307,3 +307,17 @@ def test_an_exception_of_the_products_module_is_told_with_its_line(tmp_path: Pat
         raise ValueError("not of the module")
     with pytest.raises(BrokenPromiseError), blaming(module):
         raise BrokenPromiseError
+
+
+def test_what_a_process_of_a_campaign_meets_in_the_module_is_told_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "campaigns.py"
+    module.write_text(
+        "class Mine:\n    virtual_time = moment = streams = None\n    def live(self, device):\n        raise KeyError(device)\n"
+        "SCENARIO = Mine()\n"
+    )
+    monkeypatch.setattr(kinds, "try_shots", lambda _spec, scenario, _part, *, seed: scenario.live(seed))
+    with pytest.raises(UsageError, match="KeyError") as caught:
+        run._attempt("fuzz", SPEC, module, [], Plan())
+    assert (caught.value.file, caught.value.line) == (module, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from devicepipe.bench.holder import this_process, this_user
 from devicepipe.bench.lease import LeaseStore
 from devicepipe.bench.service import Health, Service
 from devicepipe.cli.bench import bench
+from devicepipe.cli.bench_device import _forget_old
 from devicepipe.cli.common import wanted_devices
 from devicepipe.cli.main import _run
 from devicepipe.errors import UsageError
@@ -187,3 +189,11 @@ def test_a_lease_of_ones_own_is_called_so(project: Path, capsys: pytest.CaptureF
 def test_every_command_says_what_it_does_in_the_list_of_commands() -> None:
     for command in bench.commands.values():
         assert len(command.get_short_help_str(1000)) <= SHORT, command.name
+
+
+def test_logs_of_commands_that_failed_are_not_kept_for_ever(tmp_path: Path) -> None:
+    for number in range(25):
+        (tmp_path / f"one-2-{number}").mkdir()
+        os.utime(tmp_path / f"one-2-{number}", (number, number))
+    _forget_old(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {f"one-2-{number}" for number in range(5, 25)}

@@ -40,6 +40,14 @@ def test_a_folder_that_is_no_bundle_is_called_so(tmp_path: Path, capsys: pytest.
     assert "is no bundle" in capsys.readouterr().err
 
 
+def test_a_bundle_without_the_board_is_told_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "attestations").mkdir()
+    assert _run(["campaign", "fuzz", "--board", "microbit", "--bundle", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "has no signed image of board 'microbit'" in told
+    assert "devicepipe sign --board microbit" in told
+
+
 def test_a_result_is_told_with_the_bundle_it_is_of(capsys: pytest.CaptureFixture[str]) -> None:
     _tell_result(CampaignResult.model_validate(result(seconds=101.0)), Path("dist/a pump"))
     told = capsys.readouterr().out

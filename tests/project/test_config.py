@@ -167,6 +167,7 @@ def test_a_mistake_is_named_by_line_and_key(
         load_project(file)
     assert (raised.value.file, raised.value.line, raised.value.key) == (file, line, key)
     assert says in str(raised.value)
+    assert raised.value.remedy
 
 
 WITH_DATA = """\

@@ -153,6 +153,7 @@ def test_a_mistake_is_told_with_its_line(inventory_of: Load, old: str, new: str,
     with pytest.raises(UsageError) as caught:
         inventory_of(BENCH.replace(old, new, 1))
     assert says in str(caught.value)
+    assert caught.value.remedy
     # No Python, and the device by its name.
     assert not re.search(r"\{'|tuple|datetime\.|pattern", caught.value.message)
     assert "device" not in (caught.value.key or "") or re.search(r"(one|two)-1'", caught.value.message)
