@@ -1,6 +1,7 @@
 """One child process in its own process group: bounded, cancellable, its output in a file.
 
-What always holds: when `run_logged` returns or raises, every process of the group that it started has ended or was killed.
+What always holds: when `run_logged` returns or raises, every process of the group that it started has ended or was killed; and they
+are killed where this process dies of SIGKILL, so that nothing writes into a folder that the next run makes anew.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from devicepipe.errors import BenchError
@@ -56,7 +58,8 @@ def run_logged(
             umask=umask,
         )
     try:
-        ended = _ended(process.pid, deadline, cancel)
+        with _guarded(process.pid):
+            ended = _ended(process.pid, deadline, cancel)
     finally:
         # Before the leader is reaped, so that its number cannot belong to another group yet; and also after its own
         # end, because a grandchild must not outlive it and write into a folder that is being collected.
@@ -66,6 +69,26 @@ def run_logged(
         why = "was cancelled" if cancel.is_set() else f"was not done within {timeout:.0f} s"
         raise BenchError(f"{Path(command[0]).name} {why}", remedy=f"its output is in {log}; run it again")
     return process.returncode
+
+
+@contextmanager
+def _guarded(group: int) -> Iterator[None]:
+    """Have a process group killed when this process ends, however it does: a shell waits for the end of a pipe of ours."""
+    reader, writer = os.pipe()
+    try:
+        guard = subprocess.Popen(
+            ["/bin/sh", "-c", 'read -r _; kill -KILL "-$1"', "guard", str(group)],
+            stdin=reader,
+            start_new_session=True,
+        )
+    finally:
+        os.close(reader)
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.wait()
+        os.close(writer)
 
 
 def _ended(pid: int, deadline: float, cancel: threading.Event) -> bool:

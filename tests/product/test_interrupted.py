@@ -15,8 +15,8 @@ from tests.product.conftest import Product
 BOUND = 60.0
 
 
-def processes_of(temporary: Path) -> list[str]:
-    """Command lines of living processes whose environment has our TMPDIR: every descendant inherits it."""
+def processes_of(temporary: Path, root: Path) -> list[str]:
+    """Command lines of living processes that have our TMPDIR or work in the product: descendants, whoever their parent is now."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -24,9 +24,11 @@ def processes_of(temporary: Path) -> list[str]:
         try:
             environment = (entry / "environ").read_bytes()
             command = (entry / "cmdline").read_bytes()
+            folder = (entry / "cwd").readlink()
         except OSError:
             continue
-        if f"TMPDIR={temporary}".encode() in environment.split(b"\0") and command:
+        ours = f"TMPDIR={temporary}".encode() in environment.split(b"\0") or folder.is_relative_to(root)
+        if ours and command:
             found.append(command.replace(b"\0", b" ").decode(errors="replace"))
     return found
 
@@ -51,11 +53,11 @@ def test_interrupted_release(product: Product, tmp_path: Path, number: signal.Si
     for line in running.stderr:
         if "sign microbit" in line:
             break
-    wait_for(lambda: any("qemu-system" in command for command in processes_of(temporary)))
+    wait_for(lambda: any("qemu-system" in command for command in processes_of(temporary, product.root)))
     running.send_signal(number)
     _, told = running.communicate(timeout=BOUND)
     code = running.returncode
-    wait_for(lambda: processes_of(temporary) == [])
+    wait_for(lambda: processes_of(temporary, product.root) == [])
     assert code == (-signal.SIGKILL if number is signal.SIGKILL else 130), told
     assert not (product.root / "dist").exists() or list((product.root / "dist").iterdir()) == []
     if number is signal.SIGKILL:
