@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from devicepipe.analysis.external import run_tool
 from devicepipe.analysis.own_files import Scope, command_of, is_c
 from devicepipe.analysis.sarif import Log, check_log
 from devicepipe.errors import BenchError
@@ -26,8 +26,6 @@ from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.predicates import Tool
 
 NAME = "clang-tidy"
-TIMEOUT = 600.0
-"""The longest it may take for one firmware, in seconds."""
 CHECKS = "-*,clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier"
 SAMPLE, SAMPLE_RULE = "clang_tidy_infinite_loop.c", "bugprone-infinite-loop"
 
@@ -120,7 +118,7 @@ def _plain(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ask(program: str, question: str) -> str:
-    done = subprocess.run([program, question], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    done = run_tool([program, question], Path.cwd(), install="install it again")
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
@@ -170,21 +168,7 @@ def _log(found: list[dict[str, Any]], version: str) -> Log:
 
 
 def _run(command: list[str], directory: Path) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise BenchError("clang-tidy was not done in time", remedy="run it again on a less busy machine") from None
-    except OSError as error:
-        raise BenchError(f"clang-tidy does not run: {error}", remedy="install it again, or take it off PATH") from error
+    done = run_tool(command, directory, install="install it again, or take it off PATH")
     if done.returncode not in (0, 1) or (done.returncode == 1 and not _LINE.search(done.stdout)):
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-5:])
         raise BenchError(f"clang-tidy failed (exit code {done.returncode}): {tail}", remedy="see what it says")

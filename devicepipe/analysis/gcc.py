@@ -27,14 +27,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from devicepipe.analysis.external import run_tool
 from devicepipe.analysis.own_files import Scope, command_of, is_c
 from devicepipe.analysis.sarif import Log, check_log
 from devicepipe.errors import BenchError
 from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.predicates import Tool
-
-TIMEOUT = 600.0
-"""The longest one source may take, in seconds."""
 
 WARNINGS, ANALYZER = "gcc", "gcc-analyzer"
 SAMPLES = {
@@ -288,22 +286,6 @@ def _tool(diagnostic: dict[str, Any]) -> str:
 
 
 def _call(command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command,
-            cwd=directory,
-            # With a fixed time, __TIME__ does not make every run's preprocessed text another.
-            env={**os.environ, "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": "0"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise BenchError(
-            f"{Path(command[0]).name} was not done within {TIMEOUT:.0f} s", remedy="run it again on a less busy machine"
-        ) from None
-    except OSError as error:
-        raise BenchError(f"{command[0]} does not run: {error}", remedy="install the toolchain again") from error
+    # With a fixed time, __TIME__ does not make every run's preprocessed text another.
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": "0"}
+    return run_tool(command, directory, install="install the toolchain again", environment=environment)

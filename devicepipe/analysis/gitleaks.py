@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from devicepipe.analysis.external import run_tool
 from devicepipe.analysis.secrets import Hit, planted
 from devicepipe.errors import BenchError
 from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.predicates import Tool
 
 NAME = "gitleaks"
-TIMEOUT = 600.0
-"""The longest one search may take, in seconds."""
+_INSTALL = "install it again, or take it off PATH"
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def search(folder: Path, work: Path) -> GitleaksReport | None:
             "gitleaks did not report the planted private key: its silence about the product means nothing",
             remedy="install another version of gitleaks, or take it off PATH",
         )
-    version = _call([program, "version"]).stdout.strip() or "unknown"
+    version = run_tool([program, "version"], Path.cwd(), install=_INSTALL).stdout.strip() or "unknown"
     hits = _run(program, folder, work / "report.json")
     return GitleaksReport(Tool(name=NAME, version=version, sha256=sha256_of(Path(program).resolve())), hits)
 
@@ -61,7 +60,9 @@ def search(folder: Path, work: Path) -> GitleaksReport | None:
 def _run(program: str, folder: Path, report: Path) -> list[Hit]:
     report.unlink(missing_ok=True)
     options = ["--no-git", "--source", str(folder), "--report-format", "json", "--report-path", str(report)]
-    done = _call([program, "detect", *options, "--exit-code", "0", "--redact", "--no-banner"])
+    done = run_tool(
+        [program, "detect", *options, "--exit-code", "0", "--redact", "--no-banner"], Path.cwd(), install=_INSTALL
+    )
     try:
         entries = json.loads(report.read_text(encoding="utf-8"))
         hits = []
@@ -75,12 +76,3 @@ def _run(program: str, folder: Path, report: Path) -> list[Hit]:
             f"gitleaks left no readable report: {error} {tail}".strip(), remedy="see what it says"
         ) from error
     return sorted(set(hits))
-
-
-def _call(command: list[str]) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BenchError(f"gitleaks does not run: {error}", remedy="install it again, or take it off PATH") from error
