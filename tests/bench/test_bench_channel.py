@@ -152,10 +152,15 @@ def test_real_serial_port(serial_log: SerialLog, serial_loop: SerialLoop) -> Non
             channel.read(10, 30)
 
 
-@pytest.mark.parametrize("url", ["unix:///no/such/socket", "/dev/no-such-port", "nosuch://port"])
+@pytest.mark.parametrize("url", ["unix:///no/such/socket", "/dev/no-such-port"])
 def test_port_that_is_not_there(url: str) -> None:
     with pytest.raises(BenchError, match="cannot be opened"):
         open_port(url, 115200)
+
+
+def test_port_of_an_unknown_scheme() -> None:
+    with pytest.raises(UsageError, match="'nosuch://port' is no port"):
+        open_port("nosuch://port", 115200)
 
 
 def test_serial_port_that_takes_nothing_is_not_lost(serial_log: SerialLog, serial_loop: SerialLoop) -> None:
