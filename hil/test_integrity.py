@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from pytest_embedded import Dut
 
 if TYPE_CHECKING:
     from hil.conftest import Measure, Pump
@@ -14,6 +15,15 @@ pytestmark = pytest.mark.virtual_time(at="plant_sent")
 
 SELF_TEST = "OK selftest ram=pass image=pass sha256=pass watchdog=pass config=pass"
 DEFAULTS = {"kvo": "10", "occlusion": "517", "copies": "2"}
+
+
+@pytest.mark.verifies("SRS-011")
+def test_lines_that_come_while_the_device_is_busy_are_answered(dut: Dut) -> None:
+    """Three times as much as its input buffer holds (128 bytes) comes during a self-test: every line is answered."""
+    dut.write(b"selftest\n" + b"stop\n" * 77)
+    dut.expect_exact("OK selftest ", timeout=10)
+    for _ in range(77):
+        dut.expect_exact("OK stop\r\n", timeout=2)
 
 
 @pytest.mark.verifies("SRS-012")

@@ -6,6 +6,7 @@ The file is TOML::
     functions = ["fault_handler", "report"]
     file = "src/port/*"                  # optional: in files of this glob only; "*" matches "/" too
     boards = ["microbit"]                # optional: on these boards only
+    sometimes = true                     # optional: timing decides whether a test executes them; false
     reason = "…"
     reviewer = "…"
     date = 2026-11-25                    # of the review
@@ -34,6 +35,7 @@ class Entry(Table):
     functions: tuple[Text, ...] = Field(min_length=1, strict=False)
     file: Text | None = None
     boards: tuple[Text, ...] = Field(default=(), strict=False)
+    sometimes: bool = False
     reason: Text
     reviewer: Text
     date: dt.date
@@ -89,8 +91,8 @@ def explain(results: Sequence[CoverageResult], entries: Sequence[Entry]) -> Expl
             about = [number for number, entry in enumerate(entries) if entry.is_about(function, result.board)]
             used.update((number, function.function) for number in about)
             if function.hits:
-                told = f"{function.name} was executed on {result.board}"
-                stale.update(dict.fromkeys([told] if about else ()))
+                if about and not entries[about[0]].sometimes:
+                    stale[f"{function.name} was executed on {result.board}"] = None
                 continue
             number = about[0] if about else -1
             key = (function.file, function.function, number)

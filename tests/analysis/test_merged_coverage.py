@@ -136,6 +136,14 @@ def test_a_function_that_was_executed_after_all_is_told(tmp_path: Path) -> None:
     assert explain(results, entries(tmp_path, f'{ENTRY}boards = ["small"]\n')).stale == []
 
 
+def test_a_reason_for_what_timing_decides_holds_both_ways(tmp_path: Path) -> None:
+    explained = explain(
+        [result("small", {}, run=1, fail=0), result("large", {}, run=1, fail=3)],
+        entries(tmp_path, f"{ENTRY}sometimes = true\n"),
+    )
+    assert explained.stale == []
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [
