@@ -70,12 +70,7 @@ class BootMachine:
             BenchError: The emulator was lost.
         """
         qemu = self._qemu
-        # The processor has not run since the last run's flash was read.
-        qemu.write_flash(flash, self._held)
-        self._held = None
-        for address, data in ram:
-            qemu.gdb.write(address, data)
-        start = qemu.reset(run=False)
+        start = self._at_reset(flash, ram)
         qemu.run()
         came = qemu.wait_stop(PATIENCE)
         qemu.stop()
@@ -88,10 +83,7 @@ class BootMachine:
 
     def save(self, flash: bytes, ram: Sequence[tuple[int, bytes]]) -> None:
         """Keep a snapshot of the machine at its reset; its emulator must take snapshots."""
-        self._qemu.write_flash(flash)
-        for address, data in ram:
-            self._qemu.gdb.write(address, data)
-        self._qemu.reset(run=False)
+        self._at_reset(flash, ram)
         self._qemu.save(self._folder / "snapshot.qcow2")
 
     def boot_saved(self) -> bool:
@@ -100,6 +92,15 @@ class BootMachine:
         self._qemu.load()
         self._qemu.run()
         return self._qemu.wait_stop(PATIENCE)
+
+    def _at_reset(self, flash: bytes, ram: Sequence[tuple[int, bytes]]) -> int:
+        """Bring it before its first instruction; the offset in the console's log from which on it writes."""
+        # The processor has not run since the flash was read that is held.
+        self._qemu.write_flash(flash, self._held)
+        self._held = None
+        for address, data in ram:
+            self._qemu.gdb.write(address, data)
+        return self._qemu.reset(run=False)
 
     def close(self) -> None:
         """End the emulator."""
