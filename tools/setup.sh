@@ -32,6 +32,8 @@ need gcc gcc
 [ -e /usr/include/cmocka.h ] || missing+=(libcmocka-dev)
 # Its driver is tested with the real program and its simulated adapter.
 need openocd openocd
+# HTML documents are looked at, and searched, in a real browser.
+need chromium chromium
 if [ "${1:-}" = fuzz ]; then
     need clang clang
     compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*' >/dev/null || missing+=(libclang-rt-dev)
