@@ -6,7 +6,6 @@ Subcommands are imported when they are called, so that `devicepipe --help` answe
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from devicepipe.cli.common import print_json
+from devicepipe.cli.lazy import LazyGroup
 from devicepipe.errors import EXIT_USAGE, BenchError, DevicepipeError
 
 EXIT_INTERRUPTED = 130
@@ -29,6 +29,7 @@ _COMMANDS = {
     "report": ("devicepipe.cli.report", "Make a bundle's documents anew, from the bundle alone."),
     "gate": ("devicepipe.cli.gate", "Show the rules of a release, and explain what they decided."),
     "waive": ("devicepipe.cli.waive", "Waive what a rule found, for a time and with a reason, signed."),
+    "trace": ("devicepipe.cli.trace", "Check items and links: hazards, requirements, designs, tests, and the code."),
     "coverage": ("devicepipe.cli.coverage", "Show what a bundle's device tests executed of the programs that ship."),
     "build": ("devicepipe.cli.develop", "Build the working tree's firmware for each board."),
     "analyse": ("devicepipe.cli.analyse", "Analyse the working tree's sources and programs; show what is new."),
@@ -43,24 +44,6 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
-    """A group that knows its commands' names and one-line helps without importing them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
-            return None
-        module = importlib.import_module(_COMMANDS[cmd_name][0])
-        command: click.Command = getattr(module, cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-
-
 def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -69,7 +52,11 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
         ctx.exit()
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=LazyGroup,
+    commands_of=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
 @click.option(
     "--version",
     is_flag=True,

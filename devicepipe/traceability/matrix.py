@@ -43,7 +43,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class _Test:
+class TracedTest:
     """One test over all boards: the items it names, where it stands, and its verdict on each board that has it."""
 
     id: str
@@ -76,7 +76,21 @@ def trace(
         `unknown-item` (with the test's file and line), `unconfirmed-identity` (per board), `verified-by-record`, `orphan-test`,
         `unreduced-hazard` (rated worse with its controls than without), `unlisted-soup`.
     """
-    traced = _Trace(items, _tests(runs), boards).result(runs)
+    traced = _Trace(items, _tests(runs), boards).result()
+    further = [*_identity_findings(runs), *_rating_findings(items, scales or Scales()), *map(_unlisted, unlisted)]
+    return traced.model_copy(update={"findings": [*traced.findings, *further]})
+
+
+def trace_statically(
+    items: Sequence[Item],
+    tests: Sequence[TracedTest],
+    boards: Sequence[str],
+    *,
+    scales: Scales | None = None,
+    unlisted: Sequence[Locked] = (),
+) -> Traceability:
+    """Join items and tests before any of them has run: as `trace`, but a requirement that any test names has no finding."""
+    traced = _Trace(items, tests, boards, judged=False).result()
     further = [*_rating_findings(items, scales or Scales()), *map(_unlisted, unlisted)]
     return traced.model_copy(update={"findings": [*traced.findings, *further]})
 
@@ -84,29 +98,28 @@ def trace(
 class _Trace:
     """The links in the direction the matrix needs, looked up once."""
 
-    def __init__(self, items: Sequence[Item], tests: Sequence[_Test], boards: Sequence[str]) -> None:
+    def __init__(
+        self, items: Sequence[Item], tests: Sequence[TracedTest], boards: Sequence[str], *, judged: bool = True
+    ) -> None:
         self._items = items
+        self._judged = judged
         self._tests = tests
         self._boards = boards
         self._known = {item.id for item in items}
         self._in_rows = {item.id for item in items if item.type in (HAZARD, RISK_CONTROL, REQUIREMENT)}
         self._controls = _targets(items, "mitigates")
         self._requirements = _targets(items, "implements")
-        self._verifying: dict[str, list[_Test]] = {}
+        self._verifying: dict[str, list[TracedTest]] = {}
         for test in tests:
             for name in test.verifies:
                 self._verifying.setdefault(name, []).append(test)
         self._gaps = {item.id: list(self._gaps_of(item)) for item in items if item.type == REQUIREMENT}
 
-    def result(self, runs: Sequence[TestRun]) -> Traceability:
+    def result(self) -> Traceability:
         return Traceability(
             items=list(self._items),
             matrix=list(self._rows()),
-            findings=[
-                *self._item_findings(),
-                *self._test_findings(),
-                *_identity_findings(runs),
-            ],
+            findings=[*self._item_findings(), *self._test_findings()],
         )
 
     # --- matrix
@@ -147,7 +160,7 @@ class _Trace:
         for test in self._verifying.get(item.id, ()):
             yield self._row(test, needed, **above)
 
-    def _row(self, test: _Test | None, needed: Sequence[str], **above: str) -> MatrixRow:
+    def _row(self, test: TracedTest | None, needed: Sequence[str], **above: str) -> MatrixRow:
         """A row; a board that has no verdict but needs one shows `not_run`."""
         seen = test.verdicts if test else {}
         verdicts = {
@@ -163,6 +176,8 @@ class _Trace:
         if requirement.record:
             return
         tests = self._verifying.get(requirement.id, ())
+        if tests and not self._judged:
+            return
         for board in requirement.boards:
             seen = {test.id: test.verdicts.get(board, Verdict.NOT_RUN) for test in tests}
             if Verdict.PASSED in seen.values():
@@ -258,9 +273,9 @@ def _targets(items: Sequence[Item], link: str) -> dict[str, list[Item]]:
     return found
 
 
-def _tests(runs: Sequence[TestRun]) -> list[_Test]:
+def _tests(runs: Sequence[TestRun]) -> list[TracedTest]:
     """The tests of all runs, in the order of their first appearance."""
-    tests: dict[tuple[str, ...], _Test] = {}
+    tests: dict[tuple[str, ...], TracedTest] = {}
     for run in runs:
         for case in run.cases:
             # The named items are part of the key: what a test names on one board says nothing about another one.
@@ -268,7 +283,7 @@ def _tests(runs: Sequence[TestRun]) -> list[_Test]:
             test = tests.get(key)
             if test is None:
                 place = (case.procedure_file, case.procedure_line)
-                tests[key] = test = _Test(case.id, tuple(dict.fromkeys(case.verifies)), *place, {})
+                tests[key] = test = TracedTest(case.id, tuple(dict.fromkeys(case.verifies)), *place, {})
             verdict = _verdict(run, case)
             before = test.verdicts.get(run.board, verdict)
             test.verdicts[run.board] = min(verdict, before, key=_WORST_FIRST.index)

@@ -1,0 +1,19 @@
+"""`devicepipe trace`: the group of the commands about items, links and what proves them. Each command has a module of its own."""
+
+from __future__ import annotations
+
+import click
+
+from devicepipe.cli.lazy import LazyGroup
+
+_COMMANDS = {
+    "check": (
+        "devicepipe.cli.trace_check",
+        "Check items, links, code markers and tests; tell every finding with file and line.",
+    ),
+}
+
+
+@click.group(cls=LazyGroup, commands_of=_COMMANDS)
+def trace() -> None:
+    """Check the product's items and links, and show what they lead to."""
