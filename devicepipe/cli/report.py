@@ -48,6 +48,8 @@ def _write(folder: Path, documents: dict[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in documents.items():
-            (folder / Path(name).name).write_bytes(data)
+            path = folder / Path(name).relative_to("documents")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", file=folder) from error

@@ -91,7 +91,7 @@ class ReleaseRecord:
 
     Per-board evidence may be missing (a build failed, a device never answered): documents then say so, and never leave it out.
     `texts` are the sections' texts by file name (devicepipe.documents.texts); one that is missing stays empty.
-    `files` are the bundle's files that existed before the documents.
+    `files` are the bundle's files that existed before the documents. `boms` are the boards' bills of materials as CycloneDX JSON.
     """
 
     source: SourceInfo
@@ -107,6 +107,7 @@ class ReleaseRecord:
     merged_coverage: MergedCoverage | None = None
     campaigns: tuple[Campaigns, ...] = ()
     software_items: tuple[SoftwareItem, ...] = ()
+    boms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     vulnerabilities: Assessment | None = None
     secrets: Secrets | None = None
     files: tuple[FileDigest, ...] = ()

@@ -86,6 +86,7 @@ def _record(bundle: Bundle) -> ReleaseRecord:
         coverages=tuple(bundle.predicate(CoverageResult, board) for board in source.coverage or ()),
         merged_coverage=bundle.predicate(MergedCoverage) if source.coverage else None,
         software_items=_software_items(bundle),
+        boms={found.board: found.statement.predicate for found in bundle.statements(SBOM) if found.board},
         vulnerabilities=bundle.predicate(Vulnerabilities).devicepipe if source.vulnerabilities is not None else None,
         secrets=bundle.predicate(Secrets),
         files=tuple(FileDigest(name, bundle.sha256(name)) for name in files),

@@ -111,8 +111,10 @@ def test_the_report_names_every_requirement(released: Product, bundle: Path) -> 
 def test_documents_are_made_again_byte_for_byte(released: Product, bundle: Path, tmp_path: Path) -> None:
     outcome = released.run("report", str(bundle), "--output", str(tmp_path / "again"))
     assert outcome.code == 0, outcome.out + outcome.err
-    for document in (bundle / "documents").iterdir():
-        assert (tmp_path / "again" / document.name).read_bytes() == document.read_bytes()
+    documents = [path for path in (bundle / "documents").rglob("*") if path.is_file()]
+    assert documents
+    for path in documents:
+        assert (tmp_path / "again" / path.relative_to(bundle / "documents")).read_bytes() == path.read_bytes()
 
 
 def test_every_case_passed_on_both_boards_through_the_signed_image(bundle: Path) -> None:
