@@ -63,6 +63,34 @@ def _changed(root: Path, prefix: str) -> tuple[str, ...]:
     return tuple(sorted(entry[3:].removeprefix(prefix) for entry in status.split("\0") if entry))
 
 
+def commit_of(root: Path, revision: str) -> Commit:
+    """The commit that a revision names (a branch, a tag, HEAD~3, an id), as if it were checked out.
+
+    Raises:
+        UsageError: Not a git repository, or no such revision.
+        BenchError: git is not installed.
+    """
+    if revision.startswith("-"):
+        raise UsageError(f"'{revision}' is no revision")
+    refused = f"there is no commit '{revision}'"
+    said = _git(
+        root,
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        f"{revision}^{{commit}}",
+        refused=refused,
+        remedy="see `git log --oneline`",
+    )
+    epoch = int(_git(root, "show", "--no-patch", "--format=%ct", said.strip()))
+    return Commit(id=said.strip(), epoch=epoch, dirty=())
+
+
+def commits_that_changed(root: Path, file: str, text: str) -> list[str]:
+    """The commits, newest first, that made a text appear in a file (relative to the root) more or less often."""
+    return _git(root, "log", "--format=%H", f"-S{text}", "--", file).split()
+
+
 def export_tree(root: Path, destination: Path, *, commit: Commit) -> None:
     """Write a clean copy of the product's tree.
 
@@ -172,11 +200,14 @@ def _refuse_submodules(root: Path, paths: list[str]) -> None:
         )
 
 
-def _git(root: Path, *arguments: str, refused: str = "") -> str:
-    return os.fsdecode(_git_bytes(root, *arguments, refused=refused))
+_COMMIT_FIRST = "commit the product's files first: a release is made from a commit"
 
 
-def _git_bytes(root: Path, *arguments: str, refused: str = "") -> bytes:
+def _git(root: Path, *arguments: str, refused: str = "", remedy: str = _COMMIT_FIRST) -> str:
+    return os.fsdecode(_git_bytes(root, *arguments, refused=refused, remedy=remedy))
+
+
+def _git_bytes(root: Path, *arguments: str, refused: str = "", remedy: str = _COMMIT_FIRST) -> bytes:
     # Inside a git hook, GIT_DIR and its kin name another repository than the one that `root` stands in.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"}
@@ -200,5 +231,5 @@ def _git_bytes(root: Path, *arguments: str, refused: str = "") -> bytes:
             remedy=f"if it is yours: `git config --global --add safe.directory {root}`",
         )
     if refused:
-        raise UsageError(refused, file=root, remedy="commit the product's files first: a release is made from a commit")
+        raise UsageError(refused, file=root, remedy=remedy)
     raise BenchError(f"git {arguments[0]} failed in {root}: {said}", remedy="see what git says; then run it again")

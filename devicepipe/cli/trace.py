@@ -11,6 +11,10 @@ _COMMANDS = {
         "devicepipe.cli.trace_check",
         "Check items, links, code markers and tests; tell every finding with file and line.",
     ),
+    "review": (
+        "devicepipe.cli.trace_review",
+        "Record that you reviewed items as they stand, after showing what changed since the last review.",
+    ),
 }
 
 

@@ -13,7 +13,8 @@ Checked in this order, the first broken link named:
    that it is recorded (of that image, those programs and that session), and what was merged of it; campaigns where the source asks
    for them (of that image, with as many points); the SBOM of the tools names the compilers of all boards; where the source asks
    for it, every component that is linked in has a verdict that follows from the records and VEX statements in the bundle;
-5. traceability: what the matrix shows as passed did pass, and no test is left out;
+5. traceability: what the matrix shows as passed did pass, and no test is left out; items are what their fingerprints say, and what
+   is told of their reviews follows from them;
 6. every file below `images/` is an output that a build attestation names, or an image that a signing attestation names;
 7. gate: its inputs are exactly the other attestations, its rules are in the bundle and all of them decided, what is waived is
    covered by signed waivers (policy_links.py), and its result is the release statement's.
@@ -56,6 +57,7 @@ from devicepipe.evidence.predicates import (
     Traceability,
 )
 from devicepipe.evidence.results import Attempt, Identity, TestCase, TestResult, TestRun, Verdict
+from devicepipe.evidence.review_links import check_reviews
 from devicepipe.evidence.sbom_links import check_build_sbom, check_sbom
 from devicepipe.evidence.secret_links import check_secrets
 from devicepipe.evidence.secrets import Secrets
@@ -490,6 +492,7 @@ class _Check:
                 if case.id not in shown_tests:
                     raise IntegrityError(f"leaves out the test {case.id} of {board}", link=link)
         self.held(link, "shows every test, and as passed only what passed")
+        self.held(link, check_reviews(trace, link))
 
     def all_images_attested(self, boards: list[str]) -> None:
         """Named by a build or a signing attestation, not merely the subject of some other: an image has to have an origin."""

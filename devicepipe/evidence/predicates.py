@@ -14,10 +14,14 @@ Sources: in-toto attestation framework v1 (spec/v1/statement.md, spec/predicates
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-from pydantic.alias_generators import to_camel
+from pydantic import Field
+
+from devicepipe.evidence.model import Commit, Model, Sha256, Time
+from devicepipe.evidence.reviews import Review
+
+__all__ = ["Commit", "Model", "Sha256", "Time"]  # where the rest of the house has them from
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
@@ -34,25 +38,6 @@ TRACEABILITY = "urn:devicepipe:predicate:traceability:v1"
 RELEASE = "urn:devicepipe:predicate:release:v1"
 
 BUILD_TYPE = "urn:devicepipe:build-type:platformio:v1"
-
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
-Time = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")]
-
-
-class Model(BaseModel):
-    """Base of every evidence value: frozen, strict about keys, camelCase in JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-    def to_json(self) -> dict[str, Any]:
-        """The value as JSON-ready data; fields that are None are left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-    @classmethod
-    def from_json(cls, data: object) -> Self:
-        """Read the value from JSON data; pydantic.ValidationError names what is wrong."""
-        return cls.model_validate(data)
 
 
 class Digest(Model):
@@ -511,11 +496,12 @@ class TraceFinding(Model):
 
 
 class Traceability(Model):
-    """Predicate TRACEABILITY: items, matrix and findings."""
+    """Predicate TRACEABILITY: items, matrix and findings; and the reviews of the items, None where the product keeps none."""
 
     items: list[Item]
     matrix: list[MatrixRow]
     findings: list[TraceFinding]
+    reviews: list[Review] | None = None
 
 
 # --- release --------------------------------------------------------------------------------------------------------

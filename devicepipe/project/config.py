@@ -108,7 +108,10 @@ class Keys(Table):
 
 
 class TraceSettings(Table):
-    """[traceability]: where the items lie, which id prefix is which item type, and the words that rate hazards, least first."""
+    """[traceability]: where the items lie, which id prefix is which item type, and the words that rate hazards, least first.
+
+    `reviews` says whether items must be reviewed: "required", or only "when-kept", where there is a file of reviews.
+    """
 
     path: str = "requirements"
     prefixes: dict[str, str] = Field(
@@ -122,6 +125,7 @@ class TraceSettings(Table):
     )
     severities: tuple[str, ...] = Field(default=(), strict=False)
     probabilities: tuple[str, ...] = Field(default=(), strict=False)
+    reviews: Literal["required", "when-kept"] = "when-kept"
 
 
 class Retries(Table):

@@ -9,13 +9,14 @@ from devicepipe.stages.items import read_product_items
 from devicepipe.stages.source import check_source
 from devicepipe.traceability.fields import Scales
 from devicepipe.traceability.matrix import trace
+from devicepipe.traceability.reviews import read_reviews
 
 
 def trace_release(context: Context) -> None:
     """Write the traceability attestation; its subjects are the images, the item files and the records that items name as evidence.
 
     Raises:
-        UsageError: The item files are wrong: names file, line and key.
+        UsageError: The item files or reviews are wrong: names file, line and key.
     """
     project, bundle, writer = context.project, context.bundle, context.writer
     boards = bundle.predicate(SourceInfo).boards
@@ -28,4 +29,7 @@ def trace_release(context: Context) -> None:
     subjects += [writer.add_file(project.root / file, f"evidence/{file}").name for file in files]
     scales = Scales(project.traceability.severities, project.traceability.probabilities)
     traced = trace(items, runs, boards, scales=scales, unlisted=unlisted)
+    reviews = read_reviews(project)
+    findings = [*traced.findings, *reviews.findings(items)]
+    traced = traced.model_copy(update={"findings": findings, "reviews": reviews.evidence})
     writer.attest("traceability", TRACEABILITY, traced, subjects)

@@ -5,21 +5,18 @@ asks for, boards are boards of the product, every item has a statement, SOUP ite
 (`fields.py`), and the order is that of the sorted file names and then of the files. Otherwise it raised a UsageError with file,
 line, key and remedy.
 
-The fingerprint is the SHA-256 of the canonical JSON (RFC 8785) of all attributes of the item but the place where it stands: so
-moving an item to another file changes nothing, and changing a field, a link or a board does.
+Their fingerprints are those of devicepipe/evidence/items.py.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from pydantic_core import to_json
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.facts import sha256_of
+from devicepipe.evidence.items import fingerprint
 from devicepipe.evidence.predicates import ANOMALY, EVIDENCE_DIGEST, HAZARD, REQUIREMENT, SOUP, Item
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.traceability.fields import Scales, article, check_needed, check_value, intended
@@ -107,33 +104,6 @@ def read_folder(
     names = {path: path.relative_to(root).as_posix() for path in {item.file for item in raw}}
     reader = _Reader(root, types, boards, scales or Scales())
     return tuple(reader.item(item, names[item.file]) for item in raw)
-
-
-def fingerprint(
-    *,
-    id: str,  # noqa: A002 - the attribute's name
-    type: str,  # noqa: A002 - the attribute's name
-    title: str,
-    text: str,
-    fields: Mapping[str, str],
-    links: Mapping[str, Iterable[str]],
-    boards: Iterable[str],
-) -> str:
-    """SHA-256 of an item's attributes as canonical JSON, 64 lower-case hexadecimal digits.
-
-    pydantic's encoder gives RFC 8785 here, because the keys are put in order, every key is ASCII and every value a string; it
-    takes a twentieth of the time of a general implementation, which the tests compare it with.
-    """
-    content = {
-        "boards": list(boards),
-        "fields": dict(sorted(fields.items())),
-        "id": id,
-        "links": {kind: list(targets) for kind, targets in sorted(links.items())},
-        "text": text,
-        "title": title,
-        "type": type,
-    }
-    return hashlib.sha256(to_json(content)).hexdigest()
 
 
 class _Reader:

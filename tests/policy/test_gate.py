@@ -21,6 +21,7 @@ from devicepipe.evidence.coverage import (
     Share,
 )
 from devicepipe.evidence.decisions import Decisions
+from devicepipe.evidence.items import fingerprint_of
 from devicepipe.evidence.predicates import (
     BuildResult,
     CampaignWish,
@@ -247,7 +248,7 @@ def memory(name: str, *, used: int = 1000, **stack: object) -> Memory:
 
 
 def item(name: str, boards: tuple[str, ...] = BOARDS, **fields: str) -> Item:
-    return Item(
+    return with_fingerprint(
         id=name,
         type="requirement",
         title=name,
@@ -261,14 +262,19 @@ def item(name: str, boards: tuple[str, ...] = BOARDS, **fields: str) -> Item:
         boards=list(boards),
         file="r.md",
         line=1,
-        fingerprint="0" * 64,
     )
+
+
+def with_fingerprint(**content: Any) -> Item:
+    made = Item(fingerprint="0" * 64, **content)
+    return made.model_copy(update={"fingerprint": fingerprint_of(made)})
 
 
 def other(name: str, kind: str, **fields: str) -> Item:
     """An item that is no requirement."""
     fields = {key.replace("_", "-"): value for key, value in fields.items()}
-    return item(name).model_copy(update={"type": kind, "fields": fields})
+    content = item(name).model_dump(exclude={"fingerprint"}) | {"type": kind, "fields": fields}
+    return with_fingerprint(**content)
 
 
 RATED = {

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devicepipe.errors import UsageError
+from devicepipe.evidence.items import fingerprint
 from devicepipe.evidence.predicates import Item
-from devicepipe.traceability.items import fingerprint, read_folder
+from devicepipe.traceability.items import read_folder
 from devicepipe.traceability.markdown import RawItem, parse
 
 PREFIXES = {"HAZ": "hazard", "RC": "risk-control", "SRS": "requirement", "SOUP": "soup", "ANO": "anomaly"}

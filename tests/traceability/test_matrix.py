@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from devicepipe.evidence.items import fingerprint
 from devicepipe.evidence.predicates import EVIDENCE_DIGEST, RATINGS, Item, Traceability
 from devicepipe.evidence.results import Device, Quarantine, Verdict
 from devicepipe.evidence.results import TestCase as Case
 from devicepipe.evidence.results import TestRun as Run
 from devicepipe.traceability.fields import Scales
-from devicepipe.traceability.items import fingerprint
 from devicepipe.traceability.matrix import trace
 from devicepipe.traceability.soup import Locked
 

@@ -1,0 +1,100 @@
+"""Traceability attestations that are signed and tell another story than their items, reviews and results: each is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devicepipe.errors import IntegrityError
+from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.verify import verify_bundle
+from devicepipe.traceability.reviews import review_of
+from tests.evidence.synthetic_bundle import Edit, Spoil, make_bundle
+from tests.traceability.item_samples import sample
+
+TRACE = "attestations/traceability.dsse.json"
+WHEN = "2026-02-01T08:00:00Z"
+BOARDS = ("alpha",)
+CHAIN = [
+    sample("HAZ-001", boards=BOARDS),
+    sample("RC-001", boards=BOARDS, mitigates=["HAZ-001"]),
+    sample("SRS-001", boards=BOARDS, implements=["RC-001"]),
+]
+
+
+def reviewed(items: list[Item]) -> list[dict[str, Any]]:
+    by_id = {item.id: item for item in items}
+    return [review_of(item, by_id, by="A. Tester", on=WHEN, note="looked").to_json() for item in items]
+
+
+def whole(trace: dict[str, Any]) -> None:
+    """A trace with items that are all reviewed."""
+    trace["items"] = [item.to_json() for item in CHAIN]
+    trace["reviews"] = reviewed(CHAIN)
+
+
+def verify(folder: Path, *edits: Edit) -> str:
+    """Verify a bundle of which the traceability was edited before it was signed."""
+
+    def change(trace: dict[str, Any]) -> None:
+        for edit in (whole, *edits):
+            edit(trace)
+
+    made = make_bundle(folder, boards=BOARDS, spoil=Spoil(edit={"traceability": change}))
+    links = verify_bundle(made.path, made.keys.release.public).links
+    return next(link.check for link in links if "fingerprints say" in link.check)
+
+
+def other_text(trace: dict[str, Any]) -> None:
+    trace["items"][2]["text"] = "Something easier."
+
+
+def changed_and_silent(trace: dict[str, Any]) -> None:
+    """The control changed since its review, and no finding says so."""
+    trace["items"][1] = sample("RC-001", boards=BOARDS, text="Other.", mitigates=["HAZ-001"]).to_json()
+
+
+def unreviewed_and_silent(trace: dict[str, Any]) -> None:
+    trace["reviews"].pop()
+
+
+def reviewed_twice(trace: dict[str, Any]) -> None:
+    trace["reviews"].append(trace["reviews"][0])
+
+
+def made_up(trace: dict[str, Any]) -> None:
+    trace["findings"].append(
+        {"kind": "suspect-link", "item": "RC-001", "board": "", "message": "m", "file": "", "line": 0}
+    )
+
+
+def finding_without_reviews(trace: dict[str, Any]) -> None:
+    made_up(trace)
+    del trace["reviews"]
+
+
+def test_items_and_reviews_that_fit(tmp_path: Path) -> None:
+    assert verify(tmp_path) == "its items are what their fingerprints say, and its 3 reviews what it tells of them"
+
+
+def test_a_product_that_keeps_no_reviews(tmp_path: Path) -> None:
+    assert verify(tmp_path, lambda trace: trace.pop("reviews")) == "its items are what their fingerprints say"
+
+
+STORIES = {
+    "RC-001 is a case of changed-since-review": changed_and_silent,
+    "SRS-001 a fingerprint that is not that of its attributes": other_text,
+    "does not tell that SRS-001 is a case of unreviewed-item": unreviewed_and_silent,
+    "has an item reviewed twice": reviewed_twice,
+    "tells that RC-001 is a case of suspect-link": made_up,
+    "tells that RC-001 is a case of suspect-link, against": finding_without_reviews,
+}
+
+
+@pytest.mark.parametrize("said", STORIES)
+def test_another_story_is_refused(tmp_path: Path, said: str) -> None:
+    with pytest.raises(IntegrityError, match=said) as caught:
+        verify(tmp_path, STORIES[said])
+    assert caught.value.link == TRACE
