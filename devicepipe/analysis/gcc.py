@@ -21,12 +21,13 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from devicepipe.analysis.cache import Cache
 from devicepipe.analysis.external import run_tool
 from devicepipe.analysis.own_files import Scope, command_of, is_c
 from devicepipe.analysis.sarif import Log, check_log
@@ -47,25 +48,6 @@ _WITH_VALUE = ("-o", "-MF", "-MT", "-MQ", "-x")
 # What writes files beside the output, or takes the compiler's work elsewhere.
 _DROPPED = re.compile(r"-c|-M(?:D|MD|P)?|-fstack-usage|-fcallgraph-info.*|-save-temps.*|-flto.*|-fdiagnostics-.*|-pipe")
 _OLDEST_JSON, _OLDEST_ANALYZER, _NEWEST = 9, 10, 14
-
-
-@dataclass(slots=True)
-class Cache:
-    """Diagnostics by digest of what they were made from; shared by the boards of one release, never kept."""
-
-    _known: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    hits: int = 0
-
-    def get(self, key: str, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-        """What is known of a digest, or made now."""
-        with self._lock:
-            if key in self._known:
-                self.hits += 1
-                return self._known[key]
-        made = make()
-        with self._lock:
-            return self._known.setdefault(key, made)
 
 
 @dataclass(frozen=True)
@@ -203,7 +185,7 @@ class _Run:
         here = str(self.scope.root.resolve())
         made_of = "\0".join([program.sha256, *flags[1:], file, preprocessed.stdout]).replace(here, ".")
         key = hashlib.sha256(made_of.encode("utf-8", "replace")).hexdigest()
-        return self.cache.get(key, lambda: self._compile(flags, file, directory))
+        return self.cache.get([key], lambda _: [self._compile(flags, file, directory)])[0]
 
     def _compile(self, flags: list[str], file: str, directory: Path) -> list[dict[str, Any]]:
         program = self.compilers[flags[0]]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from securesystemslib.signer import Signer
 
-from devicepipe.analysis.gcc import Cache
+from devicepipe.analysis.cache import Cache
 from devicepipe.build.platformio import Build
 from devicepipe.errors import UsageError
 from devicepipe.evidence.bundle import Bundle, BundleWriter
@@ -60,7 +60,7 @@ class Context:
         devices: Board → the id of the device that its tests run on, where one is wanted.
         builds: Each board's first build, for what needs the folder it was made in (analysers, the second build). No evidence is
             taken from here: that is in the bundle.
-        analysed: What GCC said of sources in this run, so that boards which share one do not analyse it twice.
+        analysed: What analysers said of sources in this run, so that none is analysed twice for boards or programs that share it.
     """
 
     project: Project

@@ -88,7 +88,9 @@ def _analyse_program(context: Context, board: ProjectBoard, role: Role, found: _
     components = load_lock(context.project.root / soup).components if soup is not None else ()
     foreign = {place for component in components for place in component.files}
     database, place = made.databases[role], {"project": made.project, "root": made.root}
-    report = run_cppcheck(database, **place, core=board.board.core, foreign=foreign, deviations=deviations)
+    report = run_cppcheck(
+        database, **place, core=board.board.core, foreign=foreign, deviations=deviations, cache=context.analysed
+    )
     found.note(report.tools, report.proven_on, {})
     seen = f"{report.files} source files of the product's own were analysed"
     found.checks.append(Check(name=f"{role}/own-sources", passed=report.files > 0, message=seen))

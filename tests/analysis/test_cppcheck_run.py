@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from devicepipe.analysis import cppcheck
+from devicepipe.analysis.cache import Cache
 from devicepipe.analysis.cppcheck import CppcheckReport, analyse
 from devicepipe.analysis.deviations import Deviations, load_deviations
 from devicepipe.errors import BenchError, UsageError
@@ -35,14 +36,22 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(root: Path, *files: str, deviations: Deviations | None = None) -> CppcheckReport:
+def run(
+    root: Path,
+    *files: str,
+    deviations: Deviations | None = None,
+    cache: Cache | None = None,
+    env: str = "env",
+    flags: str = "-std=c11",
+    core: str = "cortex-m0",
+) -> CppcheckReport:
     project = root / "firmware"
-    database = project / ".pio" / "build" / "env" / "compile_commands.json"
+    database = project / ".pio" / "build" / env / "compile_commands.json"
     database.parent.mkdir(parents=True, exist_ok=True)
     entries = [
         {
             "directory": str(project),
-            "command": f"arm-none-eabi-gcc -std=c11 -c {file}",
+            "command": f"arm-none-eabi-gcc {flags} -c {file}",
             "file": file,
             "output": file + ".o",
         }
@@ -53,9 +62,10 @@ def run(root: Path, *files: str, deviations: Deviations | None = None) -> Cppche
         database,
         project=project,
         root=root,
-        core="cortex-m0",
+        core=core,
         foreign=["lib/soup/soup.c"],
         deviations=deviations,
+        cache=cache,
     )
 
 
@@ -197,6 +207,62 @@ def test_silent_analyser_is_never_no_findings(
 
 
 def test_misra_addon_that_finds_nothing_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cppcheck, "_run_misra", lambda *_: [])
+    monkeypatch.setattr(cppcheck, "check_dumps", lambda *_, **__: [])
     with pytest.raises(BenchError, match=r"misra did not report the known defect of misra_octal_constant\.c"):
+        run(root, "src/second.c")
+
+
+@pytest.fixture
+def with_header(root: Path) -> Path:
+    """Two sources that include a header which breaks a rule, and one that does not."""
+    source = root / "firmware/src"
+    (source / "more.h").write_text("static inline int more(int a)\n{\n    a++;\n    return a;\n}\n", encoding="ascii")
+    for name in ("one", "two"):
+        text = f'#include "more.h"\nint {name}(void);\nint {name}(void)\n{{\n    return more(1);\n}}\n'
+        (source / f"{name}.c").write_text(text, encoding="ascii")
+    return root
+
+
+def places(report: CppcheckReport) -> list[str]:
+    return [one.file for one in report.findings if one.rule == "misra-c2012-17.8"]
+
+
+def test_sources_that_programs_share_are_read_once_with_the_same_findings(with_header: Path) -> None:
+    cache = Cache()
+    first = run(with_header, "src/one.c", "src/second.c", cache=cache)
+    assert cache.hits == 0
+    second = run(with_header, "src/one.c", "src/two.c", env="boot", cache=cache)
+    assert cache.hits == 1
+    assert second.log == run(with_header, "src/one.c", "src/two.c", env="boot").log
+    assert places(first) == ["firmware/src/more.h"]
+    # The header is told of whoever includes it, also where another program's source was told of it before.
+    assert places(second) == ["firmware/src/more.h"]
+    assert places(run(with_header, "src/two.c", env="other", cache=cache)) == ["firmware/src/more.h"]
+    assert cache.hits == 2
+
+
+@pytest.mark.parametrize("changed", ["header", "options", "sizes"])
+def test_what_a_source_is_read_with_makes_it_another_one(with_header: Path, changed: str) -> None:
+    cache = Cache()
+    run(with_header, "src/one.c", cache=cache)
+    header = with_header / "firmware/src/more.h"
+    if changed == "header":
+        header.write_text(header.read_text("ascii").replace("a++;", ""), encoding="ascii")
+    again = run(
+        with_header,
+        "src/one.c",
+        env="boot",
+        flags="-std=c11 -DOTHER=1" if changed == "options" else "-std=c11",
+        core="rv32imac" if changed == "sizes" else "cortex-m0",
+        cache=cache,
+    )
+    assert cache.hits == 0
+    assert places(again) == ([] if changed == "header" else ["firmware/src/more.h"])
+
+
+def test_an_addon_that_ends_in_a_traceback_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    addon = root / "misra.py"
+    addon.write_text("def main():\n    raise ValueError('no dump of mine')\n", encoding="ascii")
+    monkeypatch.setattr(cppcheck, "addon_of", lambda _: addon)
+    with pytest.raises(BenchError, match=r"(?s)MISRA addon failed.*no dump of mine"):
         run(root, "src/second.c")

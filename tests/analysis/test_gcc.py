@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from devicepipe.analysis import clang_tidy, gcc
-from devicepipe.analysis.gcc import ANALYZER, WARNINGS, Cache, GccReport
+from devicepipe.analysis.cache import Cache
+from devicepipe.analysis.gcc import ANALYZER, WARNINGS, GccReport
 from devicepipe.analysis.sarif import check_log, findings_of
 from devicepipe.errors import BenchError
 
