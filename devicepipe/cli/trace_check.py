@@ -21,15 +21,14 @@ def check(folder: Path, as_json: bool) -> int:
     from devicepipe.stages.items import read_product_items
     from devicepipe.traceability.check import ERROR, check_items, severity_of
     from devicepipe.traceability.device_tests import read_tests
-    from devicepipe.traceability.fields import Scales
+    from devicepipe.traceability.matrix import TraceRules
     from devicepipe.traceability.reviews import read_reviews
 
     project = open_project(folder)
     items, unlisted = read_product_items(project)
     tests = read_tests(project.root / project.tests.path, project.root)
     boards = [board.name for board in project.boards]
-    scales = Scales(project.traceability.severities, project.traceability.probabilities)
-    findings = check_items(items, tests, boards, scales=scales, unlisted=unlisted)
+    findings = check_items(items, tests, boards, rules=TraceRules.of(project), unlisted=unlisted)
     findings += read_reviews(project).findings(items)
     errors = sum(severity_of(finding) == ERROR for finding in findings)
     if as_json:

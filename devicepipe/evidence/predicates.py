@@ -440,6 +440,11 @@ class ImageSigning(Model):
 REQUIREMENT = "requirement"
 """The item type that tests verify."""
 HAZARD = "hazard"
+RISK_CONTROL = "risk-control"
+USER_NEED = "user-need"
+DESIGN = "design"
+TEST = "test"
+"""A test that is written down as an item, because it is no device test: its procedure is carried out elsewhere."""
 SOUP = "soup"
 """Software of unknown provenance (IEC 62304 8.1.2, 7.1.3)."""
 ANOMALY = "anomaly"
@@ -475,19 +480,29 @@ class Item(Model):
 
 
 class MatrixRow(Model):
-    """One line of the matrix: hazard → risk control → requirement → test → verdict on each board ("" = does not apply)."""
+    """One line of the matrix: hazard → risk control → requirement → test → verdict on each board ("" = does not apply).
+
+    `user_needs` are those that the requirement satisfies, `designs` the design items that realise it (or, without a requirement,
+    the one that the line is about); None where the product has none.
+    """
 
     hazard: str = ""
     risk_control: str = ""
     requirement: str = ""
     test: str = ""
     verdicts: dict[str, str]
+    user_needs: list[str] | None = None
+    designs: list[str] | None = None
 
 
 class TraceFinding(Model):
-    """Something that does not hold in the trace: `kind` is a stable word, e.g. untested-requirement, unknown-item."""
+    """Something that does not hold in the trace: `kind` is a stable word, e.g. untested-requirement, or a rule's name.
+
+    `severity` is that of the rule; None where the kind itself says it.
+    """
 
     kind: str
+    severity: Literal["error", "warning"] | None = None
     item: str
     board: str = ""
     message: str
@@ -495,13 +510,36 @@ class TraceFinding(Model):
     line: int = 0
 
 
+class CodeMarker(Model):
+    """A comment in a source file that says which items the code realises; `function` is the one it is at, "" if it is at none."""
+
+    file: str
+    line: int
+    function: str = ""
+    items: list[str]
+
+
+class CommitMarker(Model):
+    """A commit whose message names items in trailers, by the trailer's key in small letters, e.g. implements or change."""
+
+    commit: Commit
+    subject: str
+    trailers: dict[str, list[str]]
+
+
 class Traceability(Model):
-    """Predicate TRACEABILITY: items, matrix and findings; and the reviews of the items, None where the product keeps none."""
+    """Predicate TRACEABILITY: items, matrix and findings.
+
+    `reviews` are those of the items, None where the product keeps none; `code` and `commits` the markers in sources and in the
+    messages of commits, None where none was looked for.
+    """
 
     items: list[Item]
     matrix: list[MatrixRow]
     findings: list[TraceFinding]
     reviews: list[Review] | None = None
+    code: list[CodeMarker] | None = None
+    commits: list[CommitMarker] | None = None
 
 
 # --- release --------------------------------------------------------------------------------------------------------

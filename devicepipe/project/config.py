@@ -16,6 +16,7 @@ from devicepipe.errors import UsageError
 from devicepipe.project.board import Board, load_board
 from devicepipe.project.policy import PolicySettings, is_path
 from devicepipe.project.toml_file import Table, TomlFile, Where, matching
+from devicepipe.project.trace_schema import SchemaText
 
 CONFIG_NAME = "devicepipe.toml"
 
@@ -107,24 +108,20 @@ class Keys(Table):
     release_public: str | None = None
 
 
-class TraceSettings(Table):
+class TraceSettings(SchemaText):
     """[traceability]: where the items lie, which id prefix is which item type, and the words that rate hazards, least first.
 
+    `schema` names a file with further types, links and rules; the tables `types`, `links` and `rules` may stand here as well.
+    `code` are the folders whose sources are searched for markers: the firmware project's if none is named.
     `reviews` says whether items must be reviewed: "required", or only "when-kept", where there is a file of reviews.
     """
 
     path: str = "requirements"
-    prefixes: dict[str, str] = Field(
-        default_factory=lambda: {
-            "HAZ": "hazard",
-            "RC": "risk-control",
-            "SRS": "requirement",
-            "SOUP": "soup",
-            "ANO": "anomaly",
-        }
-    )
+    prefixes: dict[str, str] | None = None
     severities: tuple[str, ...] = Field(default=(), strict=False)
     probabilities: tuple[str, ...] = Field(default=(), strict=False)
+    schema_: str | None = Field(default=None, alias="schema")
+    code: tuple[str, ...] = Field(default=(), strict=False)
     reviews: Literal["required", "when-kept"] = "when-kept"
 
 
@@ -461,6 +458,8 @@ def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
         (("firmware", "stack"), file.firmware.stack, "file"),
         *((("board", index, "manifest"), entry.manifest, "file") for index, entry in enumerate(file.board)),
         (("traceability", "path"), file.traceability.path, "folder"),
+        (("traceability", "schema"), file.traceability.schema_, "file"),
+        *((("traceability", "code", index), name, "folder") for index, name in enumerate(file.traceability.code)),
         (("tests", "path"), file.tests.path, "folder"),
         (("analysis", "baseline"), file.analysis.baseline, "file"),
         (("coverage", "never-executed"), file.coverage.never_executed, "file"),

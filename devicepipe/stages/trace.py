@@ -7,8 +7,7 @@ from devicepipe.evidence.results import TestResult
 from devicepipe.stages.context import Context
 from devicepipe.stages.items import read_product_items
 from devicepipe.stages.source import check_source
-from devicepipe.traceability.fields import Scales
-from devicepipe.traceability.matrix import trace
+from devicepipe.traceability.matrix import TraceRules, trace
 from devicepipe.traceability.reviews import read_reviews
 
 
@@ -27,8 +26,7 @@ def trace_release(context: Context) -> None:
     records = {item.fields["evidence"] for item in items if "evidence" in item.fields}
     files = sorted({item.file for item in items} | records)
     subjects += [writer.add_file(project.root / file, f"evidence/{file}").name for file in files]
-    scales = Scales(project.traceability.severities, project.traceability.probabilities)
-    traced = trace(items, runs, boards, scales=scales, unlisted=unlisted)
+    traced = trace(items, runs, boards, rules=TraceRules.of(project), unlisted=unlisted)
     reviews = read_reviews(project)
     findings = [*traced.findings, *reviews.findings(items)]
     traced = traced.model_copy(update={"findings": findings, "reviews": reviews.evidence})

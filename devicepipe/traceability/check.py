@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from devicepipe.evidence.predicates import Item, TraceFinding
+from devicepipe.evidence.predicates import CodeMarker, Item, TraceFinding
 from devicepipe.traceability.device_tests import DeviceTest
-from devicepipe.traceability.fields import Scales
-from devicepipe.traceability.matrix import ORPHAN_TEST, VERIFIED_BY_RECORD, TracedTest, trace_statically
+from devicepipe.traceability.matrix import ORPHAN_TEST, VERIFIED_BY_RECORD, TracedTest, TraceRules, trace_statically
 from devicepipe.traceability.soup import Locked
 
 ERROR, WARNING = "error", "warning"
@@ -16,8 +15,8 @@ _WARNINGS = (ORPHAN_TEST, VERIFIED_BY_RECORD)
 
 
 def severity_of(finding: TraceFinding) -> str:
-    """Whether a finding stops a release (`error`) or is told only (`warning`)."""
-    return WARNING if finding.kind in _WARNINGS else ERROR
+    """Whether a finding is an `error` or a `warning`, which is told only."""
+    return finding.severity or (WARNING if finding.kind in _WARNINGS else ERROR)
 
 
 def check_items(
@@ -25,11 +24,12 @@ def check_items(
     tests: Sequence[DeviceTest],
     boards: Sequence[str],
     *,
-    scales: Scales | None = None,
+    rules: TraceRules,
     unlisted: Sequence[Locked] = (),
+    code: Sequence[CodeMarker] | None = None,
 ) -> list[TraceFinding]:
     """The findings that need no results: see `matrix.trace`; a requirement counts as tested where any test names it."""
     traced = [TracedTest(one.id, one.verifies, one.file, one.line, {}) for one in tests]
-    found = trace_statically(items, traced, boards, scales=scales, unlisted=unlisted).findings
+    found = trace_statically(items, traced, boards, rules=rules, unlisted=unlisted, code=code).findings
     undecided = {one.id for one in tests if not one.decided}
     return [finding for finding in found if not (finding.kind == ORPHAN_TEST and finding.item in undecided)]

@@ -1,42 +1,28 @@
-"""The fields of items: which an item type needs, and what may stand in them.
+"""The fields of items: what may stand in them and which an item needs, as the schema says it, and keys that look mistyped.
 
-SOUP (IEC 62304 5.3.3, 7.1.3, 8.1.2): who supplies what under which licence and names, the digest of what is used (or, where it
-comes with a tool and not from the lock file, `origin`), the requirements of the product that rest on it, and the list of known
-anomalies with the day it was last reviewed. Its statement says what is asked of it.
-
-Anomaly (FDA, content of premarket submissions, "unresolved anomalies"; IEC 62304 5.8.2): its statement describes it; how it was
-found, its cause, its impact, and the rationale of leaving it.
-
-Hazard: severity and probability, without and with the risk controls. They are not needed to be read, because a rule of the gate
-asks for them; what stands there must be a word of the scales that devicepipe.toml gives.
+Some fields mean more than their words: `boards` names boards of the product, and `evidence` of a requirement names the record of an
+analysis or inspection, a file whose digest becomes part of the item.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import difflib
-import functools
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from devicepipe.evidence.predicates import ANOMALY, HAZARD, OPEN, RATINGS, REQUIREMENT, SOUP
+from devicepipe.evidence.predicates import EVIDENCE_DIGEST
 from devicepipe.traceability.markdown import RawItem
+from devicepipe.traceability.schema import ItemType, Schema
 
-VERIFICATION = ("test", "analysis", "inspection")
-STATUS = (OPEN, "resolved")
-
-SOUP_FIELDS = ("version", "supplier", "licence", "purl", "cpe", "anomaly-list", "anomalies-reviewed")
-ANOMALY_FIELDS = ("status", "found-by", "cause", "impact", "rationale")
-
-_NEEDED = {SOUP: (*SOUP_FIELDS, "requirements"), ANOMALY: (*ANOMALY_FIELDS, "affects")}
-_KNOWN = {
-    REQUIREMENT: ("boards", "verification", "evidence"),
-    HAZARD: RATINGS,
-    SOUP: (*SOUP_FIELDS, "component", "sha256", "origin"),
-    ANOMALY: ANOMALY_FIELDS,
-}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SIMILAR = 0.8
+
+BOARDS = "boards"
+EVIDENCE = "evidence"
+ALL_BOARDS = "all"
+"""The value of `boards` that says in so many words what leaving it out means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,53 +37,88 @@ class Scales:
         return self.severities if rating.startswith("severity") else self.probabilities
 
 
-def article(kind: str) -> str:
-    """The indefinite article of an item type."""
-    return "an" if kind == ANOMALY else "a"
+class FieldRules:
+    """What the schema says of fields, looked up once for all items of a product."""
 
+    def __init__(self, schema: Schema, scales: Scales) -> None:
+        self._schema = schema
+        self._scales = {"severities": scales.severities, "probabilities": scales.probabilities}
+        self._reserved = {
+            key: tuple(one.title for one in schema.types.values() if key in one.fields and one.fields[key].reserved)
+            for kind in schema.types.values()
+            for key, field in kind.fields.items()
+            if field.reserved
+        }
+        self._intended: dict[tuple[str, str], str | None] = {}
+        self.links = {name: tuple(link.name for link in schema.links_of(name)) for name in schema.types}
 
-def check_needed(raw: RawItem, kind: str, present: Collection[str]) -> None:
-    """An item has the fields and links that its type needs.
+    def check_needed(self, raw: RawItem, kind: ItemType, present: Collection[str]) -> None:
+        """An item has the fields and links that its type needs.
 
-    Raises:
-        UsageError: One is missing; names the item and the field.
-    """
-    for key in _NEEDED.get(kind, ()):
-        if key not in present:
+        Raises:
+            UsageError: One is missing; names the item and the field.
+        """
+        needed = [key for key, field in kind.fields.items() if field.needed]
+        needed += [name for name in self.links[kind.name] if self._schema.links[name].at_least]
+        for key in needed:
+            if key not in present:
+                raise raw.error(
+                    raw.id, f"{kind.called} needs '{key}'", remedy=f"add '- {key}: …', or a section '### {key}'"
+                )
+        for keys in kind.one_of:
+            if not {*keys} & {*present}:
+                wanted = " or ".join(f"'{key}'" for key in keys)
+                raise raw.error(
+                    raw.id,
+                    f"{kind.called} needs {wanted}",
+                    remedy=f"add '- {keys[0]}: …', or one of the others",
+                )
+
+    def check(self, raw: RawItem, key: str, value: str, kind: ItemType) -> None:
+        """A field is none that devicepipe writes, none mistyped, one that its type may have, and its value can be what it is for.
+
+        Raises:
+            UsageError: It is not so; names what was expected.
+        """
+        if key == EVIDENCE_DIGEST:
+            raise raw.error(key, "is written by devicepipe", remedy="remove the line")
+        field = kind.fields.get(key)
+        if field is None:
+            meant = self._meant(key, kind)
+            if meant is not None:
+                raise raw.error(key, "looks like a mistyped key", remedy=f"did you mean '{meant}'?")
+            if key in self._reserved:
+                only = " and ".join(f"{title}s" for title in self._reserved[key])
+                raise raw.error(key, f"{kind.called} has no '{key}'", remedy=f"only {only} have it")
+            return
+        if key == EVIDENCE and raw.fields.get("verification", "test") == "test":
             raise raw.error(
-                raw.id, f"{article(kind)} {kind} needs '{key}'", remedy=f"add '- {key}: …', or a section '### {key}'"
+                key,
+                "is for a requirement verified by analysis or inspection",
+                remedy="add '- verification: analysis', or remove the line: a test's evidence is found by its id",
             )
-    if kind == SOUP and not {"sha256", "origin"} & {*present}:
-        raise raw.error(
-            raw.id,
-            "a soup needs 'sha256' or 'origin'",
-            remedy="add '- sha256: …' of the archive; where it comes with a tool, '- origin: …' of which one",
-        )
+        if field.form == "date":
+            _check_date(raw, key, value)
+        elif field.form == "sha256" and not _SHA256.fullmatch(value):
+            raise raw.error(
+                key, f"expected 64 hexadecimal digits, found '{value}'", remedy="run sha256sum on the archive"
+            )
+        allowed = field.values or (self._scales[field.scale] if field.scale else ())
+        if allowed and value not in allowed:
+            raise raw.error(
+                key,
+                f"expected one of {', '.join(allowed)}, found '{value}'",
+                remedy="use one of these words, or extend the scale" if field.scale else "use one of these words",
+            )
 
-
-def check_value(raw: RawItem, key: str, value: str, kind: str, scales: Scales) -> None:
-    """What stands in a field can be what the field is for.
-
-    Raises:
-        UsageError: It cannot; names what was expected.
-    """
-    allowed: tuple[str, ...] = ()
-    if kind == REQUIREMENT and key == "verification":
-        allowed = VERIFICATION
-    elif kind == ANOMALY and key == "status":
-        allowed = STATUS
-    elif kind == HAZARD and key in RATINGS:
-        allowed = scales.of(key)
-    elif kind == SOUP and key == "anomalies-reviewed":
-        _check_date(raw, key, value)
-    elif kind == SOUP and key == "sha256" and not _SHA256.fullmatch(value):
-        raise raw.error(key, f"expected 64 hexadecimal digits, found '{value}'", remedy="run sha256sum on the archive")
-    if allowed and value not in allowed:
-        raise raw.error(
-            key,
-            f"expected one of {', '.join(allowed)}, found '{value}'",
-            remedy="use one of these words, or extend the scale" if kind == HAZARD else "use one of these words",
-        )
+    def _meant(self, key: str, kind: ItemType) -> str | None:
+        """The known key that `key` is a typo of; None for a known key and for a field of the user's own."""
+        asked = (key, kind.name)
+        if asked not in self._intended:
+            known = [*self.links[kind.name], *kind.fields, *([BOARDS] if kind.boards else ()), *self._reserved]
+            close = [] if key in known else difflib.get_close_matches(key, known, n=1, cutoff=_SIMILAR)
+            self._intended[asked] = close[0] if close else None
+        return self._intended[asked]
 
 
 def _check_date(raw: RawItem, key: str, value: str) -> None:
@@ -109,13 +130,3 @@ def _check_date(raw: RawItem, key: str, value: str) -> None:
         raise raw.error(
             key, f"expected a date such as 2026-11-25, found '{value}'", remedy="give the day of the review"
         )
-
-
-@functools.cache
-def intended(key: str, kind: str, links: tuple[str, ...]) -> str | None:
-    """The known key that `key` is a typo of; None for a known key and for a field of the user's own."""
-    known = (*links, *_KNOWN.get(kind, ()), *_KNOWN[REQUIREMENT])
-    if key in known:
-        return None
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
-    return close[0] if close else None

@@ -84,20 +84,38 @@ def read_text(path: Path) -> str:
     return text
 
 
-def parse(text: str, path: Path) -> list[RawItem]:
+def parse(text: str, path: Path, problems: list[UsageError] | None = None) -> list[RawItem]:
     """The items of one file, in order.
 
     Args:
         text: The file's text, as `read_text` gives it.
         path: The file, for errors and for `RawItem.file`.
+        problems: Where to put what breaks the grammar: reading goes on behind it, and what cannot be read is left out.
 
     Raises:
-        UsageError: The text breaks the grammar; names file, line, key and remedy.
+        UsageError: The text breaks the grammar, and there is no list of problems; names file, line, key and remedy.
     """
     reader = _Reader(path)
-    for number, line in enumerate(text.split("\n"), start=1):
-        reader.take(number, line)
-    return reader.end()
+    lines = text.split("\n")
+    if problems is None:
+        for number, line in enumerate(lines, start=1):
+            reader.take(number, line)
+        return reader.end()
+    lost = False  # behind a heading that could not be read, up to the next one
+    for number, line in enumerate(lines, start=1):
+        if lost and not line.startswith(("# ", "## ")):
+            continue
+        try:
+            reader.take(number, line)
+            lost = False
+        except UsageError as error:
+            problems.append(error)
+            lost = line.lstrip().startswith("#")
+    try:
+        return reader.end()
+    except UsageError as error:
+        problems.append(error)
+        return reader.items
 
 
 class _Reader:
@@ -105,7 +123,7 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._items: list[RawItem] = []
+        self.items: list[RawItem] = []
         self._item: RawItem | None = None
         self._topic = False
         self._head: RawItem | None = None  # the item whose fields are being read
@@ -154,7 +172,7 @@ class _Reader:
                 self._fence_line, "the code block opened here never ends", remedy=f"close it with {self._fence}"
             )
         self._close_item()
-        return self._items
+        return self.items
 
     def _end_fence(self, line: str) -> None:
         fence = _FENCE.match(line)
@@ -242,7 +260,7 @@ class _Reader:
     def _close_item(self) -> None:
         self._close_body()
         if self._item is not None:
-            self._items.append(self._item)
+            self.items.append(self._item)
         self._item = None
         self._head = None
         self._key = ""

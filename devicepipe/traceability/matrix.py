@@ -15,20 +15,35 @@ How a requirement is verified (its `verification` field):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from devicepipe.evidence.predicates import HAZARD, RATINGS, REQUIREMENT, Item, MatrixRow, Traceability, TraceFinding
+from devicepipe.evidence.predicates import (
+    DESIGN,
+    HAZARD,
+    RATINGS,
+    REQUIREMENT,
+    RISK_CONTROL,
+    TEST,
+    USER_NEED,
+    CodeMarker,
+    Item,
+    MatrixRow,
+    Traceability,
+    TraceFinding,
+)
 from devicepipe.evidence.results import TestCase, TestRun, Verdict
+from devicepipe.project.config import Project
+from devicepipe.project.trace_schema import SafetyClass
+from devicepipe.traceability.coverage import RuleCheck
 from devicepipe.traceability.fields import Scales
-from devicepipe.traceability.items import RISK_CONTROL
+from devicepipe.traceability.schema import Schema, project_schema, shipped_schema
 from devicepipe.traceability.soup import Locked
 
 UNTESTED_REQUIREMENT = "untested-requirement"
 UNKNOWN_ITEM = "unknown-item"
 UNVERIFIED_CONTROL = "unverified-control"
-UNLINKED_CONTROL = "unlinked-control"
-UNCONTROLLED_HAZARD = "uncontrolled-hazard"
 UNCONFIRMED_IDENTITY = "unconfirmed-identity"
 VERIFIED_BY_RECORD = "verified-by-record"
 ORPHAN_TEST = "orphan-test"
@@ -40,17 +55,38 @@ QUARANTINED = "quarantined"
 # A test that ran twice on a board, or on two devices of it, is only as good as its worst verdict.
 _WORST_FIRST: tuple[str, ...] = (Verdict.FAILED, Verdict.ERROR, Verdict.NOT_RUN, QUARANTINED, Verdict.PASSED)
 _NAMED = 5
+_IN_ROWS = (HAZARD, RISK_CONTROL, REQUIREMENT, USER_NEED, DESIGN)
 
 
 @dataclass(frozen=True, slots=True)
 class TracedTest:
-    """One test over all boards: the items it names, where it stands, and its verdict on each board that has it."""
+    """One test over all boards: the items it names, where it stands, and its verdict on each board that has it.
+
+    `boards` are those that it must be run on whatever it verifies: the ones of a written test.
+    """
 
     id: str
     verifies: tuple[str, ...]
     file: str
     line: int
     verdicts: dict[str, str]
+    boards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRules:
+    """What a trace is held to: the schema, the product's safety class, and the words that rate hazards (compared if given)."""
+
+    schema: Schema
+    safety_class: SafetyClass = "C"
+    scales: Scales = field(default_factory=Scales)
+
+    @classmethod
+    def of(cls, project: Project) -> TraceRules:
+        """Those of a project. Raises UsageError where its schema is wrong."""
+        settings = project.traceability
+        scales = Scales(settings.severities, settings.probabilities)
+        return cls(project_schema(project), project.product.safety_class, scales)
 
 
 def trace(
@@ -58,8 +94,10 @@ def trace(
     runs: Sequence[TestRun],
     boards: Sequence[str],
     *,
-    scales: Scales | None = None,
+    rules: TraceRules | None = None,
     unlisted: Sequence[Locked] = (),
+    code: Sequence[CodeMarker] | None = None,
+    written: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Traceability:
     """Join items and test runs.
 
@@ -67,17 +105,21 @@ def trace(
         items: As `read_items` gives them.
         runs: The test sessions; a board without one has run nothing.
         boards: The product's boards, in the order of the matrix's columns.
-        scales: The words that rate hazards; without them a rating is not compared.
+        rules: What the items are held to; the shipped schema if None.
         unlisted: The locked components that no SOUP item is about.
+        code: The markers in sources; None where they are not looked for.
+        written: The verdicts of written tests, by id and board; a test that is not named has not been run.
 
     Returns:
-        The items, the matrix in the order of the items, and the findings: `untested-requirement` (per board; the message begins
-        with `no-test`, `not-run` or `not-passed`), `unverified-control`, `unlinked-control`, `uncontrolled-hazard`,
-        `unknown-item` (with the test's file and line), `unconfirmed-identity` (per board), `verified-by-record`, `orphan-test`,
-        `unreduced-hazard` (rated worse with its controls than without), `unlisted-soup`.
+        The items, the matrix in the order of the items, and the findings: those of the schema's rules under the rules' names,
+        `untested-requirement` (per board; the message begins with `no-test`, `not-run` or `not-passed`), `unverified-control`,
+        `unknown-item` (with the test's or marker's file and line), `unconfirmed-identity` (per board), `verified-by-record`,
+        `orphan-test`, `unreduced-hazard` (rated worse with its controls than without), `unlisted-soup`.
     """
-    traced = _Trace(items, _tests(runs), boards).result()
-    further = [*_identity_findings(runs), *_rating_findings(items, scales or Scales()), *map(_unlisted, unlisted)]
+    rules = rules or TraceRules(shipped_schema())
+    tests = [*written_tests(items, written or {}), *_tests(runs)]
+    traced = _Trace(items, tests, boards, rules, code).result()
+    further = [*_identity_findings(runs), *_rating_findings(items, rules.scales), *map(_unlisted, unlisted)]
     return traced.model_copy(update={"findings": [*traced.findings, *further]})
 
 
@@ -86,29 +128,55 @@ def trace_statically(
     tests: Sequence[TracedTest],
     boards: Sequence[str],
     *,
-    scales: Scales | None = None,
+    rules: TraceRules | None = None,
     unlisted: Sequence[Locked] = (),
+    code: Sequence[CodeMarker] | None = None,
 ) -> Traceability:
     """Join items and tests before any of them has run: as `trace`, but a requirement that any test names has no finding."""
-    traced = _Trace(items, tests, boards, judged=False).result()
-    further = [*_rating_findings(items, scales or Scales()), *map(_unlisted, unlisted)]
+    rules = rules or TraceRules(shipped_schema())
+    traced = _Trace(items, [*written_tests(items, {}), *tests], boards, rules, code, judged=False).result()
+    further = [*_rating_findings(items, rules.scales), *map(_unlisted, unlisted)]
     return traced.model_copy(update={"findings": [*traced.findings, *further]})
+
+
+def written_tests(items: Sequence[Item], verdicts: Mapping[str, Mapping[str, str]]) -> list[TracedTest]:
+    """The tests that are written down as items, with the verdicts that are known of them."""
+    return [
+        TracedTest(
+            item.id,
+            tuple(item.links.get("verifies", ())),
+            item.file,
+            item.line,
+            dict(verdicts.get(item.id, {})),
+            tuple(item.boards),
+        )
+        for item in items
+        if item.type == TEST
+    ]
 
 
 class _Trace:
     """The links in the direction the matrix needs, looked up once."""
 
     def __init__(
-        self, items: Sequence[Item], tests: Sequence[TracedTest], boards: Sequence[str], *, judged: bool = True
+        self,
+        items: Sequence[Item],
+        tests: Sequence[TracedTest],
+        boards: Sequence[str],
+        rules: TraceRules,
+        code: Sequence[CodeMarker] | None,
+        *,
+        judged: bool = True,
     ) -> None:
         self._items = items
         self._judged = judged
         self._tests = tests
         self._boards = boards
-        self._known = {item.id for item in items}
-        self._in_rows = {item.id for item in items if item.type in (HAZARD, RISK_CONTROL, REQUIREMENT)}
-        self._controls = _targets(items, "mitigates")
-        self._requirements = _targets(items, "implements")
+        self._code = code
+        self._known = {item.id: item for item in items}
+        self._in_rows = {item.id for item in items if item.type in _IN_ROWS}
+        self._rules = RuleCheck(items, rules.schema, rules.safety_class, _places(code or ()))
+        self._types = {item.type for item in items}
         self._verifying: dict[str, list[TracedTest]] = {}
         for test in tests:
             for name in test.verifies:
@@ -119,50 +187,73 @@ class _Trace:
         return Traceability(
             items=list(self._items),
             matrix=list(self._rows()),
-            findings=[*self._item_findings(), *self._test_findings()],
+            findings=[*self._item_findings(), *self._test_findings(), *_marker_findings(self._code or (), self._known)],
+            code=None if self._code is None else list(self._code),
         )
+
+    def _sources(self, kind: str, target: str) -> list[Item]:
+        """The items that link to one by links of a kind."""
+        return [self._known[name] for name in self._rules.index.sources(kind, target)]
 
     # --- matrix
 
     def _rows(self) -> Iterator[MatrixRow]:
         for item in self._items:
             if item.type == HAZARD:
-                yield from self._test_rows(item, hazard=item.id, needed=())
-                controls = self._controls.get(item.id, ())
-                if not controls and item.id not in self._verifying:
-                    yield self._row(None, (), hazard=item.id)
-                for control in controls:
-                    yield from self._control_rows(control, hazard=item.id)
+                yield from self._hazard_rows(item)
             elif item.type == RISK_CONTROL and not item.links.get("mitigates"):
                 yield from self._control_rows(item)
             elif item.type == REQUIREMENT and not item.links.get("implements"):
                 yield from self._requirement_rows(item)
+            elif item.type == USER_NEED:
+                yield from self._apart_rows(item, self._rules.index.sources("satisfies", item.id), user_needs=[item.id])
+            elif item.type == DESIGN:
+                yield from self._apart_rows(item, item.links.get("realises", ()), designs=[item.id])
         for test in self._tests:
             if not any(name in self._in_rows for name in test.verifies):
                 yield self._row(test, ())
 
+    def _hazard_rows(self, hazard: Item) -> Iterator[MatrixRow]:
+        yield from self._test_rows(hazard, hazard=hazard.id, needed=())
+        controls = self._sources("mitigates", hazard.id)
+        if not controls and hazard.id not in self._verifying:
+            yield self._row(None, (), hazard=hazard.id)
+        for control in controls:
+            yield from self._control_rows(control, hazard=hazard.id)
+
     def _control_rows(self, control: Item, hazard: str = "") -> Iterator[MatrixRow]:
         yield from self._test_rows(control, hazard=hazard, risk_control=control.id, needed=())
-        requirements = self._requirements.get(control.id, ())
+        requirements = self._sources("implements", control.id)
         if not requirements and control.id not in self._verifying:
             yield self._row(None, (), hazard=hazard, risk_control=control.id)
         for requirement in requirements:
             yield from self._requirement_rows(requirement, hazard=hazard, risk_control=control.id)
 
+    def _apart_rows(self, item: Item, shown_in: Sequence[str], **above: list[str]) -> Iterator[MatrixRow]:
+        """The rows of a user need or a design item: of its own tests, and one where no requirement's row shows it."""
+        yield from self._test_rows(item, needed=(), **above)
+        if not shown_in and item.id not in self._verifying:
+            yield self._row(None, (), **above)
+
     def _requirement_rows(self, requirement: Item, hazard: str = "", risk_control: str = "") -> Iterator[MatrixRow]:
-        above = {"hazard": hazard, "risk_control": risk_control, "requirement": requirement.id}
+        above: dict[str, Any] = {"hazard": hazard, "risk_control": risk_control, "requirement": requirement.id}
+        if USER_NEED in self._types:
+            above["user_needs"] = requirement.links.get("satisfies", [])
+        if DESIGN in self._types:
+            above["designs"] = list(self._rules.index.sources("realises", requirement.id))
         if requirement.id not in self._verifying:
             row = self._row(None, () if requirement.record else requirement.boards, **above)
             yield row.model_copy(update={"test": requirement.record})
         yield from self._test_rows(requirement, needed=requirement.boards, **above)
 
-    def _test_rows(self, item: Item, *, needed: Sequence[str], **above: str) -> Iterator[MatrixRow]:
+    def _test_rows(self, item: Item, *, needed: Sequence[str], **above: Any) -> Iterator[MatrixRow]:
         for test in self._verifying.get(item.id, ()):
             yield self._row(test, needed, **above)
 
-    def _row(self, test: TracedTest | None, needed: Sequence[str], **above: str) -> MatrixRow:
+    def _row(self, test: TracedTest | None, needed: Sequence[str], **above: Any) -> MatrixRow:
         """A row; a board that has no verdict but needs one shows `not_run`."""
-        seen = test.verdicts if test else {}
+        seen: Mapping[str, str] = test.verdicts if test else {}
+        needed = needed or (test.boards if test else ())
         verdicts = {
             board: str(seen[board]) if board in seen else str(Verdict.NOT_RUN) if board in needed else ""
             for board in self._boards
@@ -192,25 +283,17 @@ class _Trace:
 
     def _item_findings(self) -> Iterator[TraceFinding]:
         for item in self._items:
-            if item.type == HAZARD and item.id not in self._controls:
-                yield _finding(UNCONTROLLED_HAZARD, item, "no risk control mitigates it")
-            elif item.type == RISK_CONTROL:
-                yield from self._control_findings(item)
+            yield from self._rules.findings(item)
+            if item.type == RISK_CONTROL:
+                requirements = self._sources("implements", item.id)
+                gaps = [f"{one.id} on {board}" for one in requirements for board, _ in self._gaps[one.id]]
+                if gaps:
+                    yield _finding(UNVERIFIED_CONTROL, item, f"its requirements are not verified: {_names(gaps)}")
             elif item.type == REQUIREMENT:
                 for board, reason in self._gaps[item.id]:
                     yield _finding(UNTESTED_REQUIREMENT, item, reason, board)
                 if item.record:
                     yield _finding(VERIFIED_BY_RECORD, item, f"not verified by a test, but by {item.record}")
-
-    def _control_findings(self, control: Item) -> Iterator[TraceFinding]:
-        if not control.links.get("mitigates"):
-            yield _finding(UNLINKED_CONTROL, control, "it mitigates no hazard")
-        requirements = self._requirements.get(control.id, ())
-        if not requirements:
-            yield _finding(UNVERIFIED_CONTROL, control, "no requirement implements it")
-        gaps = [f"{item.id} on {board}" for item in requirements for board, _ in self._gaps[item.id]]
-        if gaps:
-            yield _finding(UNVERIFIED_CONTROL, control, f"its requirements are not verified: {_names(gaps)}")
 
     def _test_findings(self) -> Iterator[TraceFinding]:
         for test in self._tests:
@@ -223,7 +306,7 @@ class _Trace:
                         file=test.file,
                         line=test.line,
                     )
-            if not test.verifies:
+            if not test.verifies and test.id not in self._known:
                 yield TraceFinding(
                     kind=ORPHAN_TEST, item=test.id, message="the test verifies no item", file=test.file, line=test.line
                 )
@@ -264,13 +347,27 @@ def _finding(kind: str, item: Item, message: str, board: str = "") -> TraceFindi
     return TraceFinding(kind=kind, item=item.id, board=board, message=message, file=item.file, line=item.line)
 
 
-def _targets(items: Sequence[Item], link: str) -> dict[str, list[Item]]:
-    """By target: the items that link to it."""
-    found: dict[str, list[Item]] = {}
-    for item in items:
-        for target in item.links.get(link, ()):
-            found.setdefault(target, []).append(item)
+def _places(code: Iterable[CodeMarker]) -> dict[str, list[str]]:
+    """Item → the places of the markers that name it."""
+    found: dict[str, list[str]] = {}
+    for marker in code:
+        for name in marker.items:
+            found.setdefault(name, []).append(f"{marker.file}:{marker.line}")
     return found
+
+
+def _marker_findings(code: Iterable[CodeMarker], known: Mapping[str, Item]) -> Iterator[TraceFinding]:
+    for marker in code:
+        for name in marker.items:
+            if name not in known:
+                yield TraceFinding(
+                    kind=UNKNOWN_ITEM,
+                    item=name,
+                    message=f"the code {f'of {marker.function} ' if marker.function else ''}realises {name}, "
+                    "but there is no such item",
+                    file=marker.file,
+                    line=marker.line,
+                )
 
 
 def _tests(runs: Sequence[TestRun]) -> list[TracedTest]:

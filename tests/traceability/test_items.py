@@ -155,7 +155,7 @@ REFUSED: dict[str, tuple[str, int, str | None, str]] = {
     "field-and-subsection": ("# T\n## SRS-001 S\n- source: a\n\nText.\n\n### Source\n\nb\n", 7, "source", "stands in line 3"),
     "text-right-below-fields": ("# T\n## SRS-001 S\n- source: a\nText.\n", 4, "SRS-001", "put a blank line"),
     "unknown-board": ("# T\n## SRS-001 S\n- boards: small, tiny\n\nText.\n", 3, "boards", "known boards: small, large"),
-    "board-on-a-hazard": ("# T\n## HAZ-001 H\n- boards: small\n\nText.\n", 3, "boards", "only requirements name boards"),
+    "board-on-a-hazard": ("# T\n## HAZ-001 H\n- boards: small\n\nText.\n", 3, "boards", "only requirements and tests name boards"),
     "unknown-verification": ("# T\n## SRS-001 S\n- verification: trust\n\nText.\n", 3, "verification", "analysis, inspection"),
     "verification-on-a-control": ("# T\n## RC-001 C\n- verification: test\n\nText.\n", 3, "verification", "only requirements"),
     "evidence-for-a-test": ("# T\n## SRS-001 S\n- evidence: x.txt\n\nText.\n", 3, "evidence", "analysis or inspection"),

@@ -10,7 +10,8 @@ from devicepipe.evidence.results import Device, Quarantine, Verdict
 from devicepipe.evidence.results import TestCase as Case
 from devicepipe.evidence.results import TestRun as Run
 from devicepipe.traceability.fields import Scales
-from devicepipe.traceability.matrix import trace
+from devicepipe.traceability.matrix import TraceRules, trace
+from devicepipe.traceability.schema import shipped_schema
 from devicepipe.traceability.soup import Locked
 
 BOARDS = ["small", "large"]
@@ -274,7 +275,7 @@ def rated(*words: str) -> Item:
     ids=["likelihood-reduced", "nothing-reduced", "worse-harm", "likelier", "words-of-no-scale"],
 )
 def test_a_hazard_rated_worse_with_its_controls_is_found(words: tuple[str, ...], worse: list[str]) -> None:
-    traced = trace([rated(*words)], [], BOARDS, scales=SCALES)
+    traced = trace([rated(*words)], [], BOARDS, rules=TraceRules(shipped_schema(), scales=SCALES))
     assert messages(traced, "unreduced-hazard") == worse
     assert messages(trace([rated(*words)], [], BOARDS), "unreduced-hazard") == []
 

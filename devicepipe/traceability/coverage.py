@@ -1,0 +1,115 @@
+"""What the schema's rules ask of the items: which item is covered by what, and where that does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from devicepipe.evidence.predicates import Item, TraceFinding
+from devicepipe.project.trace_schema import SafetyClass, Severity
+from devicepipe.traceability.schema import CODE, Rule, Schema, rules_of
+
+NOTHING: tuple[str, ...] = ()
+
+
+class LinkIndex:
+    """By kind of link and target: the items that link to it, in their order. `code` is a kind as well: marker → item."""
+
+    def __init__(self, items: Sequence[Item], code: Mapping[str, Sequence[str]]) -> None:
+        self._found: dict[str, dict[str, list[str]]] = {CODE: {name: list(places) for name, places in code.items()}}
+        for item in items:
+            for kind, targets in item.links.items():
+                by_target = self._found.setdefault(kind, {})
+                for target in targets:
+                    by_target.setdefault(target, []).append(item.id)
+
+    def sources(self, kind: str, target: str) -> Sequence[str]:
+        """The ids of the items (for `code` the places of the markers) that lead to `target` by links of a kind."""
+        return self._found.get(kind, {}).get(target, NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """How far a rule holds: of how many items (`total`) it is asked, and the ids of those for which it does not hold."""
+
+    rule: Rule
+    severity: Severity
+    total: int
+    missing: tuple[str, ...]
+
+
+class RuleCheck:
+    """The rules that hold for a product, and what does not hold of them.
+
+    Args:
+        items: The product's items.
+        schema: Its schema.
+        safety_class: Its safety class.
+        code: Item → the markers in sources that name it ("src/flow.c:12").
+    """
+
+    def __init__(
+        self, items: Sequence[Item], schema: Schema, safety_class: SafetyClass, code: Mapping[str, Sequence[str]]
+    ) -> None:
+        self._schema = schema
+        self.index = LinkIndex(items, code)
+        present = dict.fromkeys(item.type for item in items)
+        if code:
+            present[CODE] = None
+        self._rules: dict[str, list[tuple[Rule, Severity]]] = {}
+        for rule, severity in rules_of(schema, safety_class, present):
+            self._rules.setdefault(rule.of, []).append((rule, severity))
+
+    def findings(self, item: Item) -> Iterator[TraceFinding]:
+        """What does not hold of one item, in the order of the rules."""
+        for rule, severity in self._rules.get(item.type, ()):
+            count = self._count(rule, item)
+            if count < rule.at_least or (rule.at_most is not None and count > rule.at_most):
+                yield TraceFinding(
+                    kind=rule.name,
+                    item=item.id,
+                    message=self._told(rule, count),
+                    file=item.file,
+                    line=item.line,
+                    severity="error" if severity == "error" else "warning",
+                )
+
+    def covered(self, items: Sequence[Item]) -> list[Covered]:
+        """How far each rule holds."""
+        by_type: dict[str, list[Item]] = {}
+        for item in items:
+            by_type.setdefault(item.type, []).append(item)
+        return [
+            Covered(
+                rule,
+                severity,
+                len(by_type.get(rule.of, ())),
+                tuple(
+                    item.id
+                    for item in by_type.get(rule.of, ())
+                    if not rule.at_least <= (count := self._count(rule, item)) <= (rule.at_most or count)
+                ),
+            )
+            for rules in self._rules.values()
+            for rule, severity in rules
+        ]
+
+    def _count(self, rule: Rule, item: Item) -> int:
+        if rule.has:
+            return sum(len(item.links.get(kind, NOTHING)) for kind in rule.has)
+        return sum(len(self.index.sources(kind, item.id)) for kind in rule.covered_by)
+
+    def _told(self, rule: Rule, count: int) -> str:
+        """The finding as a sentence without its subject, e.g. "no design item realises it"."""
+        if rule.at_most is not None and count > rule.at_most:
+            return f"{count} of {', '.join(rule.has or rule.covered_by)}, at most {rule.at_most} allowed"
+        if count:
+            return f"{count} of {', '.join(rule.has or rule.covered_by)}, at least {rule.at_least} needed"
+        if rule.has:
+            links = [self._schema.links[kind] for kind in rule.has]
+            return "it " + ", and ".join(f"{link.name} no {self._schema.titles(link.targets)}" for link in links)
+        parts = []
+        for kind in rule.covered_by:
+            source = "code" if kind == CODE else self._schema.titles(self._schema.links[kind].sources)
+            parts.append(f"no {source} {'realises' if kind == CODE else kind} it")
+        return ", and ".join(parts)
