@@ -91,6 +91,16 @@ def commits_that_changed(root: Path, file: str, text: str) -> list[str]:
     return _git(root, "log", "--format=%H", f"-S{text}", "--", file).split()
 
 
+def git_text(root: Path, *arguments: str, refused: str = "", remedy: str = "") -> str:
+    """What git prints of a repository; where it fails, `refused` says what that means, with a remedy.
+
+    Raises:
+        UsageError: Not a git repository, or git failed and `refused` says why.
+        BenchError: git is not installed, or failed for another reason.
+    """
+    return _git(root, *arguments, refused=refused, remedy=remedy)
+
+
 def export_tree(root: Path, destination: Path, *, commit: Commit) -> None:
     """Write a clean copy of the product's tree.
 

@@ -3,50 +3,61 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from devicepipe.cli.common import counted, json_option, open_project, print_json, project_option, tell
 from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED
 
+if TYPE_CHECKING:
+    from devicepipe.evidence.predicates import TraceFinding
+
+_COLOUR = {"error": "red", "warning": "yellow"}
+
 
 @click.command()
+@click.option(
+    "--commits", metavar="RANGE", default="", help="Commits whose trailers are read (default: since the last tag)."
+)
 @project_option
 @json_option
-def check(folder: Path, as_json: bool) -> int:
-    """Check items, links and tests as they stand in the working tree; nothing is built, run or written.
+def check(commits: str, folder: Path, as_json: bool) -> int:
+    """Check items, links, tests and markers as they stand in the working tree; nothing is built, run or written.
 
-    Exit codes: 0 nothing that would stop a release, 1 something would, 2 usage.
+    Exit codes: 0 no error (warnings are told), 1 an error, 2 usage.
     """
-    from devicepipe.stages.items import read_product_items
-    from devicepipe.traceability.check import ERROR, check_items, severity_of
-    from devicepipe.traceability.device_tests import read_tests
-    from devicepipe.traceability.matrix import TraceRules
-    from devicepipe.traceability.reviews import read_reviews
+    from devicepipe.stages.trace_check import check_working_tree
+    from devicepipe.traceability.check import ERROR, severity_of
 
-    project = open_project(folder)
-    items, unlisted = read_product_items(project)
-    tests = read_tests(project.root / project.tests.path, project.root)
-    boards = [board.name for board in project.boards]
-    findings = check_items(items, tests, boards, rules=TraceRules.of(project), unlisted=unlisted)
-    findings += read_reviews(project).findings(items)
-    errors = sum(severity_of(finding) == ERROR for finding in findings)
+    found = check_working_tree(open_project(folder), commits)
+    errors = sum(severity_of(finding) == ERROR for finding in found.findings)
+    code, named = found.markers.code or (), found.markers.commits or ()
     if as_json:
         print_json(
             {
-                "items": len(items),
-                "tests": len(tests),
+                "items": len(found.items),
+                "tests": len(found.tests),
+                "markers": len(code),
+                "commits": len(named),
                 "errors": errors,
-                "findings": [{"severity": severity_of(one), **one.to_json()} for one in findings],
+                "findings": [{**one.to_json(), "severity": severity_of(one)} for one in found.findings],
             }
         )
     else:
-        for one in findings:
-            severity = severity_of(one)
-            tell(f"{one.file}:{one.line}: {severity}: {one.item}: {one.message} [{one.kind}]", fg=_COLOUR[severity])
-        told = f"{counted(len(items), 'item')}, {counted(len(tests), 'test')}: {counted(errors, 'error')}"
-        tell(f"{told}, {counted(len(findings) - errors, 'warning')}", bold=True)
+        for one in found.findings:
+            tell(told(one), fg=_COLOUR[severity_of(one)])
+        counts = [(found.items, "item"), (found.tests, "test"), (code, "code marker"), (named, "commit with trailers")]
+        said = ", ".join(counted(len(what), name) for what, name in counts if len(what) or name in ("item", "test"))
+        tell(f"{said}: {counted(errors, 'error')}, {counted(len(found.findings) - errors, 'warning')}", bold=True)
     return EXIT_PRODUCT_FAILED if errors else EXIT_OK
 
 
-_COLOUR = {"error": "red", "warning": "yellow"}
+def told(finding: TraceFinding) -> str:
+    """A finding in a line that editors can jump from: file, line, severity, item, message, kind."""
+    from devicepipe.traceability.check import severity_of
+
+    place = ":".join(str(part) for part in (finding.file, finding.line) if part)
+    about = f"{finding.item}: " if finding.item else ""
+    board = f" on {finding.board}" if finding.board else ""
+    return f"{f'{place}: ' if place else ''}{severity_of(finding)}: {about}{finding.message}{board} [{finding.kind}]"

@@ -7,6 +7,7 @@ moving an item to another file changes nothing, and changing a field, a link or 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 from pydantic_core import to_json
 
 from devicepipe.evidence.predicates import Item
+
+ITEM_ID = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z][A-Za-z0-9]*)*-\d(?:[0-9A-Za-z.]*[0-9A-Za-z])?")
+"""An item's id: a prefix, "-", and a number that may go on with letters, digits and dots, e.g. SRS-012 or SYS-REQ-3.1a."""
 
 _SHORT = 16
 

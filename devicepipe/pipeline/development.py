@@ -31,7 +31,8 @@ from devicepipe.stages.source import attest_source, lay_down_libraries
 from devicepipe.stages.static_analysis import analyse_statically
 from devicepipe.stages.test import run_tests
 from devicepipe.traceability.items import read_items
-from devicepipe.traceability.matrix import ORPHAN_TEST, UNKNOWN_ITEM, trace
+from devicepipe.traceability.markers import UNKNOWN_ITEM
+from devicepipe.traceability.matrix import ORPHAN_TEST, trace
 
 VERSION = "0.0.0"
 """The version of what was never released."""

@@ -2,21 +2,58 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from devicepipe.build.commit_trailers import commit_markers, last_tag
 from devicepipe.build.soup import Component, Linked, load_lock
-from devicepipe.evidence.predicates import Item
+from devicepipe.errors import DevicepipeError, UsageError
+from devicepipe.evidence.predicates import CommitMarker, Item
 from devicepipe.project.config import Project
 from devicepipe.traceability.items import read_items
+from devicepipe.traceability.schema import Schema
 from devicepipe.traceability.soup import Locked, check_soup
 
 
-def read_product_items(project: Project) -> tuple[tuple[Item, ...], tuple[Locked, ...]]:
+def read_product_items(
+    project: Project, *, schema: Schema | None = None, problems: list[UsageError] | None = None
+) -> tuple[tuple[Item, ...], tuple[Locked, ...]]:
     """The items, and the locked components that no SOUP item is about.
+
+    Args:
+        project: The product.
+        schema: Its schema, where it is read already.
+        problems: Where to put mistakes; without, the first one is raised.
 
     Raises:
         UsageError: The item files are wrong, or differ from the lock file.
     """
-    items = read_items(project)
-    return items, check_soup(items, _locked(project), project.root)
+    items = read_items(project, schema=schema, problems=problems)
+    try:
+        return items, check_soup(items, _locked(project), project.root)
+    except UsageError as error:
+        if problems is None:
+            raise
+        problems.append(error)
+        return items, ()
+
+
+def product_commits(home: Path, revisions: str = "") -> list[CommitMarker] | None:
+    """The commits that name items, of a range or, without one, since the last tag; None where there is no git repository.
+
+    Args:
+        home: The product's root in the repository.
+        revisions: The range, e.g. "v1.0.0..HEAD".
+
+    Raises:
+        UsageError: A range is given, and git does not know it.
+    """
+    if revisions:
+        return commit_markers(home, revisions)
+    try:
+        tag = last_tag(home, "HEAD")
+        return commit_markers(home, f"{tag}..HEAD" if tag else "HEAD")
+    except DevicepipeError:  # no repository, no commit, or no git: then no commit names anything
+        return None
 
 
 def _locked(project: Project) -> list[Locked]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from devicepipe.evidence.predicates import TRACEABILITY, ImageSigning, SourceInfo
 from devicepipe.evidence.results import TestResult
 from devicepipe.stages.context import Context
-from devicepipe.stages.items import read_product_items
+from devicepipe.stages.items import product_commits, read_product_items
 from devicepipe.stages.source import check_source
+from devicepipe.traceability.code_markers import read_markers
+from devicepipe.traceability.markers import Markers
 from devicepipe.traceability.matrix import TraceRules, trace
 from devicepipe.traceability.reviews import read_reviews
 
@@ -26,7 +28,8 @@ def trace_release(context: Context) -> None:
     records = {item.fields["evidence"] for item in items if "evidence" in item.fields}
     files = sorted({item.file for item in items} | records)
     subjects += [writer.add_file(project.root / file, f"evidence/{file}").name for file in files]
-    traced = trace(items, runs, boards, rules=TraceRules.of(project), unlisted=unlisted)
+    markers = Markers(read_markers(project), product_commits(context.home))
+    traced = trace(items, runs, boards, rules=TraceRules.of(project), unlisted=unlisted, markers=markers)
     reviews = read_reviews(project)
     findings = [*traced.findings, *reviews.findings(items)]
     traced = traced.model_copy(update={"findings": findings, "reviews": reviews.evidence})

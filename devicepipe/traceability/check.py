@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from devicepipe.evidence.predicates import CodeMarker, Item, TraceFinding
+from devicepipe.evidence.predicates import Item, TraceFinding
 from devicepipe.traceability.device_tests import DeviceTest
+from devicepipe.traceability.markers import Markers
 from devicepipe.traceability.matrix import ORPHAN_TEST, VERIFIED_BY_RECORD, TracedTest, TraceRules, trace_statically
 from devicepipe.traceability.soup import Locked
 
@@ -26,10 +27,10 @@ def check_items(
     *,
     rules: TraceRules,
     unlisted: Sequence[Locked] = (),
-    code: Sequence[CodeMarker] | None = None,
+    markers: Markers | None = None,
 ) -> list[TraceFinding]:
     """The findings that need no results: see `matrix.trace`; a requirement counts as tested where any test names it."""
     traced = [TracedTest(one.id, one.verifies, one.file, one.line, {}) for one in tests]
-    found = trace_statically(items, traced, boards, rules=rules, unlisted=unlisted, code=code).findings
+    found = trace_statically(items, traced, boards, rules=rules, unlisted=unlisted, markers=markers).findings
     undecided = {one.id for one in tests if not one.decided}
     return [finding for finding in found if not (finding.kind == ORPHAN_TEST and finding.item in undecided)]

@@ -15,7 +15,7 @@ How a requirement is verified (its `verification` field):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,6 @@ from devicepipe.evidence.predicates import (
     RISK_CONTROL,
     TEST,
     USER_NEED,
-    CodeMarker,
     Item,
     MatrixRow,
     Traceability,
@@ -38,11 +37,11 @@ from devicepipe.project.config import Project
 from devicepipe.project.trace_schema import SafetyClass
 from devicepipe.traceability.coverage import RuleCheck
 from devicepipe.traceability.fields import Scales
+from devicepipe.traceability.markers import UNKNOWN_ITEM, Markers
 from devicepipe.traceability.schema import Schema, project_schema, shipped_schema
 from devicepipe.traceability.soup import Locked
 
 UNTESTED_REQUIREMENT = "untested-requirement"
-UNKNOWN_ITEM = "unknown-item"
 UNVERIFIED_CONTROL = "unverified-control"
 UNCONFIRMED_IDENTITY = "unconfirmed-identity"
 VERIFIED_BY_RECORD = "verified-by-record"
@@ -96,7 +95,7 @@ def trace(
     *,
     rules: TraceRules | None = None,
     unlisted: Sequence[Locked] = (),
-    code: Sequence[CodeMarker] | None = None,
+    markers: Markers | None = None,
     written: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Traceability:
     """Join items and test runs.
@@ -107,18 +106,18 @@ def trace(
         boards: The product's boards, in the order of the matrix's columns.
         rules: What the items are held to; the shipped schema if None.
         unlisted: The locked components that no SOUP item is about.
-        code: The markers in sources; None where they are not looked for.
+        markers: The markers in sources and commits.
         written: The verdicts of written tests, by id and board; a test that is not named has not been run.
 
     Returns:
         The items, the matrix in the order of the items, and the findings: those of the schema's rules under the rules' names,
         `untested-requirement` (per board; the message begins with `no-test`, `not-run` or `not-passed`), `unverified-control`,
-        `unknown-item` (with the test's or marker's file and line), `unconfirmed-identity` (per board), `verified-by-record`,
-        `orphan-test`, `unreduced-hazard` (rated worse with its controls than without), `unlisted-soup`.
+        `unknown-item` (with the test's or marker's file and line), `unknown-item-in-commit`, `unconfirmed-identity` (per board),
+        `verified-by-record`, `orphan-test`, `unreduced-hazard` (rated worse with its controls than without), `unlisted-soup`.
     """
     rules = rules or TraceRules(shipped_schema())
     tests = [*written_tests(items, written or {}), *_tests(runs)]
-    traced = _Trace(items, tests, boards, rules, code).result()
+    traced = _Trace(items, tests, boards, rules, markers or Markers()).result()
     further = [*_identity_findings(runs), *_rating_findings(items, rules.scales), *map(_unlisted, unlisted)]
     return traced.model_copy(update={"findings": [*traced.findings, *further]})
 
@@ -130,11 +129,13 @@ def trace_statically(
     *,
     rules: TraceRules | None = None,
     unlisted: Sequence[Locked] = (),
-    code: Sequence[CodeMarker] | None = None,
+    markers: Markers | None = None,
 ) -> Traceability:
     """Join items and tests before any of them has run: as `trace`, but a requirement that any test names has no finding."""
     rules = rules or TraceRules(shipped_schema())
-    traced = _Trace(items, [*written_tests(items, {}), *tests], boards, rules, code, judged=False).result()
+    traced = _Trace(
+        items, [*written_tests(items, {}), *tests], boards, rules, markers or Markers(), judged=False
+    ).result()
     further = [*_rating_findings(items, rules.scales), *map(_unlisted, unlisted)]
     return traced.model_copy(update={"findings": [*traced.findings, *further]})
 
@@ -164,7 +165,7 @@ class _Trace:
         tests: Sequence[TracedTest],
         boards: Sequence[str],
         rules: TraceRules,
-        code: Sequence[CodeMarker] | None,
+        markers: Markers,
         *,
         judged: bool = True,
     ) -> None:
@@ -172,10 +173,10 @@ class _Trace:
         self._judged = judged
         self._tests = tests
         self._boards = boards
-        self._code = code
+        self._markers = markers
         self._known = {item.id: item for item in items}
         self._in_rows = {item.id for item in items if item.type in _IN_ROWS}
-        self._rules = RuleCheck(items, rules.schema, rules.safety_class, _places(code or ()))
+        self._rules = RuleCheck(items, rules.schema, rules.safety_class, markers.places())
         self._types = {item.type for item in items}
         self._verifying: dict[str, list[TracedTest]] = {}
         for test in tests:
@@ -187,8 +188,9 @@ class _Trace:
         return Traceability(
             items=list(self._items),
             matrix=list(self._rows()),
-            findings=[*self._item_findings(), *self._test_findings(), *_marker_findings(self._code or (), self._known)],
-            code=None if self._code is None else list(self._code),
+            findings=[*self._item_findings(), *self._test_findings(), *self._markers.findings(self._known)],
+            code=None if self._markers.code is None else list(self._markers.code),
+            commits=None if self._markers.commits is None else list(self._markers.commits),
         )
 
     def _sources(self, kind: str, target: str) -> list[Item]:
@@ -345,29 +347,6 @@ def _identity_findings(runs: Sequence[TestRun]) -> Iterator[TraceFinding]:
 
 def _finding(kind: str, item: Item, message: str, board: str = "") -> TraceFinding:
     return TraceFinding(kind=kind, item=item.id, board=board, message=message, file=item.file, line=item.line)
-
-
-def _places(code: Iterable[CodeMarker]) -> dict[str, list[str]]:
-    """Item → the places of the markers that name it."""
-    found: dict[str, list[str]] = {}
-    for marker in code:
-        for name in marker.items:
-            found.setdefault(name, []).append(f"{marker.file}:{marker.line}")
-    return found
-
-
-def _marker_findings(code: Iterable[CodeMarker], known: Mapping[str, Item]) -> Iterator[TraceFinding]:
-    for marker in code:
-        for name in marker.items:
-            if name not in known:
-                yield TraceFinding(
-                    kind=UNKNOWN_ITEM,
-                    item=name,
-                    message=f"the code {f'of {marker.function} ' if marker.function else ''}realises {name}, "
-                    "but there is no such item",
-                    file=marker.file,
-                    line=marker.line,
-                )
 
 
 def _tests(runs: Sequence[TestRun]) -> list[TracedTest]:

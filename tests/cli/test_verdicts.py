@@ -12,7 +12,8 @@ from devicepipe.evidence.predicates import TraceFinding
 from devicepipe.evidence.results import Attempt, Device, Quarantine, Verdict
 from devicepipe.evidence.results import TestCase as Case
 from devicepipe.evidence.results import TestRun as Run
-from devicepipe.traceability.matrix import ORPHAN_TEST, UNKNOWN_ITEM
+from devicepipe.traceability.markers import UNKNOWN_ITEM
+from devicepipe.traceability.matrix import ORPHAN_TEST
 
 DIGEST, TIME = "0" * 64, "2026-01-01T00:00:00Z"
 HELD = Quarantine(reason="flaky", owner="A. Tester", expires="2999-12-31", file="hil/quarantine.toml", line=4)

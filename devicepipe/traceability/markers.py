@@ -1,0 +1,52 @@
+"""Markers of items in sources and in the messages of commits: which items they name, and those that do not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from devicepipe.evidence.predicates import CodeMarker, CommitMarker, Item, TraceFinding
+
+UNKNOWN_ITEM = "unknown-item"
+UNKNOWN_IN_COMMIT = "unknown-item-in-commit"
+"""A commit names an item that there is not: told only, because a message cannot be changed any more."""
+
+_SHORT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Markers:
+    """The markers of a product; None where none was looked for."""
+
+    code: Sequence[CodeMarker] | None = None
+    commits: Sequence[CommitMarker] | None = None
+
+    def places(self) -> dict[str, list[str]]:
+        """Item → the places in sources that name it ("src/flow.c:12")."""
+        found: dict[str, list[str]] = {}
+        for marker in self.code or ():
+            for name in marker.items:
+                found.setdefault(name, []).append(f"{marker.file}:{marker.line}")
+        return found
+
+    def findings(self, known: Mapping[str, Item]) -> Iterator[TraceFinding]:
+        """The markers that name what is no item."""
+        for marker in self.code or ():
+            who = f"the code of {marker.function}" if marker.function else "the code here"
+            for name in marker.items:
+                if name not in known:
+                    message = f"{who} realises {name}, but there is no such item"
+                    yield TraceFinding(
+                        kind=UNKNOWN_ITEM, item=name, message=message, file=marker.file, line=marker.line
+                    )
+        for commit in self.commits or ():
+            for key, names in commit.trailers.items():
+                for name in names:
+                    if name not in known:
+                        said = f"commit {commit.commit[:_SHORT]} ({commit.subject}) says '{key.capitalize()}: {name}'"
+                        yield TraceFinding(
+                            kind=UNKNOWN_IN_COMMIT,
+                            severity="warning",
+                            item=name,
+                            message=f"{said}, but there is no such item",
+                        )
