@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from devicepipe.errors import UsageError
 from devicepipe.project.board import Board, load_board
+from devicepipe.project.exchange import TraceMapping, TraceResults, TraceSource
 from devicepipe.project.policy import PolicySettings, is_path
 from devicepipe.project.toml_file import Table, TomlFile, Where, matching
 from devicepipe.project.trace_schema import SchemaText
@@ -114,6 +115,7 @@ class TraceSettings(SchemaText):
     `schema` names a file with further types, links and rules; the tables `types`, `links` and `rules` may stand here as well.
     `code` are the folders whose sources are searched for markers: the firmware project's if none is named.
     `reviews` says whether items must be reviewed: "required", or only "when-kept", where there is a file of reviews.
+    `source`, `results` and `mapping` are about what other tools have (docs/reference/exchange.md).
     """
 
     path: str = "requirements"
@@ -123,6 +125,9 @@ class TraceSettings(SchemaText):
     schema_: str | None = Field(default=None, alias="schema")
     code: tuple[str, ...] = Field(default=(), strict=False)
     reviews: Literal["required", "when-kept"] = "when-kept"
+    source: tuple[TraceSource, ...] = Field(default=(), strict=False)
+    results: tuple[TraceResults, ...] = Field(default=(), strict=False)
+    mapping: TraceMapping = TraceMapping()
 
 
 class Retries(Table):
@@ -457,9 +462,22 @@ def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
         (("firmware", "deviations"), file.firmware.deviations, "file"),
         (("firmware", "stack"), file.firmware.stack, "file"),
         *((("board", index, "manifest"), entry.manifest, "file") for index, entry in enumerate(file.board)),
-        (("traceability", "path"), file.traceability.path, "folder"),
         (("traceability", "schema"), file.traceability.schema_, "file"),
         *((("traceability", "code", index), name, "folder") for index, name in enumerate(file.traceability.code)),
+        # Items may all lie in another tool's files.
+        (("traceability", "path"), file.traceability.path, "place" if file.traceability.source else "folder"),
+        *(
+            named
+            for index, entry in enumerate(file.traceability.source)
+            for named in (
+                (("traceability", "source", index, "path"), entry.path, "file or folder"),
+                (("traceability", "source", index, "mapping"), entry.mapping, "file"),
+            )
+        ),
+        *(
+            (("traceability", "results", index, "path"), entry.path, "place")
+            for index, entry in enumerate(file.traceability.results)
+        ),
         (("tests", "path"), file.tests.path, "folder"),
         (("analysis", "baseline"), file.analysis.baseline, "file"),
         (("coverage", "never-executed"), file.coverage.never_executed, "file"),
@@ -488,6 +506,12 @@ def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
         target = (root / value).resolve()
         if not target.is_relative_to(root):
             raise source.error(f"'{value}' lies outside the project", where, remedy="name one of the project's own")
-        if not (target.is_dir() if kind == "folder" else target.is_file()):
+        there = {
+            "folder": target.is_dir(),
+            "file": target.is_file(),
+            "file or folder": target.exists(),
+            "place": True,
+        }
+        if not there[kind]:
             remedy = f"make it, or correct the path, which is relative to {root}"
             raise source.error(f"expected a {kind}, but there is none at '{value}'", where, remedy=remedy)

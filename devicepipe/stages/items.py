@@ -10,12 +10,17 @@ from devicepipe.errors import DevicepipeError, UsageError
 from devicepipe.evidence.predicates import CommitMarker, Item
 from devicepipe.project.config import Project
 from devicepipe.traceability.items import read_items
+from devicepipe.traceability.loss import Loss
 from devicepipe.traceability.schema import Schema
 from devicepipe.traceability.soup import Locked, check_soup
 
 
 def read_product_items(
-    project: Project, *, schema: Schema | None = None, problems: list[UsageError] | None = None
+    project: Project,
+    *,
+    schema: Schema | None = None,
+    problems: list[UsageError] | None = None,
+    losses: list[Loss] | None = None,
 ) -> tuple[tuple[Item, ...], tuple[Locked, ...]]:
     """The items, and the locked components that no SOUP item is about.
 
@@ -23,11 +28,12 @@ def read_product_items(
         project: The product.
         schema: Its schema, where it is read already.
         problems: Where to put mistakes; without, the first one is raised.
+        losses: Gets what live sources could not carry.
 
     Raises:
         UsageError: The item files are wrong, or differ from the lock file.
     """
-    items = read_items(project, schema=schema, problems=problems)
+    items = read_items(project, schema=schema, problems=problems, losses=losses)
     try:
         return items, check_soup(items, _locked(project), project.root)
     except UsageError as error:

@@ -8,9 +8,11 @@ from devicepipe.stages.context import Context
 from devicepipe.stages.items import product_commits, read_product_items
 from devicepipe.stages.source import check_source
 from devicepipe.traceability.code_markers import read_markers
+from devicepipe.traceability.loss import Loss
 from devicepipe.traceability.markers import Markers
 from devicepipe.traceability.matrix import TraceRules, trace
 from devicepipe.traceability.reviews import read_reviews
+from devicepipe.traceability.sources import loss_findings
 
 
 def trace_release(context: Context) -> None:
@@ -22,7 +24,8 @@ def trace_release(context: Context) -> None:
     project, bundle, writer = context.project, context.bundle, context.writer
     boards = bundle.predicate(SourceInfo).boards
     check_source(context)
-    items, unlisted = read_product_items(project)
+    losses: list[Loss] = []
+    items, unlisted = read_product_items(project, losses=losses)
     runs = [bundle.predicate(TestResult, board).devicepipe for board in boards]
     subjects = [bundle.predicate(ImageSigning, board).image for board in boards]
     records = {item.fields["evidence"] for item in items if "evidence" in item.fields}
@@ -31,6 +34,6 @@ def trace_release(context: Context) -> None:
     markers = Markers(read_markers(project), product_commits(context.home))
     traced = trace(items, runs, boards, rules=TraceRules.of(project), unlisted=unlisted, markers=markers)
     reviews = read_reviews(project)
-    findings = [*traced.findings, *reviews.findings(items)]
+    findings = [*traced.findings, *reviews.findings(items), *loss_findings(losses, project.root)]
     traced = traced.model_copy(update={"findings": findings, "reviews": reviews.evidence})
     writer.attest("traceability", TRACEABILITY, traced, subjects)

@@ -12,9 +12,11 @@ from devicepipe.stages.items import product_commits, read_product_items
 from devicepipe.traceability.check import check_items
 from devicepipe.traceability.code_markers import read_markers
 from devicepipe.traceability.device_tests import DeviceTest, test_files, tests_in
+from devicepipe.traceability.loss import Loss
 from devicepipe.traceability.markers import Markers
 from devicepipe.traceability.matrix import TraceRules
 from devicepipe.traceability.reviews import read_reviews
+from devicepipe.traceability.sources import loss_findings
 
 INVALID = "invalid"
 """The kind of a finding that is a mistake in a file: what stands there cannot be read or breaks the schema."""
@@ -42,11 +44,13 @@ def check_working_tree(project: Project, commits: str = "") -> WorkingTree:
     """
     rules = TraceRules.of(project)
     problems: list[UsageError] = []
-    items, unlisted = read_product_items(project, schema=rules.schema, problems=problems)
+    losses: list[Loss] = []
+    items, unlisted = read_product_items(project, schema=rules.schema, problems=problems, losses=losses)
     tests = _tests(project, problems)
     markers = Markers(read_markers(project, problems), product_commits(project.root, commits))
     boards = [board.name for board in project.boards]
     findings = [_of_problem(problem, project.root) for problem in problems]
+    findings += loss_findings(losses, project.root)
     findings += check_items(items, tests, boards, rules=rules, unlisted=unlisted, markers=markers)
     try:
         findings += read_reviews(project).findings(items)

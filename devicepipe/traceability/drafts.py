@@ -66,9 +66,13 @@ class DraftReader:
         Raises:
             UsageError: The text breaks the grammar or the schema, and there is no list of problems.
         """
+        return self.take(parse(text, path, self._problems))
+
+    def take(self, items: Sequence[RawItem]) -> list[Draft]:
+        """The drafts of items that were read elsewhere. Raises as `read` does."""
         drafts = []
-        for raw in parse(text, path, self._problems):
-            kind = self._prefixes.get(raw.prefix)
+        for raw in items:
+            kind = raw.type or self._prefixes.get(raw.prefix)
             if kind is None:
                 self._tell(
                     raw.error(

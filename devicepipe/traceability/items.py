@@ -20,24 +20,34 @@ from devicepipe.evidence.predicates import EVIDENCE_DIGEST, Item
 from devicepipe.project.config import Project
 from devicepipe.traceability.drafts import Draft, DraftReader
 from devicepipe.traceability.fields import EVIDENCE, Scales
-from devicepipe.traceability.markdown import read_text
+from devicepipe.traceability.loss import Loss
+from devicepipe.traceability.markdown import RawItem, read_text
 from devicepipe.traceability.schema import Schema, project_schema, shipped_schema
+from devicepipe.traceability.sources import read_sources
 
 
 def read_items(
-    project: Project, *, schema: Schema | None = None, problems: list[UsageError] | None = None
+    project: Project,
+    *,
+    schema: Schema | None = None,
+    problems: list[UsageError] | None = None,
+    losses: list[Loss] | None = None,
 ) -> tuple[Item, ...]:
-    """The items of a project.
+    """The items of a project: those of its Markdown files, then those of its live sources in the order of devicepipe.toml.
 
     Args:
         project: The project.
         schema: Its schema, where it is read already.
         problems: Where to put mistakes: reading then goes on behind each, and what is returned is only what could be read.
+        losses: Gets what the live sources hold that items cannot carry.
 
     Raises:
-        UsageError: See `read_folder` and `project_schema`.
+        UsageError: See `read_folder`, `read_sources` and `project_schema`.
     """
     schema = schema or project_schema(project)
+    live = read_sources(project, schema, problems)
+    if losses is not None:
+        losses += live.losses
     return read_folder(
         project.root,
         project.traceability.path,
@@ -46,6 +56,7 @@ def read_items(
         scales=scales_of(project),
         schema=schema,
         problems=problems,
+        live=live.items,
     )
 
 
@@ -68,6 +79,7 @@ def read_folder(
     scales: Scales | None = None,
     schema: Schema | None = None,
     problems: list[UsageError] | None = None,
+    live: Sequence[RawItem] = (),
 ) -> tuple[Item, ...]:
     """The items of all Markdown files below a folder; files named README.md are prose and not read.
 
@@ -79,6 +91,7 @@ def read_folder(
         scales: The words that rate hazards; any are taken if None.
         schema: The types and links; the shipped ones if None.
         problems: See `read_items`.
+        live: Items from elsewhere, which stand after those of the folder and are checked with them.
 
     Raises:
         UsageError: The items break the grammar (see `markdown`) or one of the promises of this module; names file, line and key.
@@ -86,6 +99,7 @@ def read_folder(
     schema = schema or shipped_schema()
     reader = DraftReader(schema, prefixes, boards, scales or Scales(), problems)
     drafts = [(draft, path) for path in item_files(root / folder) for draft in reader.read(read_text(path), path)]
+    drafts += [(draft, raw.file) for raw in live for draft in reader.take([raw])]
     return joined(drafts, root, folder, schema, problems)
 
 

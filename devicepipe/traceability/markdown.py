@@ -37,7 +37,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 @dataclass(slots=True)
 class RawItem:
-    """An item as written: nothing is looked up yet. `lines` holds the 1-based line of each field."""
+    """An item as written: nothing is looked up yet. `lines` holds the 1-based line of each field.
+
+    `type` is set where the item is another tool's and its type is not told by the prefix of its id.
+    """
 
     id: str
     prefix: str
@@ -47,6 +50,7 @@ class RawItem:
     text: str = ""
     fields: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
+    type: str = ""
 
     def error(self, key: str, message: str, *, remedy: str) -> UsageError:
         """A UsageError at one of the item's fields, or at its heading."""

@@ -1,0 +1,1 @@
+"""Exporters: items into the files of other tools."""

@@ -1,0 +1,1 @@
+"""Importers: items from the files of other tools."""
