@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from packageurl import PackageURL
 
 from devicepipe.analysis.vex import Document, Told, latest
-from devicepipe.analysis.vulnerability_records import Affected, keys_of
+from devicepipe.analysis.vulnerability_records import Affected, exploited_keys, keys_of
 from devicepipe.analysis.vulnerability_snapshot import Found, Store
 from devicepipe.evidence.components import Component
-from devicepipe.evidence.vulnerabilities import ComponentVerdict, Match, Severity, Status, verdict_of
+from devicepipe.evidence.vulnerabilities import ComponentVerdict, Exploited, Match, Severity, Status, verdict_of
 
 _ORDER = ("affected", "undecided", "fixed", "outside")
 
@@ -58,8 +58,10 @@ def assess(
         keys = keys_of(purl, cpe)
         for found in store.about(keys):
             match, told = _match(product, (purl, cpe, version), commit, keys, found, documents)
-            matches.append(match)
             result.records[found.record.id] = found.text.decode()
+            if match.by == "vex" or match.status == "affected":
+                match = _exploited(match, found, store, result.records)
+            matches.append(match)
             if told is not None and match.by == "vex":
                 used.add(told.place)
         result.components.append(
@@ -116,6 +118,17 @@ def _match(
         "statement": told.place,
     }
     return match.model_copy(update=changed), told
+
+
+def _exploited(match: Match, found: Found, store: Store, records: dict[str, str]) -> Match:
+    """With the fact that it is exploited, where the record itself or the catalogue says so."""
+    told = [found] if found.record.exploited else []
+    told += store.about(sorted(exploited_keys((match.id, *match.aliases))))
+    if not told:
+        return match
+    first = min(told, key=lambda one: one.record.exploited)
+    records[first.record.id] = first.text.decode()
+    return match.model_copy(update={"exploited": Exploited(since=first.record.exploited, record=first.record.id)})
 
 
 _STATUS: dict[str, Status] = {

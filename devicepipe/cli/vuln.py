@@ -33,7 +33,9 @@ def vuln() -> None:
 @project_option
 @json_option
 def update(path: Path, date: dt.datetime | None, description: str, folder: Path, as_json: bool) -> None:
-    """Take PATH as the snapshot: an OSV dump or the CVE list (JSON 5), as a folder or zip; pin it by digest and day.
+    """Take PATH as the snapshot, and pin it by digest and day.
+
+    PATH is an OSV dump or the CVE list (JSON 5), best with CISA's KEV catalogue beside the records, as a folder or zip.
 
     One that lies in the product's repository is read from there; any other is kept under .devicepipe/vulnerabilities.
     """
@@ -104,6 +106,7 @@ def check(bundle: Path | None, folder: Path, as_json: bool) -> int:
     found = vulnerability_data(assessment, utc_now(), read_product_items(project)[0])
     problems = [
         *(f"affected: {one}" for one in found["affected"]),
+        *(f"known to be exploited: {one}" for one in found["exploited"]),
         *(f"no data: {one}" for one in found["noData"]),
         *([f"stale: {found['age']} days old, {found['maxAge']} are allowed"] if found["age"] > found["maxAge"] else []),
     ]
@@ -122,6 +125,8 @@ def _show(assessment: Assessment, problems: list[str], unused: list[str]) -> Non
         tell(f"{one.verdict.replace('_', ' '):13} {one.name} {one.version}", fg=_COLORS[one.verdict])
         for match in one.matches:
             why = f"{match.justification}: {match.reason}" if match.justification else match.reason
+            if match.exploited is not None:
+                tell(f"              {match.id} is known to be exploited since {match.exploited.since}", fg="red")
             tell(f"              {match.id} {match.status.replace('_', ' ')}: {why}")
     for sentence in unused:
         tell(f"left over: {sentence}", fg="yellow")

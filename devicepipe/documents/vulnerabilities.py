@@ -39,6 +39,7 @@ def _snapshot(told: Assessment, moment: str) -> KeyValues:
         (
             ("What it is", Cell(snapshot.description, f"{snapshot.format}, {snapshot.records:,} records")),
             ("Day", Cell(snapshot.date, f"newest record of {snapshot.newest_record[:10]}")),
+            ("Known exploited (KEV)", Cell("in the snapshot" if snapshot.knows_exploited else "NOT in the snapshot")),
             ("Age at the release", days),
             ("SHA-256", Cell(snapshot.sha256, "over the ids and SHA-256 of all records")),
             (
@@ -85,9 +86,10 @@ def _match(match: Match) -> tuple[Cell, ...]:
         if match.by == "vex"
         else ""
     )
+    exploited = f"KNOWN TO BE EXPLOITED since {match.exploited.since}" if match.exploited else ""
     severity = "; ".join(f"{one.method} {one.score}" for one in match.severity)
     return (
-        Cell(match.id, "\n".join(filter(None, [", ".join(match.aliases), severity]))),
+        Cell(match.id, "\n".join(filter(None, [", ".join(match.aliases), severity, exploited]))),
         Cell(_STATUSES[match.status], tone=Tone.BAD if match.status == "affected" else Tone.PLAIN),
         Cell(match.reason, by),
     )

@@ -43,6 +43,13 @@ class Severity(Model):
     score: str
 
 
+class Exploited(Model):
+    """That a vulnerability is known to be exploited: since which day, and the record that says so."""
+
+    since: str = Field(pattern=r"^\d{4}-\d\d-\d\d$")
+    record: str
+
+
 class Match(Model):
     """A record of the snapshot that names a component.
 
@@ -56,6 +63,7 @@ class Match(Model):
         severity: As the record gives it.
         justification: The VEX statement's, where it says not affected.
         statement: The VEX statement: file and number.
+        exploited: Where it is known to be exploited.
     """
 
     id: str
@@ -67,6 +75,7 @@ class Match(Model):
     severity: list[Severity] = Field(default_factory=list)
     justification: Justification | None = None
     statement: str | None = None
+    exploited: Exploited | None = None
 
 
 class ComponentVerdict(Model):
@@ -91,9 +100,14 @@ class Snapshot(Model):
     sha256: Sha256
     date: str = Field(pattern=r"^\d{4}-\d\d-\d\d$")
     newest_record: Time
-    format: Literal["osv", "cve", "osv+cve"]
+    format: Literal["osv", "cve", "osv+cve", "osv+kev", "kev+cve", "osv+kev+cve"]
     records: int = Field(ge=1)
     description: str
+
+    @property
+    def knows_exploited(self) -> bool:
+        """Whether CISA's catalogue of known exploited vulnerabilities is in it."""
+        return "kev" in self.format
 
 
 class VexDocument(Model):

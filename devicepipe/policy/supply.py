@@ -4,8 +4,9 @@ board.sbom               valid, problem (what the strict schema says against it)
                          undeclared, mismatched, incomplete, unsupported (sentences)
 release.vulnerabilities  wanted; and where it is so: snapshot (in words), components (count), affected (sentences), noData
                          (sentences: components that no record names, refused by policy), accepted (the same, accepted by it,
-                         in words), clear (count: not affected or fixed), age and maxAge (days), unused (sentences: VEX
-                         statements that concern nothing)
+                         in words), exploited (sentences: components in a vulnerable version of what is known to be exploited),
+                         exploitedKnown (whether the snapshot holds the catalogue of these), clear (count: not affected or
+                         fixed), age and maxAge (days), unused (sentences: VEX statements that concern nothing)
 """
 
 from __future__ import annotations
@@ -78,6 +79,14 @@ def vulnerability_data(told: Assessment, moment: str, items: Sequence[Item]) -> 
         ],
         "noData": [f"{name}: no record names it" for name in unknown if name not in accepted],
         "accepted": ", ".join(f"{name} ({reason})" for name, reason in accepted.items()),
+        "exploited": [
+            f"{one.name} {one.version} by {match.id}, exploited since {match.exploited.since}"
+            + (f" (a VEX statement says {match.status.replace('_', ' ')}: {match.reason})" if match.by == "vex" else "")
+            for one in told.components
+            for match in one.matches
+            if match.exploited is not None
+        ],
+        "exploitedKnown": told.snapshot.knows_exploited,
         "age": age_in_days(told.snapshot.date, moment),
         "maxAge": told.max_age,
         "unused": list(told.unused),

@@ -25,7 +25,7 @@ class PinnedSnapshot(Table):
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     date: dt.date
     newest_record: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
-    format: Literal["osv", "cve", "osv+cve"]
+    format: Literal["osv", "cve", "osv+cve", "osv+kev", "kev+cve", "osv+kev+cve"]
     records: int = Field(ge=1)
     description: Text
     path: str | None = None

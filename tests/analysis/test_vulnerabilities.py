@@ -201,6 +201,67 @@ def test_a_folder_and_a_zip_of_it_are_one_snapshot_in_any_order(tmp_path: Path) 
     assert make_store(folder, None).sha256 != first.sha256
 
 
+def kev(*names: str, **fields: Any) -> dict[str, Any]:
+    """CISA's catalogue, with an entry for each CVE."""
+    entries = [{"cveID": name, "dateAdded": "2024-05-06", "vendorProject": "v", "product": "p"} for name in names]
+    return {"title": "catalogue", "catalogVersion": "2024.05.06", "vulnerabilities": entries} | fields
+
+
+def exploited(found: Assessed) -> list[tuple[str, str, str]]:
+    return [
+        (match.id, match.exploited.since, match.exploited.record)
+        for match in found.components[0].matches
+        if match.exploited is not None
+    ]
+
+
+def test_what_the_catalogue_of_exploited_ones_names_is_told_whether_a_statement_clears_it_or_not(
+    tmp_path: Path,
+) -> None:
+    found = assessed(tmp_path, AFFECTING, kev("CVE-0000-1", "CVE-0000-9"))
+    assert exploited(found) == [("SAMPLE-1", "2024-05-06", "KEV/CVE-0000-1")]
+    assert set(found.records) == {"SAMPLE-1", "KEV/CVE-0000-1"}
+    cleared = assessed(tmp_path, AFFECTING, kev("CVE-0000-1"), statements=(statement(),))
+    assert cleared.components[0].verdict == "not_affected"
+    assert exploited(cleared) == [("SAMPLE-1", "2024-05-06", "KEV/CVE-0000-1")]
+
+
+@pytest.mark.parametrize("record", [REPAIRED | {"aliases": ["CVE-0000-1"]}, AFFECTING | {"aliases": ["CVE-0000-2"]}])
+def test_what_does_not_affect_the_version_or_is_not_in_the_catalogue_is_not_called_exploited(
+    tmp_path: Path, record: dict[str, Any]
+) -> None:
+    found = assessed(tmp_path, record, kev("CVE-0000-1"))
+    assert exploited(found) == []
+    assert set(found.records) == {record["id"]}
+
+
+def test_a_record_to_which_cisa_added_it_says_itself_that_it_is_exploited(tmp_path: Path) -> None:
+    record = cve("CVE-0000-2", product({"version": "0.9.1"}))
+    content = {"dateAdded": "2024-07-08", "reference": "catalogue"}
+    record["containers"]["adp"] = [{"metrics": [{"other": {"type": "kev", "content": content}}]}]
+    assert exploited(assessed(tmp_path, record)) == [("CVE-0000-2", "2024-07-08", "CVE-0000-2")]
+
+
+def test_a_snapshot_tells_whether_the_catalogue_is_in_it_and_is_the_same_however_that_is_laid_out(
+    tmp_path: Path,
+) -> None:
+    first = make_store(dump(tmp_path / "a", AFFECTING, kev("CVE-0000-1")), None)
+    assert (first.format, first.records, first.skipped) == ("osv+kev", 2, 0)
+    (tmp_path / "b").mkdir()
+    catalogue = json.dumps(kev("CVE-0000-1", count=1), indent=2, sort_keys=True)
+    (tmp_path / "b/kev.json").write_text(catalogue, encoding="utf-8")
+    (tmp_path / "b/1.json").write_bytes((tmp_path / "a/0.json").read_bytes())
+    assert make_store(tmp_path / "b", None) == first
+
+
+def test_a_catalogue_alone_is_no_snapshot_and_a_damaged_one_is_counted_as_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no vulnerability record"):
+        make_store(dump(tmp_path / "alone", kev("CVE-0000-1")), None)
+    damaged = kev() | {"vulnerabilities": [{"cveID": "CVE-0000-1"}]}
+    facts = make_store(dump(tmp_path / "damaged", AFFECTING, damaged), None)
+    assert (facts.format, facts.skipped) == ("osv", 1)
+
+
 def test_a_snapshot_that_is_not_there_or_another_one_is_told(tmp_path: Path) -> None:
     folder = dump(tmp_path / "dump", AFFECTING)
     sha256 = make_store(folder, tmp_path / "stores").sha256

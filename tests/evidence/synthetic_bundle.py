@@ -611,7 +611,7 @@ def assessment(boards: Sequence[str]) -> v.Assessment:
     )
     return v.Assessment(
         snapshot=v.Snapshot(
-            sha256="5a" * 32, date="2026-03-01", newest_record=TIME, format="osv", records=1, description="sample"
+            sha256="5a" * 32, date="2026-03-01", newest_record=TIME, format="osv+kev", records=2, description="sample"
         ),
         max_age=30,
         no_data="refuse",

@@ -417,6 +417,11 @@ STORIES: dict[str, tuple[Spoil, str]] = {
             ("a statement that is not there", "components.0.matches.0.statement", "crypto.json#2"),
             ("cleared by version and by a statement", "components.0.matches.0.by", "version"),
             ("a VEX document left out", "vex", []),
+            (
+                "exploited by a record that is not there",
+                "components.0.matches.0.exploited",
+                {"since": "2026-02-01", "record": "KEV/X-1"},
+            ),
         )
     },
     "vulnerabilities: a result that does not follow": (
@@ -426,6 +431,10 @@ STORIES: dict[str, tuple[Spoil, str]] = {
     "vulnerabilities of nothing": (Spoil(subjects={"vulnerabilities": [IMAGE]}), VULNERABILITIES),
     "vulnerabilities: a record that was changed": (
         Spoil(files={RECORDS: json.dumps({"X-1": '{"id": "X-1", "affected": []}'}).encode()}),
+        VULNERABILITIES,
+    ),
+    "vulnerabilities: that it is exploited is left out": (
+        Spoil(files={RECORDS: json.dumps({"X-1": RECORD, "KEV/X-1": "{}"}).encode()}),
         VULNERABILITIES,
     ),
     "vulnerabilities: a record too many": (

@@ -169,6 +169,10 @@ CRAFTED: dict[str, tuple[str, dict[str, Change]]] = {
     "components that nobody checked": ("vulnerabilities-checked", {"source": lambda source: source.pop("vulnerabilities")}),
     "a component that is affected": (
         "no-affected-component", {"vulnerabilities": at("devicepipe.components.0.matches.0.status", "affected")}),
+    "a component with a vulnerability that is exploited": ("no-exploited-component", {"vulnerabilities": at(
+        "devicepipe.components.0.matches.0.exploited", {"since": "2026-02-01", "record": "KEV/X-1"})}),
+    "a snapshot without the catalogue of exploited ones": (
+        "exploited-list-there", {"vulnerabilities": at("devicepipe.snapshot.format", "osv")}),
     "a component without data": ("no-data-decided", {"vulnerabilities": lambda told: told["devicepipe"]["components"][0].update(
         verdict="no_data", matches=[])}),
     "a snapshot of long ago": ("snapshot-fresh", {"vulnerabilities": at("devicepipe.snapshot.date", "2026-01-01")}),

@@ -49,7 +49,7 @@ from devicepipe.evidence.results import Attempt, Device, Identity, Quarantine, V
 from devicepipe.evidence.results import TestCase as Case
 from devicepipe.evidence.results import TestRun as Run
 from devicepipe.evidence.secrets import SecretFinding, Secrets
-from devicepipe.evidence.vulnerabilities import Assessment, ComponentVerdict, Match
+from devicepipe.evidence.vulnerabilities import Assessment, ComponentVerdict, Exploited, Match
 from devicepipe.policy.evidence import BoardEvidence, GateInput, board_data, release_data
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_rule_set
@@ -63,7 +63,7 @@ WHEN = "2026-01-01T00:00:00Z"
 KEY = KeyInfo(keyid="3" * 64, scheme="ed25519", development=True)
 BOARDS = ("small", "large")
 SNAPSHOT = {
-    "sha256": "5" * 64, "date": WHEN[:10], "newestRecord": WHEN, "format": "osv", "records": 7, "description": "sample",
+    "sha256": "5" * 64, "date": WHEN[:10], "newestRecord": WHEN, "format": "osv+kev", "records": 7, "description": "sample",
 }  # fmt: skip
 
 
@@ -413,6 +413,14 @@ ERROR = Finding(tool="cppcheck", rule="arrayIndex", level="error", message="out 
 WARNING = ERROR.model_copy(update={"level": "warning"})
 
 AFFECTED = Match(id="X-1", status="affected", by="version", reason="1.0 is in the range", record_sha256="0" * 64)
+EXPLOITED = AFFECTED.model_copy(
+    update={
+        "status": "not_affected",
+        "by": "vex",
+        "reason": "never called",
+        "exploited": Exploited(since="2025-11-01", record="KEV/X-1"),
+    }
+)
 OLD = SNAPSHOT | {"date": "2025-12-01"}
 
 DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
@@ -590,6 +598,10 @@ DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
     "undeclared-library": (with_board(sbom=sbom(undeclared="libm.a")), "libraries-declared", "small", "crypto (libm.a)"),
     "affected-component": (
         checked(assessment("affected", AFFECTED)), "no-affected-component", "", "crypto 1.0 by X-1 (1.0 is in the range)",
+    ),
+    "exploited-component-that-a-statement-clears": (
+        checked(assessment("not_affected", EXPLOITED)), "no-exploited-component", "",
+        "crypto 1.0 by X-1, exploited since 2025-11-01 (a VEX statement says not affected: never called)",
     ),
     "component-without-data": (checked(assessment("no_data")), "no-data-decided", "", "crypto: no record names it"),
     "snapshot-too-old": (
