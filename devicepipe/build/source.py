@@ -101,6 +101,17 @@ def git_text(root: Path, *arguments: str, refused: str = "", remedy: str = "") -
     return _git(root, *arguments, refused=refused, remedy=remedy)
 
 
+def files_git_sees(root: Path, *folders: str) -> list[str]:
+    """The files below some folders, relative to the root, sorted: tracked, and untracked but not ignored; deleted ones left out.
+
+    Raises:
+        UsageError: Not a git repository.
+        BenchError: git is not installed.
+    """
+    listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", *folders)
+    return sorted(name for name in listed.split("\0") if name and (root / name).is_file())
+
+
 def export_tree(root: Path, destination: Path, *, commit: Commit) -> None:
     """Write a clean copy of the product's tree.
 

@@ -37,6 +37,7 @@ from devicepipe.evidence.checks import artifact as _artifact
 from devicepipe.evidence.checks import same as _same
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.coverage_links import check_coverage, check_merged
+from devicepipe.evidence.currency_links import check_currency
 from devicepipe.evidence.decisions import WAIVERS, VerificationSummary
 from devicepipe.evidence.devices import check_device
 from devicepipe.evidence.files import size_of
@@ -493,6 +494,8 @@ class _Check:
                     raise IntegrityError(f"leaves out the test {case.id} of {board}", link=link)
         self.held(link, "shows every test, and as passed only what passed")
         self.held(link, check_reviews(trace, link))
+        signing = {board: self.attestation(ImageSigning, board).read(ImageSigning) for board in source.boards}
+        self.held(link, check_currency(trace, runs, signing, link))
 
     def all_images_attested(self, boards: list[str]) -> None:
         """Named by a build or a signing attestation, not merely the subject of some other: an image has to have an origin."""

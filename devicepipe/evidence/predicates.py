@@ -532,6 +532,7 @@ class Traceability(Model):
 
     `reviews` are those of the items, None where the product keeps none; `code` and `commits` the markers in sources and in the
     messages of commits, None where none was looked for.
+    `procedures` are the SHA-256 of the functions in each file that has tests, as the commit has them; None: not recorded.
     """
 
     items: list[Item]
@@ -540,6 +541,7 @@ class Traceability(Model):
     reviews: list[Review] | None = None
     code: list[CodeMarker] | None = None
     commits: list[CommitMarker] | None = None
+    procedures: dict[str, list[Sha256]] | None = None
 
 
 # --- release --------------------------------------------------------------------------------------------------------

@@ -147,7 +147,8 @@ class TestCase(Model):
     in `quarantine` has the verdict that it has, and verifies nothing.
 
     `procedure` is file, line and SHA-256 of the test's source; `expected` is its docstring: IEC 62304 5.7.5's procedure and
-    expected result. `log` is the part of the raw serial log, by byte offsets, that the case produced.
+    expected result. `log` is the part of the raw serial log, by byte offsets, that the case produced. `fingerprints` are those
+    that the items it verifies had in the commit that was tested: the verdict is about these, and no later ones. None: not recorded.
     """
 
     __test__: ClassVar[bool] = False  # not a test, whatever pytest makes of the name
@@ -167,6 +168,7 @@ class TestCase(Model):
     measurements: list[Measurement] = Field(default_factory=list)
     earlier_attempts: list[Attempt] = Field(default_factory=list)
     quarantine: Quarantine | None = None
+    fingerprints: dict[str, Sha256] | None = None
 
     @property
     def passed_on_retry(self) -> bool:

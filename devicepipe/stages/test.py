@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from devicepipe.bench.composed import make_parts
@@ -23,6 +23,7 @@ from devicepipe.project.inventory import DeviceEntry, load_inventory
 from devicepipe.stages.context import Context
 from devicepipe.stages.sign import factory_name, image_name
 from devicepipe.stages.source import check_source
+from devicepipe.traceability.items import read_items
 
 
 def run_tests(
@@ -44,9 +45,10 @@ def run_tests(
 
     Raises:
         BenchError: The session could not be held at all; a session that went wrong is evidence, not an exception.
-        UsageError: There are no tests, or the board has no device, or what the inventory says of it is wrong.
+        UsageError: There are no tests, or the board has no device, or what the inventory says of it is wrong; or the items are.
     """
     writer = context.writer
+    fingerprints = {item.id: item.fingerprint for item in read_items(context.project)}
     folder = f"evidence/{board.name}"
     root, output = own_copy(context, board, "test"), context.work / "test" / board.name
     run = run_session(
@@ -55,6 +57,7 @@ def run_tests(
         cancel=context.cancel,
     )
     run = TestRun.model_validate_json(pathless(context, root, run.model_dump_json().encode()))
+    run = run.model_copy(update={"cases": [_bound(case, fingerprints) for case in run.cases]})
     logs = [run.serial_log, *(log.log for log in run.uart_logs)]
     for log in logs:
         writer.add_file(output / Path(log).name, log)
@@ -66,6 +69,13 @@ def run_tests(
         TEST_RESULT,
         _result(context, board, run),
         [image_name(board.name), factory_name(board.name)],
+    )
+
+
+def _bound(case: TestCase, fingerprints: Mapping[str, str]) -> TestCase:
+    """A case that says which state of the items it verifies its verdict is about."""
+    return case.model_copy(
+        update={"fingerprints": {name: fingerprints[name] for name in case.verifies if name in fingerprints}}
     )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from devicepipe.evidence.currency import Expected
 from devicepipe.evidence.predicates import TRACEABILITY, ImageSigning, SourceInfo
 from devicepipe.evidence.results import TestResult
+from devicepipe.evidence.review_links import suspects
 from devicepipe.stages.context import Context
 from devicepipe.stages.items import product_commits, read_product_items
 from devicepipe.stages.source import check_source
 from devicepipe.traceability.code_markers import read_markers
+from devicepipe.traceability.currency import Stale
 from devicepipe.traceability.loss import Loss
 from devicepipe.traceability.markers import Markers
 from devicepipe.traceability.matrix import TraceRules, trace
+from devicepipe.traceability.procedures import procedures_of
 from devicepipe.traceability.reviews import read_reviews
 from devicepipe.traceability.sources import loss_findings
 
@@ -31,9 +35,23 @@ def trace_release(context: Context) -> None:
     records = {item.fields["evidence"] for item in items if "evidence" in item.fields}
     files = sorted({item.file for item in items} | records)
     subjects += [writer.add_file(project.root / file, f"evidence/{file}").name for file in files]
-    markers = Markers(read_markers(project), product_commits(context.home))
-    traced = trace(items, runs, boards, rules=TraceRules.of(project), unlisted=unlisted, markers=markers)
     reviews = read_reviews(project)
-    findings = [*traced.findings, *reviews.findings(items), *loss_findings(losses, project.root)]
-    traced = traced.model_copy(update={"findings": findings, "reviews": reviews.evidence})
+    procedures = procedures_of(project.root, (case.procedure_file for run in runs for case in run.cases))
+    reviewed = reviews.findings(items)
+    expected = Expected(
+        fingerprints={item.id: item.fingerprint for item in items},
+        procedures=procedures,
+        images={board: bundle.predicate(ImageSigning, board).image_digest for board in boards},
+        reviews=suspects(reviewed),
+    )
+    rules, markers = TraceRules.of(project), Markers(read_markers(project), product_commits(context.home))
+    stale = Stale(runs, expected)
+    traced = trace(items, runs, boards, rules=rules, unlisted=unlisted, markers=markers, stale=stale)
+    traced = traced.model_copy(
+        update={
+            "findings": [*traced.findings, *reviewed, *loss_findings(losses, project.root)],
+            "reviews": reviews.evidence,
+            "procedures": procedures,
+        }
+    )
     writer.attest("traceability", TRACEABILITY, traced, subjects)

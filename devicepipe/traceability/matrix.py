@@ -36,6 +36,7 @@ from devicepipe.evidence.results import TestCase, TestRun, Verdict
 from devicepipe.project.config import Project
 from devicepipe.project.trace_schema import SafetyClass
 from devicepipe.traceability.coverage import RuleCheck
+from devicepipe.traceability.currency import Stale
 from devicepipe.traceability.fields import Scales
 from devicepipe.traceability.markers import UNKNOWN_ITEM, Markers
 from devicepipe.traceability.schema import Schema, project_schema, shipped_schema
@@ -97,6 +98,7 @@ def trace(
     unlisted: Sequence[Locked] = (),
     markers: Markers | None = None,
     written: Mapping[str, Mapping[str, str]] | None = None,
+    stale: Stale | None = None,
 ) -> Traceability:
     """Join items and test runs.
 
@@ -108,17 +110,20 @@ def trace(
         unlisted: The locked components that no SOUP item is about.
         markers: The markers in sources and commits.
         written: The verdicts of written tests, by id and board; a test that is not named has not been run.
+        stale: The verdicts of these runs that are no longer about what they are shown for.
 
     Returns:
         The items, the matrix in the order of the items, and the findings: those of the schema's rules under the rules' names,
         `untested-requirement` (per board; the message begins with `no-test`, `not-run` or `not-passed`), `unverified-control`,
         `unknown-item` (with the test's or marker's file and line), `unknown-item-in-commit`, `unconfirmed-identity` (per board),
-        `verified-by-record`, `orphan-test`, `unreduced-hazard` (rated worse with its controls than without), `unlisted-soup`.
+        `verified-by-record`, `orphan-test`, `unreduced-hazard` (rated worse with its controls than without), `unlisted-soup`,
+        `stale-evidence` (currency.py).
     """
     rules = rules or TraceRules(shipped_schema())
-    tests = [*written_tests(items, written or {}), *_tests(runs)]
+    tests = [*written_tests(items, written or {}), *(stale.part(_tests(runs)) if stale else _tests(runs))]
     traced = _Trace(items, tests, boards, rules, markers or Markers()).result()
     further = [*_identity_findings(runs), *_rating_findings(items, rules.scales), *map(_unlisted, unlisted)]
+    further += stale.findings(items) if stale else []
     return traced.model_copy(update={"findings": [*traced.findings, *further]})
 
 

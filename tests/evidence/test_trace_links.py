@@ -33,16 +33,27 @@ def whole(trace: dict[str, Any]) -> None:
     """A trace with items that are all reviewed."""
     trace["items"] = [item.to_json() for item in CHAIN]
     trace["reviews"] = reviewed(CHAIN)
+    trace["procedures"] = {"hil/test_pump.py": ["ab" * 32]}
 
 
-def verify(folder: Path, *edits: Edit) -> str:
-    """Verify a bundle of which the traceability was edited before it was signed."""
+def bind(result: dict[str, Any]) -> None:
+    """Results that say which items they are about."""
+    for case in result["devicepipe"]["cases"]:
+        case["fingerprints"] = {"SRS-001": CHAIN[2].fingerprint}
+
+
+def verify(folder: Path, *edits: Edit, tests: Edit = lambda result: None) -> str:
+    """Verify a bundle of which traceability and results were edited before they were signed."""
 
     def change(trace: dict[str, Any]) -> None:
         for edit in (whole, *edits):
             edit(trace)
 
-    made = make_bundle(folder, boards=BOARDS, spoil=Spoil(edit={"traceability": change}))
+    def results(result: dict[str, Any]) -> None:
+        bind(result)
+        tests(result)
+
+    made = make_bundle(folder, boards=BOARDS, spoil=Spoil(edit={"traceability": change, "alpha/test": results}))
     links = verify_bundle(made.path, made.keys.release.public).links
     return next(link.check for link in links if "fingerprints say" in link.check)
 
@@ -98,3 +109,69 @@ def test_another_story_is_refused(tmp_path: Path, said: str) -> None:
     with pytest.raises(IntegrityError, match=said) as caught:
         verify(tmp_path, STORIES[said])
     assert caught.value.link == TRACE
+
+
+def case(**changes: object) -> Edit:
+    return lambda result: result["devicepipe"]["cases"][0].update(changes)
+
+
+def changed_and_told(trace: dict[str, Any]) -> None:
+    """The requirement changed since its review; that is told, but its tests are shown as passed."""
+    old = sample("SRS-001", boards=BOARDS, text="Before.", implements=["RC-001"])
+    trace["reviews"] = reviewed([*CHAIN[:2], old])
+    trace["findings"] += [
+        {"kind": "changed-since-review", "item": "SRS-001", "board": "", "file": "r.md", "line": 7,
+         "message": "it changed since A. Tester reviewed it on 2026-02-01: Statement"},
+    ]  # fmt: skip
+
+
+def other_image(result: dict[str, Any]) -> None:
+    result["devicepipe"]["imageDigest"] = "0" * 64
+
+
+def other_board(result: dict[str, Any]) -> None:
+    result["devicepipe"]["device"]["board"] = "beta"
+
+
+RESULTS: dict[str, tuple[Edit, str]] = {
+    "SRS-001 was another one": (case(fingerprints={"SRS-001": "0" * 64}), TRACE),
+    "SRS-001 was not there": (case(fingerprints={}), TRACE),
+    "its source is another one": (case(procedureSha256="0" * 64), TRACE),
+    "hil/test_other.py is gone": (case(procedureFile="hil/test_other.py"), TRACE),
+    "for SRS-001 on alpha, which it does not verify": (case(verifies=["SRS-002"]), TRACE),
+    "image digest": (other_image, "attestations/alpha/test.dsse.json"),
+    "device's board": (other_board, "attestations/alpha/test.dsse.json"),
+}
+
+
+@pytest.mark.parametrize("said", RESULTS)
+def test_a_result_about_something_else_is_refused(tmp_path: Path, said: str) -> None:
+    tests, link = RESULTS[said]
+    with pytest.raises(IntegrityError, match=said) as caught:
+        verify(tmp_path, tests=tests)
+    assert caught.value.link == link
+
+
+def test_a_result_of_an_unreviewed_change_is_refused_as_passed(tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError, match="that is stale: a change is not reviewed"):
+        verify(tmp_path, changed_and_told)
+
+
+def test_the_same_result_shown_as_stale_is_taken(tmp_path: Path) -> None:
+    def stale(trace: dict[str, Any]) -> None:
+        changed_and_told(trace)
+        for row in trace["matrix"]:
+            row["verdicts"] = {"alpha": "stale"}
+
+    assert verify(tmp_path, stale)
+
+
+def test_a_bundle_of_before_still_verifies(tmp_path: Path) -> None:
+    def unbound(result: dict[str, Any]) -> None:
+        for one in result["devicepipe"]["cases"]:
+            del one["fingerprints"]
+
+    def before(trace: dict[str, Any]) -> None:
+        del trace["reviews"], trace["procedures"]
+
+    assert verify(tmp_path, before, tests=unbound)
