@@ -72,6 +72,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
         "releasable": outcome.release.releasable,
         "reasons": outcome.release.reasons,
         "waived": outcome.release.waived or [],
+        "weakened": outcome.release.weakened or [],
         "waivers": [use.to_json() for use in outcome.decisions.waivers or ()],
         "developmentKeys": outcome.release.development_keys,
         "verdicts": outcome.verdicts,
@@ -101,6 +102,12 @@ def _tell(outcome: Outcome) -> None:
             waived = "waived: " if decision.state == "waived" else ""
             tell(f"  {mark} {decision.rule}{where}: {waived}{decision.message}", fg=colour)
             tell(f"      {decision.remedy}", dim=True)
+    told = [f"{one.rule}{f' on {one.board}' if one.board else ''}: " for one in outcome.decisions.decisions]
+    for reason in release.reasons:  # those that are no rule's
+        if not reason.startswith(tuple(told)):
+            tell(f"  ✗ {reason}", fg="red")
+    for weakened in release.weakened or ():
+        tell(f"  ! rule changed: {weakened}", fg="yellow")
     for use in outcome.decisions.waivers or ():
         if not use.applied:
             tell(f"  ! waiver {use.file.rpartition('/')[2]} does nothing: {use.message}", fg="yellow")

@@ -53,4 +53,6 @@ def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
             tell(f"  {reason}")
     for waived in release.waived or ():
         tell(f"  {waived}", fg="yellow")
+    for weakened in release.weakened or ():
+        tell(f"  rule changed: {weakened}", fg="yellow")
     return code

@@ -41,6 +41,8 @@ def _status(record: ReleaseRecord) -> Notice:
         warnings = len(decisions) - held - len(waived)
         told = f"{held} of {len(decisions)} decisions of rule set {record.decisions.rule_set} hold"
         told += f"; {warnings} with a warning" if warnings else ""
+        weakened = len(record.decisions.weakened)
+        told += f"; {weakened} made weaker than written, under Gate decisions" if weakened else ""
         if waived:
             told += f"; of those that do not, {len(waived)} waived"
             return Notice(Tone.WARNING, "RELEASABLE, WITH WAIVERS", (f"{told}.", *_shortened(tuple(waived))))

@@ -124,6 +124,12 @@ class Decisions(Model):
             if one.state == "waived"
         ]
 
+    @property
+    def weakened(self) -> list[str]:
+        """What was made weaker about the rules, in a sentence each: left out, only a warning, waivable by somebody."""
+        weaker = [one for one in self.changes or () if one.change not in ("severity error", "waivable by nobody")]
+        return [f"{one.rule}: {one.change}: {one.reason} ({one.place})" for one in weaker]
+
 
 class VerificationSummary(Model):
     """Predicate VERIFICATION_SUMMARY (SLSA VSA v1) with our decisions under `devicepipe`."""

@@ -540,8 +540,9 @@ class _Check:
         broken = [decision.rule for decision in decisions.decisions if decision.stops]
         if decisions.releasable and (broken or source.dirty):
             raise IntegrityError("says releasable over broken rules or a dirty tree", link=link)
-        decided = (decisions.releasable, decisions.reasons, decisions.waived)
-        if (self.release.releasable, self.release.reasons, self.release.waived or []) != decided:
+        decided = (decisions.releasable, decisions.reasons, decisions.waived, decisions.weakened)
+        told = self.release
+        if (told.releasable, told.reasons, told.waived or [], told.weakened or []) != decided:
             raise IntegrityError("does not say what the gate decided, for its reasons", link=RELEASE_STATEMENT)
         waived = f" with {len(decisions.waived)} waived" if decisions.waived else ""
         verdict = f"releasable{waived}" if decisions.releasable else "NOT RELEASABLE"

@@ -550,7 +550,8 @@ class Traceability(Model):
 class Release(Model):
     """Predicate RELEASE: the release statement. Its subjects are all files of the bundle but release.json and its signature.
 
-    `waived` tells, in a sentence each, what does not hold and is waived; None where there is nothing.
+    `waived` tells, in a sentence each, what does not hold and is waived, and `weakened` what was made weaker about the rules; None
+    where there is nothing.
     """
 
     product: str
@@ -562,6 +563,7 @@ class Release(Model):
     sealed_on: Time
     generator: Tool
     waived: list[str] | None = None
+    weakened: list[str] | None = None
 
 
 # --- provenance -----------------------------------------------------------------------------------------------------

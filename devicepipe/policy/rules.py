@@ -13,7 +13,8 @@ A rule set is a TOML file with
 
 What always holds of a loaded `RuleSet`: every rule stands once and was compiled and proven; where several sets have the same rule,
 the stricter severity counts, only those may waive it whom all of them let, and it is left out only where all of them leave it out;
-whatever was changed stands in `changes` with its reason. Its `text` is one file that gives the same rule set again.
+whatever was changed stands in `changes` with its reason. Its `text` is one file that gives the same rule set again. The rules of
+the set "floor" judge every release of a product: its sets cannot do without them, and no change makes them weaker.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.project.policy import RuleChange, is_path
 from devicepipe.project.toml_file import Table, Text, TomlFile, Where
 
-_FOLDER = Path(__file__).parent / "rule_sets"
+_FOLDER = Path(__file__).resolve().parent / "rule_sets"
 _SHARED = "shared"
 _CLASS = "iec62304-class-"
+_FLOOR = _FOLDER / "floor.toml"
 _RULE_HEADER = "[[rule]]"
 _OTHER_HEADERS = ("[[change]]", "[clauses]")
 
@@ -165,7 +167,7 @@ def load_policy(project: Project) -> RuleSet:
 
     Raises:
         UsageError: As `load_rule_set`; or devicepipe.toml names an unknown set or that of a lower safety class than the product's,
-            or changes an unknown rule.
+            changes an unknown rule, or makes one of the floor weaker.
     """
     policy = project.policy
     source = TomlFile.read(project.root / CONFIG_NAME)
@@ -177,10 +179,15 @@ def load_policy(project: Project) -> RuleSet:
         found.append(loader.resolve(_known(name, source, where, project.root)))
         entries = _merged(entries, found[-1].entries, source, where)
     loader.check_class(policy.rule_sets, project.product.safety_class, source)
+    for_release = all(one.for_release for one in found)
     entries = _changed(entries, policy.change, source, ("policy", "change"), CONFIG_NAME)
+    if for_release:
+        floor = loader.resolve(_FLOOR).entries
+        _refuse_weaker(entries, floor, policy.change, source, ("policy", "change"))
+        entries = floor | entries if floor.keys() - entries.keys() else entries
     names = tuple(dict.fromkeys(one.file.name for one in found))
     title = found[0].file.title if len(found) == 1 else f"Rules of {project.product.name}"
-    return _finished(", ".join(names), title, names, entries, for_release=all(one.for_release for one in found))
+    return _finished(", ".join(names), title, names, entries, for_release=for_release)
 
 
 def shipped_sets() -> tuple[str, ...]:
@@ -203,16 +210,24 @@ class _Loader:
         return self._done[path]
 
     def check_class(self, names: Sequence[str], safety_class: str, source: TomlFile) -> None:
-        """Refuse the set of a lower safety class than the product's, unless that of its own is there as well."""
-        shipped = [path.stem for path in self._done if path.parent == _FOLDER]
-        loaded = [name.removeprefix(_CLASS) for name in shipped if name.startswith(_CLASS)]
-        for index, name in enumerate(names):
-            if name in shipped and name.startswith(_CLASS) and max(loaded) < safety_class.lower():
+        """Refuse the set of a lower safety class than the product's, also one that is extended, unless its own is there as well."""
+        wanted = f"{_CLASS}{safety_class.lower()}"
+        classes = [max(self._classes(_known(name, source, (), self.root or Path())), default="") for name in names]
+        highest = max(classes, default="")
+        for index, (name, found) in enumerate(zip(names, classes, strict=True)):
+            if found and highest < wanted:
+                by = "" if name == found else f", which {name} extends,"
                 raise source.error(
-                    f"the product is of safety class {safety_class}, and {name} asks for less than that",
+                    f"the product is of safety class {safety_class}, and {found}{by} asks for less than that",
                     ("policy", "rule-sets", index),
-                    remedy=f"pick {_CLASS}{safety_class.lower()}, or correct product.safety-class",
+                    remedy=f"{'pick' if name == found else 'extend'} {wanted}, or correct product.safety-class",
                 )
+
+    def _classes(self, path: Path) -> set[str]:
+        """The sets of safety classes that a set is or extends, itself or through others."""
+        own = {path.stem} if path.parent == _FOLDER and path.stem.startswith(_CLASS) else set()
+        further = (self._classes(_path(name, path.parent).resolve()) for name in self.resolve(path).file.extends)
+        return own.union(*further)
 
     def _resolve(self, path: Path, chain: tuple[Path, ...]) -> _Resolved:
         source = TomlFile.read(path, remedy="name a rule set in TOML")
@@ -243,7 +258,10 @@ class _Loader:
         if not entries:
             raise source.error("has no rule: neither extends, rules nor [[rule]]", ("name",), remedy=REMEDY)
         entries = _with_clauses(entries, file, source)
-        return _Resolved(file, _changed(entries, file.change, source, ("change",), path.name), for_release)
+        entries = _changed(entries, file.change, source, ("change",), path.name)
+        if self.root and for_release and path.parent != _FOLDER:
+            _refuse_weaker(entries, self.resolve(_FLOOR).entries, file.change, source, ("change",))
+        return _Resolved(file, entries, for_release)
 
     def _inside(self, path: Path, source: TomlFile, where: Where) -> None:
         inside = self.root is None or path.is_relative_to(self.root) or path.is_relative_to(_FOLDER)
@@ -383,6 +401,29 @@ def _changed(
             reasons=(*(old for old in entry.reasons if old.key not in named), *reasons),
         )
     return entries
+
+
+def _refuse_weaker(
+    entries: dict[str, _Entry],
+    floor: dict[str, _Entry],
+    changes: Sequence[RuleChange],
+    source: TomlFile,
+    where: Where,
+) -> None:
+    """Refuse changes that leave a rule of the floor out, make a warning of it, or let others waive it."""
+    for index, change in enumerate(changes):
+        entry, least = entries[change.rule], floor.get(change.rule)
+        if least is None:
+            continue
+        others = set(entry.text.waivable_by) - set(least.text.waivable_by)
+        if entry.left_out or entry.text.severity != "error" or others:
+            waived = "; what it found can be waived for a time: `devicepipe waive`" if least.text.waivable_by else ""
+            raise source.error(
+                f"'{change.rule}' is asked of every release: it cannot be left out or made a warning, "
+                f"and {' or '.join(least.text.waivable_by) or 'nobody'} may waive it",
+                (*where, index),
+                remedy=f"take the change out{waived}",
+            )
 
 
 def _finished(

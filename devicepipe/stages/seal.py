@@ -30,6 +30,7 @@ def seal(context: Context, final: Path) -> Release:
         development_keys=source.image_key.development or source.release_key.development,
         sealed_on=utc_now(),
         waived=decisions.waived or None,
+        weakened=decisions.weakened or None,
         generator=Tool(name="devicepipe", version=version("devicepipe")),
     )
     context.writer.seal(release)

@@ -78,6 +78,16 @@ def test_waivers_stand_in_a_table_and_those_that_do_nothing_too() -> None:
     assert (outcome.text, outcome.tone) == ("WAIVED", Tone.WARNING)
 
 
+def test_the_title_page_says_that_rules_were_made_weaker() -> None:
+    stricter = CHANGE.model_copy(update={"change": "severity error"})
+    for changes, said in (((CHANGE, stricter), True), ((stricter,), False)):
+        changed = replace(green(), decisions=green().decisions.model_copy(update={"changes": list(changes)}))
+        (notice,) = (
+            block for block in title_page(changed, "SVR") if isinstance(block, Notice) and "RELEASABLE" in block.title
+        )
+        assert ("1 made weaker than written" in notice.lines[0]) == said
+
+
 def test_changed_rules_stand_with_their_reason() -> None:
     table = tables(record(WAIVED, USE, changes=(CHANGE,)))["What was changed about the rules"]
     assert [cell.text for cell in table.rows[0]] == ["slot-spare", "left out", "One slot only.", "devicepipe.toml:70"]

@@ -144,6 +144,9 @@ STORIES: dict[str, tuple[Spoil, str]] = {
     "waived and called passed": (waived(told=of_decision(passed=True)), GATE),
     "findings of what is not waived": (decided(lambda all_: all_[1].update(findings=["x"])), GATE),
     "the release does not say so": (waived(release=lambda release: release.pop("waived")), "release.json"),
+    "the release tells of a change that nobody made": (
+        Spoil(edit={"release": lambda release: release.update(weakened=["x"])}), "release.json",
+    ),
     "the release says more": (waived(release=lambda release: release["waived"].append("x")), "release.json"),
 }  # fmt: skip
 
@@ -160,8 +163,16 @@ def test_changes_that_are_told_verify(tmp_path: Path) -> None:
         predicate["devicepipe"].update(changes=[CHANGE])
         predicate["devicepipe"]["decisions"][0]["severity"] = "warning"
 
-    made = make_bundle(tmp_path, spoil=Spoil(edit={"gate": gate}, files={RULES_FILE: CHANGED}))
-    verify_bundle(made.path, made.keys.release.public)
+    def statement(predicate: dict[str, Any]) -> None:
+        predicate["weakened"] = ["complete: severity warning: R. (devicepipe.toml:1)"]
+
+    spoil = Spoil(edit={"gate": gate, "release": statement}, files={RULES_FILE: CHANGED})
+    made = make_bundle(tmp_path, spoil=spoil)
+    assert verify_bundle(made.path, made.keys.release.public).release.weakened
+    (tmp_path / "silent").mkdir()
+    silent = make_bundle(tmp_path / "silent", spoil=Spoil(edit={"gate": gate}, files={RULES_FILE: CHANGED}))
+    with pytest.raises(IntegrityError, match="does not say what the gate decided"):
+        verify_bundle(silent.path, silent.keys.release.public)
 
 
 @pytest.mark.parametrize("story", STORIES)

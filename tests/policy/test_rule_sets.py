@@ -23,6 +23,7 @@ SHIPPED = (
     "fda-cybersecurity",
     "fda-premarket-basic",
     "fda-premarket-enhanced",
+    "floor",
     "iec62304-class-a",
     "iec62304-class-b",
     "iec62304-class-c",
@@ -174,13 +175,48 @@ def test_development_warns_of_what_is_not_finished_and_releases_nothing() -> Non
     assert by_id(rules, "images-verified")[0] == "error"
 
 
-def test_no_rule_set_releases_a_dirty_tree(root: Path) -> None:
+def test_no_rule_set_releases_a_dirty_tree(tmp_path: Path) -> None:
     assert GOOD_EVIDENCE.source is not None
     dirty = GOOD_EVIDENCE.source.model_copy(update={"dirty": True})
-    change = '[[policy.change]]\nrule = "clean-source"\nleave-out = true\nreason = "We are in a hurry."\n'
-    evidence = dataclasses.replace(GOOD_EVIDENCE, source=dirty)
-    decisions = decide(evidence, pick(root, f"[policy]\n{change}"))
+    (tmp_path / "own.toml").write_text('name = "own"\ntitle = "Ours"\nrules = ["images-verified"]\n')
+    decisions = decide(dataclasses.replace(GOOD_EVIDENCE, source=dirty), load_rule_set(tmp_path / "own.toml"))
     assert decisions.reasons == ["the source: the tree differed from the commit"]
+
+
+def test_what_is_asked_of_every_release_judges_whatever_a_product_picks(root: Path) -> None:
+    own_set(root, OWN[OWN.index("[[rule]]") :])
+    rules = pick(root, '[policy]\nrule-sets = ["policy/own.toml"]')
+    assert set(ids(rules)) == {*ids(load_rule_set("floor")), "clean"}
+    assert by_id(rules, "no-failed-verdicts") == ("error", "IEC 62304 5.7.4", ("quality",))
+    evidence = changed("tests", identity_errors=["the version differs"])
+    assert not decide(evidence, rules).releasable
+    (root / "again.toml").write_text(rules.text)
+    assert ids(load_rule_set(root / "again.toml")) == ids(rules)
+    own_set(root, 'for-release = false\nrules = ["images-verified"]')
+    assert ids(pick(root, '[policy]\nrule-sets = ["policy/own.toml"]')) == ["images-verified"]
+
+
+@pytest.mark.parametrize("rule", ["clean-source", "no-failed-verdicts"])
+@pytest.mark.parametrize("change", ["leave-out = true", 'severity = "warning"', 'waivable-by = ["anybody"]'])
+@pytest.mark.parametrize("where", ["product", "set"])
+def test_what_is_asked_of_every_release_cannot_be_made_weaker(root: Path, rule: str, change: str, where: str) -> None:
+    table = f'rule = "{rule}"\n{change}\nreason = "R."\n'
+    own_set(root, 'extends = ["release"]\n' + (f"[[change]]\n{table}" if where == "set" else ""))
+    changes = f"[[policy.change]]\n{table}" if where == "product" else ""
+    with pytest.raises(UsageError, match=f"'{rule}' is asked of every release") as caught:
+        pick(root, f'[policy]\nrule-sets = ["policy/own.toml"]\n{changes}')
+    assert caught.value.key == ("change.0" if where == "set" else "policy.change.0")
+    assert ("devicepipe waive" in caught.value.remedy) == (rule == "no-failed-verdicts")
+
+
+def test_what_is_asked_of_every_release_can_be_made_stricter_and_is_no_matter_where_nothing_is_released(
+    root: Path,
+) -> None:
+    change = '[[policy.change]]\nrule = "no-failed-verdicts"\nwaivable-by = []\nreason = "R."\n'
+    assert by_id(pick(root, f"[policy]\n{change}"), "no-failed-verdicts")[2] == ()
+    change = '[[change]]\nrule = "no-failed-verdicts"\nseverity = "warning"\nreason = "R."\n'
+    own_set(root, f'extends = ["development"]\n{change}')
+    assert by_id(pick(root, '[policy]\nrule-sets = ["policy/own.toml"]'), "no-failed-verdicts")[0] == "warning"
 
 
 def test_a_rule_with_lines_that_look_like_headers_is_refused(root: Path) -> None:
@@ -240,6 +276,10 @@ def test_the_set_of_a_lower_class_than_the_products_is_refused(root: Path) -> No
     with pytest.raises(UsageError, match="is of safety class C, and iec62304-class-b asks for less") as caught:
         pick(root, '[policy]\nrule-sets = ["release", "iec62304-class-b"]')
     assert (caught.value.key, caught.value.remedy[:20]) == ("policy.rule-sets.1", "pick iec62304-class-")
+    own_set(root, 'extends = ["other.toml"]')
+    own_set(root, 'extends = ["iec62304-class-b"]', "other")
+    with pytest.raises(UsageError, match=r"class C, and iec62304-class-b, which policy/own\.toml extends, asks"):
+        pick(root, '[policy]\nrule-sets = ["release", "policy/own.toml"]')
     own_set(root, 'extends = ["iec62304-class-c"]')
     assert pick(root, '[policy]\nrule-sets = ["iec62304-class-b", "policy/own.toml"]').rules
     assert pick(root, '[policy]\nrule-sets = ["iec62304-class-b"]', "A").rules
