@@ -11,6 +11,14 @@ _COMMANDS = {
         "devicepipe.cli.trace_check",
         "Check items, links, code markers and tests; tell every finding with file and line.",
     ),
+    "matrix": (
+        "devicepipe.cli.trace_matrix",
+        "Write what leads to what, from hazard to verdict, as CSV and HTML.",
+    ),
+    "coverage": (
+        "devicepipe.cli.trace_coverage",
+        "Show how many items of each type are covered as the rules ask, and which are not.",
+    ),
     "review": (
         "devicepipe.cli.trace_review",
         "Record that you reviewed items as they stand, after showing what changed since the last review.",

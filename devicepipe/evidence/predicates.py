@@ -14,6 +14,7 @@ Sources: in-toto attestation framework v1 (spec/v1/statement.md, spec/predicates
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
@@ -474,9 +475,14 @@ class Item(Model):
     @property
     def record(self) -> str:
         """Method and record of a requirement verified by analysis or inspection, e.g. `analysis: records/x.pdf`; "" without one."""
-        if EVIDENCE_DIGEST not in self.fields:
-            return ""
-        return f"{self.fields.get('verification', '')}: {self.fields.get('evidence', '')}"
+        return record_of(self.fields)
+
+
+def record_of(fields: Mapping[str, str]) -> str:
+    """What `Item.record` is, of an item's fields."""
+    if EVIDENCE_DIGEST not in fields:
+        return ""
+    return f"{fields.get('verification', '')}: {fields.get('evidence', '')}"
 
 
 class MatrixRow(Model):

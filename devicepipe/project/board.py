@@ -153,8 +153,8 @@ class Board(_Model):
     flash: Flash
     ram: Ram
     regions: dict[str, Region]
-    image: ImageLayout = ImageLayout()
-    console: Console = Console()
+    image: ImageLayout = ImageLayout.model_construct()
+    console: Console = Console.model_construct()
     links: dict[_LinkName, Link] = Field(default_factory=dict)
     watchdog: bool = False
     emulator: Emulator | None = None

@@ -127,7 +127,7 @@ class TraceSettings(SchemaText):
     reviews: Literal["required", "when-kept"] = "when-kept"
     source: tuple[TraceSource, ...] = Field(default=(), strict=False)
     results: tuple[TraceResults, ...] = Field(default=(), strict=False)
-    mapping: TraceMapping = TraceMapping()
+    mapping: TraceMapping = TraceMapping.model_construct()
 
 
 class Retries(Table):
@@ -142,7 +142,7 @@ class TestSettings(Table):
 
     path: str = "hil"
     timeout: int = Field(default=600, gt=0)
-    retries: Retries = Retries()
+    retries: Retries = Retries.model_construct()
 
 
 class CoverageMinimum(Table):
@@ -162,7 +162,7 @@ class CoverageSettings(Table):
 
     release: bool = False
     boards: tuple[str, ...] = Field(default=(), strict=False)
-    minimum: CoverageMinimum = CoverageMinimum()
+    minimum: CoverageMinimum = CoverageMinimum.model_construct()
     never_executed: str | None = None
 
 
@@ -245,18 +245,18 @@ class _File(Table):
     firmware: Firmware
     board: tuple[BoardEntry, ...] = Field(min_length=1, strict=False)
     data: tuple[DataEntry, ...] = Field(default=(), strict=False)
-    image: ImageSettings = ImageSettings()
-    limits: Limits = Limits()
-    keys: Keys = Keys()
-    traceability: TraceSettings = TraceSettings()
-    tests: TestSettings = TestSettings()
-    coverage: CoverageSettings = CoverageSettings()
-    campaigns: CampaignSettings = CampaignSettings()
-    policy: PolicySettings = PolicySettings()
-    analysis: AnalysisSettings = AnalysisSettings()
-    secrets: SecretSettings = SecretSettings()
+    image: ImageSettings = ImageSettings.model_construct()
+    limits: Limits = Limits.model_construct()
+    keys: Keys = Keys.model_construct()
+    traceability: TraceSettings = TraceSettings.model_construct()
+    tests: TestSettings = TestSettings.model_construct()
+    coverage: CoverageSettings = CoverageSettings.model_construct()
+    campaigns: CampaignSettings = CampaignSettings.model_construct()
+    policy: PolicySettings = PolicySettings.model_construct()
+    analysis: AnalysisSettings = AnalysisSettings.model_construct()
+    secrets: SecretSettings = SecretSettings.model_construct()
     vulnerabilities: VulnerabilitySettings | None = None
-    documents: DocumentSettings = DocumentSettings()
+    documents: DocumentSettings = DocumentSettings.model_construct()
     output: str = "dist"
 
 
@@ -285,15 +285,15 @@ class Project(BaseModel):
     boards: tuple[ProjectBoard, ...]
     data: tuple[DataEntry, ...] = ()
     image: ImageSettings
-    limits: Limits = Limits()
+    limits: Limits = Limits.model_construct()
     keys: Keys
     traceability: TraceSettings
     tests: TestSettings
-    coverage: CoverageSettings = CoverageSettings()
-    campaigns: CampaignSettings = CampaignSettings()
-    policy: PolicySettings = PolicySettings()
-    analysis: AnalysisSettings = AnalysisSettings()
-    secrets: SecretSettings = SecretSettings()
+    coverage: CoverageSettings = CoverageSettings.model_construct()
+    campaigns: CampaignSettings = CampaignSettings.model_construct()
+    policy: PolicySettings = PolicySettings.model_construct()
+    analysis: AnalysisSettings = AnalysisSettings.model_construct()
+    secrets: SecretSettings = SecretSettings.model_construct()
     vulnerabilities: VulnerabilitySettings | None = None
     documents: DocumentSettings
     output: str

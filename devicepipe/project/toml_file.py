@@ -41,7 +41,9 @@ class Table(BaseModel):
     TOML has arrays only: a field that is a tuple of tables says `Field(strict=False)`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=kebab, populate_by_name=True, strict=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=kebab, populate_by_name=True, strict=True, defer_build=True
+    )
 
 
 T = TypeVar("T", bound=Table)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from devicepipe.build.commit_trailers import commit_markers, last_tag
-from devicepipe.build.soup import Component, Linked, load_lock
 from devicepipe.errors import DevicepipeError, UsageError
 from devicepipe.evidence.predicates import CommitMarker, Item
 from devicepipe.project.config import Project
+from devicepipe.traceability.drafts import Traced
 from devicepipe.traceability.items import read_items
 from devicepipe.traceability.loss import Loss
 from devicepipe.traceability.schema import Schema
 from devicepipe.traceability.soup import Locked, check_soup
+
+if TYPE_CHECKING:
+    from devicepipe.build.soup import Component, Linked
 
 
 def read_product_items(
@@ -34,13 +38,20 @@ def read_product_items(
         UsageError: The item files are wrong, or differ from the lock file.
     """
     items = read_items(project, schema=schema, problems=problems, losses=losses)
+    return items, unlisted_soup(project, items, problems)
+
+
+def unlisted_soup(
+    project: Project, items: Sequence[Traced], problems: list[UsageError] | None = None
+) -> tuple[Locked, ...]:
+    """The locked components that no SOUP item is about. Raises UsageError as `read_product_items` does."""
     try:
-        return items, check_soup(items, _locked(project), project.root)
+        return check_soup(items, _locked(project), project.root)
     except UsageError as error:
         if problems is None:
             raise
         problems.append(error)
-        return items, ()
+        return ()
 
 
 def product_commits(home: Path, revisions: str = "") -> list[CommitMarker] | None:
@@ -53,6 +64,8 @@ def product_commits(home: Path, revisions: str = "") -> list[CommitMarker] | Non
     Raises:
         UsageError: A range is given, and git does not know it.
     """
+    from devicepipe.build.commit_trailers import commit_markers, last_tag
+
     if revisions:
         return commit_markers(home, revisions)
     try:
@@ -65,6 +78,8 @@ def product_commits(home: Path, revisions: str = "") -> list[CommitMarker] | Non
 def _locked(project: Project) -> list[Locked]:
     if project.firmware.soup is None:
         return []
+    from devicepipe.build.soup import load_lock
+
     lock = load_lock(project.root / project.firmware.soup)
     entries: list[tuple[str, int, Component | Linked, str]] = [
         *(("component", index, one, one.archive.sha256) for index, one in enumerate(lock.components)),

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from devicepipe.evidence.predicates import Item, TraceFinding
+from devicepipe.evidence.predicates import TraceFinding
 from devicepipe.traceability.device_tests import DeviceTest
+from devicepipe.traceability.drafts import Traced
 from devicepipe.traceability.markers import Markers
-from devicepipe.traceability.matrix import ORPHAN_TEST, VERIFIED_BY_RECORD, TracedTest, TraceRules, trace_statically
+from devicepipe.traceability.matrix import (
+    ORPHAN_TEST,
+    VERIFIED_BY_RECORD,
+    StaticTrace,
+    TracedTest,
+    TraceRules,
+    trace_statically,
+)
 from devicepipe.traceability.soup import Locked
 
 ERROR, WARNING = "error", "warning"
@@ -21,16 +29,17 @@ def severity_of(finding: TraceFinding) -> str:
 
 
 def check_items(
-    items: Sequence[Item],
+    items: Sequence[Traced],
     tests: Sequence[DeviceTest],
     boards: Sequence[str],
     *,
     rules: TraceRules,
     unlisted: Sequence[Locked] = (),
     markers: Markers | None = None,
-) -> list[TraceFinding]:
-    """The findings that need no results: see `matrix.trace`; a requirement counts as tested where any test names it."""
+) -> StaticTrace:
+    """The matrix and the findings that need no results: see `matrix.trace`; a requirement is tested where any test names it."""
     traced = [TracedTest(one.id, one.verifies, one.file, one.line, {}) for one in tests]
-    found = trace_statically(items, traced, boards, rules=rules, unlisted=unlisted, markers=markers).findings
+    found = trace_statically(items, traced, boards, rules=rules, unlisted=unlisted, markers=markers)
     undecided = {one.id for one in tests if not one.decided}
-    return [finding for finding in found if not (finding.kind == ORPHAN_TEST and finding.item in undecided)]
+    kept = [one for one in found.findings if not (one.kind == ORPHAN_TEST and one.item in undecided)]
+    return StaticTrace(found.rows, kept)

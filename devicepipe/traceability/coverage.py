@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from devicepipe.evidence.predicates import Item, TraceFinding
+from devicepipe.evidence.predicates import REQUIREMENT, TraceFinding
+from devicepipe.evidence.results import Verdict
 from devicepipe.project.trace_schema import SafetyClass, Severity
+from devicepipe.traceability.drafts import Traced
 from devicepipe.traceability.schema import CODE, Rule, Schema, rules_of
+
+
+class Tested(Protocol):
+    """What of a line of the matrix is looked at here."""
+
+    @property
+    def requirement(self) -> str:
+        """A requirement's id, or ""."""
+
+    @property
+    def test(self) -> str:
+        """What verifies it, or ""."""
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """By board."""
+
 
 NOTHING: tuple[str, ...] = ()
 
@@ -15,7 +35,7 @@ NOTHING: tuple[str, ...] = ()
 class LinkIndex:
     """By kind of link and target: the items that link to it, in their order. `code` is a kind as well: marker → item."""
 
-    def __init__(self, items: Sequence[Item], code: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, items: Sequence[Traced], code: Mapping[str, Sequence[str]]) -> None:
         self._found: dict[str, dict[str, list[str]]] = {CODE: {name: list(places) for name, places in code.items()}}
         for item in items:
             for kind, targets in item.links.items():
@@ -49,7 +69,7 @@ class RuleCheck:
     """
 
     def __init__(
-        self, items: Sequence[Item], schema: Schema, safety_class: SafetyClass, code: Mapping[str, Sequence[str]]
+        self, items: Sequence[Traced], schema: Schema, safety_class: SafetyClass, code: Mapping[str, Sequence[str]]
     ) -> None:
         self._schema = schema
         self.index = LinkIndex(items, code)
@@ -60,7 +80,7 @@ class RuleCheck:
         for rule, severity in rules_of(schema, safety_class, present):
             self._rules.setdefault(rule.of, []).append((rule, severity))
 
-    def findings(self, item: Item) -> Iterator[TraceFinding]:
+    def findings(self, item: Traced) -> Iterator[TraceFinding]:
         """What does not hold of one item, in the order of the rules."""
         for rule, severity in self._rules.get(item.type, ()):
             count = self._count(rule, item)
@@ -74,9 +94,9 @@ class RuleCheck:
                     severity="error" if severity == "error" else "warning",
                 )
 
-    def covered(self, items: Sequence[Item]) -> list[Covered]:
+    def covered(self, items: Sequence[Traced]) -> list[Covered]:
         """How far each rule holds."""
-        by_type: dict[str, list[Item]] = {}
+        by_type: dict[str, list[Traced]] = {}
         for item in items:
             by_type.setdefault(item.type, []).append(item)
         return [
@@ -94,7 +114,7 @@ class RuleCheck:
             for rule, severity in rules
         ]
 
-    def _count(self, rule: Rule, item: Item) -> int:
+    def _count(self, rule: Rule, item: Traced) -> int:
         if rule.has:
             return sum(len(item.links.get(kind, NOTHING)) for kind in rule.has)
         return sum(len(self.index.sources(kind, item.id)) for kind in rule.covered_by)
@@ -113,3 +133,55 @@ class RuleCheck:
             source = "code" if kind == CODE else self._schema.titles(self._schema.links[kind].sources)
             parts.append(f"no {source} {'realises' if kind == CODE else kind} it")
         return ", and ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many items of a type (`of`, its title) something holds for: of `total` all but those `missing`."""
+
+    of: str
+    what: str
+    total: int
+    missing: tuple[str, ...]
+
+    def to_json(self) -> dict[str, str | int | list[str]]:
+        """As JSON."""
+        covered = self.total - len(self.missing)
+        return {"of": self.of, "what": self.what, "covered": covered, "total": self.total, "missing": [*self.missing]}
+
+
+def rule_shares(check: RuleCheck, items: Sequence[Traced], schema: Schema) -> list[Share]:
+    """How far each rule of the schema holds that is asked of any item."""
+    return [
+        Share(schema.types[one.rule.of].title, _what(one.rule, schema), one.total, one.missing)
+        for one in check.covered(items)
+        if one.total
+    ]
+
+
+def _what(rule: Rule, schema: Schema) -> str:
+    if rule.has:
+        return " or ".join(f"{kind} {schema.titles(schema.links[kind].targets)}" for kind in rule.has)
+    sources = [CODE if kind == CODE else schema.titles(schema.links[kind].sources) for kind in rule.covered_by]
+    names = ["realises" if kind == CODE else kind for kind in rule.covered_by]
+    return " or ".join(f"{source} {name} it" for source, name in zip(sources, names, strict=True))
+
+
+def tested_share(items: Sequence[Traced], rows: Sequence[Tested]) -> Share:
+    """How many requirements a test names, or a record verifies."""
+    named = {row.requirement for row in rows if row.test}
+    asked = [item.id for item in items if item.type == REQUIREMENT]
+    return Share(
+        REQUIREMENT, "test or record verifies it", len(asked), tuple(name for name in asked if name not in named)
+    )
+
+
+def passed_shares(items: Sequence[Traced], rows: Sequence[Tested], boards: Sequence[str]) -> list[Share]:
+    """How many requirements a test verifies that passed, or a record, on each board that they apply to."""
+    shares = []
+    for board in boards:
+        passed = {row.requirement for row in rows if row.verdicts.get(board) == Verdict.PASSED}
+        asked = [item for item in items if item.type == REQUIREMENT and board in item.boards]
+        missing = tuple(item.id for item in asked if item.id not in passed and not item.record)
+        shares.append(Share(REQUIREMENT, f"verified on {board}", len(asked), missing))
+    return shares

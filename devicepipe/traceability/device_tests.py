@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devicepipe.errors import UsageError
-from devicepipe.traceability.markdown import read_text
+from devicepipe.traceability.markdown import read_bytes, text_of
 
 _PATTERNS = ("test_*.py", "*_test.py")
 _MARK = "verifies"
@@ -47,8 +47,13 @@ def read_tests(folder: Path, root: Path) -> tuple[DeviceTest, ...]:
 
 def tests_in(path: Path, folder: Path, root: Path) -> tuple[DeviceTest, ...]:
     """The tests of one file. Raises UsageError as `read_tests` does."""
+    return tests_of(read_bytes(path), path, folder, root)
+
+
+def tests_of(data: bytes, path: Path, folder: Path, root: Path) -> tuple[DeviceTest, ...]:
+    """The tests of a file's bytes. Raises UsageError as `read_tests` does."""
     try:
-        module = ast.parse(read_text(path), filename=str(path))
+        module = ast.parse(text_of(data, path), filename=str(path))
     except SyntaxError as error:
         raise UsageError(
             f"is no Python: {error.msg}", file=path, line=error.lineno, remedy="correct the test"

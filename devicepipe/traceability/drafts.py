@@ -14,6 +14,7 @@ from typing import Any
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.items import fingerprint
+from devicepipe.evidence.predicates import Item, record_of
 from devicepipe.project.config import CONFIG_NAME
 from devicepipe.traceability.fields import ALL_BOARDS, BOARDS, EVIDENCE, FieldRules, Scales
 from devicepipe.traceability.markdown import RawItem, parse
@@ -22,7 +23,10 @@ from devicepipe.traceability.schema import ItemType, Schema
 
 @dataclass(slots=True)
 class Draft:
-    """An item's attributes; `lines` are those of its links and of `evidence`. The fingerprint is "" until `evidence` is read."""
+    """An item's attributes; `lines` are those of its links and of `evidence`. The fingerprint is "" until `evidence` is read.
+
+    `file` is relative to the project's root. It may stand for an `Item` wherever nothing is written down as evidence.
+    """
 
     id: str
     type: str
@@ -31,13 +35,45 @@ class Draft:
     fields: dict[str, str]
     links: dict[str, list[str]]
     boards: list[str]
+    file: str
     line: int
     lines: dict[str, int]
     fingerprint: str
 
-    def error(self, file: Path, key: str, message: str, remedy: str) -> UsageError:
+    @property
+    def record(self) -> str:
+        """As `Item.record`."""
+        return record_of(self.fields)
+
+    def error(self, root: Path, key: str, message: str, remedy: str) -> UsageError:
         """A UsageError at one of its links, or at its heading."""
-        return UsageError(message, file=file, line=self.lines.get(key, self.line), key=key, remedy=remedy)
+        return UsageError(message, file=root / self.file, line=self.lines.get(key, self.line), key=key, remedy=remedy)
+
+    def values(self) -> list[Any]:
+        """Its attributes in the order that `Draft` takes them."""
+        return [getattr(self, name) for name in self.__slots__]
+
+    def item(self) -> Item:
+        """As a value of the evidence, checked."""
+        return Item(
+            id=self.id,
+            type=self.type,
+            title=self.title,
+            text=self.text,
+            fields=self.fields,
+            links=self.links,
+            boards=self.boards,
+            file=self.file,
+            line=self.line,
+            fingerprint=self.fingerprint or NO_FINGERPRINT,
+        )
+
+
+NO_FINGERPRINT = "0" * 64
+"""That of an item whose record of evidence cannot be read: such an item is told as a mistake and becomes no evidence."""
+
+Traced = Item | Draft
+"""An item, whether it is evidence already or not yet."""
 
 
 class DraftReader:
@@ -48,12 +84,15 @@ class DraftReader:
 
     def __init__(
         self,
+        root: Path,
         schema: Schema,
         prefixes: Mapping[str, str],
         boards: Sequence[str],
         scales: Scales,
         problems: list[UsageError] | None = None,
     ) -> None:
+        self._root = root
+        self._names: dict[Path, str] = {}
         self._schema = schema
         self._prefixes = prefixes
         self._boards = list(boards)
@@ -84,6 +123,12 @@ class DraftReader:
             else:
                 drafts.append(self._draft(raw, self._schema.types[kind]))
         return drafts
+
+    def _name(self, path: Path) -> str:
+        """A file relative to the project's root."""
+        if path not in self._names:
+            self._names[path] = path.relative_to(self._root).as_posix()
+        return self._names[path]
 
     def _tell(self, problem: UsageError) -> None:
         if self._problems is None:
@@ -117,7 +162,7 @@ class DraftReader:
         given: dict[str, Any] = {"id": raw.id, "type": kind.name, "title": raw.title, "text": raw.text}
         given |= {"fields": fields, "links": links, "boards": applies}
         digest = "" if EVIDENCE in lines else fingerprint(**given)
-        return Draft(**given, line=raw.line, lines=lines, fingerprint=digest)
+        return Draft(**given, file=self._name(raw.file), line=raw.line, lines=lines, fingerprint=digest)
 
     def _targets(self, raw: RawItem, key: str, value: str, kind: ItemType) -> list[str]:
         link = self._schema.links[key]

@@ -10,6 +10,7 @@ Their fingerprints are those of devicepipe/evidence/items.py.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,12 +19,15 @@ from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.items import fingerprint
 from devicepipe.evidence.predicates import EVIDENCE_DIGEST, Item
 from devicepipe.project.config import Project
+from devicepipe.traceability.cache import FileCache
 from devicepipe.traceability.drafts import Draft, DraftReader
 from devicepipe.traceability.fields import EVIDENCE, Scales
 from devicepipe.traceability.loss import Loss
-from devicepipe.traceability.markdown import RawItem, read_text
+from devicepipe.traceability.markdown import RawItem, read_bytes, text_of
 from devicepipe.traceability.schema import Schema, project_schema, shipped_schema
-from devicepipe.traceability.sources import read_sources
+
+CACHE = "cache/trace"
+"""Where what was read is kept, below the project's folder for caches."""
 
 
 def read_items(
@@ -44,20 +48,35 @@ def read_items(
     Raises:
         UsageError: See `read_folder`, `read_sources` and `project_schema`.
     """
+    drafts = read_drafts(project, schema=schema, problems=problems, losses=losses)
+    return tuple(draft.item() for draft in drafts)
+
+
+def read_drafts(
+    project: Project,
+    *,
+    schema: Schema | None = None,
+    problems: list[UsageError] | None = None,
+    losses: list[Loss] | None = None,
+    cached: bool = False,
+) -> list[Draft]:
+    """What `read_items` reads, before it becomes evidence; `cached`: files that have not changed are not read anew (`cache`)."""
     schema = schema or project_schema(project)
-    live = read_sources(project, schema, problems)
-    if losses is not None:
-        losses += live.losses
-    return read_folder(
-        project.root,
-        project.traceability.path,
-        prefixes=schema.prefixes,
-        boards=[board.name for board in project.boards],
-        scales=scales_of(project),
-        schema=schema,
-        problems=problems,
-        live=live.items,
-    )
+    boards, scales = [board.name for board in project.boards], scales_of(project)
+    live: Sequence[RawItem] = ()
+    if project.traceability.source:
+        from devicepipe.traceability.sources import read_sources
+
+        found = read_sources(project, schema, problems)
+        live = found.items
+        if losses is not None:
+            losses += found.losses
+    reader = DraftReader(project.root, schema, schema.prefixes, boards, scales, problems)
+    cache = None
+    if cached:
+        depends_on = json.dumps([schema.digest, schema.prefixes, boards, scales.severities, scales.probabilities])
+        cache = FileCache(project.state / CACHE, "items", depends_on)
+    return _read(reader, project.root, project.traceability.path, schema, problems, live, cache)
 
 
 def scales_of(project: Project) -> Scales:
@@ -79,7 +98,6 @@ def read_folder(
     scales: Scales | None = None,
     schema: Schema | None = None,
     problems: list[UsageError] | None = None,
-    live: Sequence[RawItem] = (),
 ) -> tuple[Item, ...]:
     """The items of all Markdown files below a folder; files named README.md are prose and not read.
 
@@ -91,115 +109,110 @@ def read_folder(
         scales: The words that rate hazards; any are taken if None.
         schema: The types and links; the shipped ones if None.
         problems: See `read_items`.
-        live: Items from elsewhere, which stand after those of the folder and are checked with them.
 
     Raises:
         UsageError: The items break the grammar (see `markdown`) or one of the promises of this module; names file, line and key.
     """
     schema = schema or shipped_schema()
-    reader = DraftReader(schema, prefixes, boards, scales or Scales(), problems)
-    drafts = [(draft, path) for path in item_files(root / folder) for draft in reader.read(read_text(path), path)]
-    drafts += [(draft, raw.file) for raw in live for draft in reader.take([raw])]
-    return joined(drafts, root, folder, schema, problems)
+    reader = DraftReader(root, schema, prefixes, boards, scales or Scales(), problems)
+    return tuple(draft.item() for draft in _read(reader, root, folder, schema, problems, (), None))
+
+
+def _read(
+    reader: DraftReader,
+    root: Path,
+    folder: str,
+    schema: Schema,
+    problems: list[UsageError] | None,
+    live: Sequence[RawItem],
+    cache: FileCache | None,
+) -> list[Draft]:
+    """The drafts of a folder and of live sources, checked against each other. Raises UsageError without a list of problems."""
+    drafts: list[Draft] = []
+    for path in item_files(root / folder):
+        try:
+            data = read_bytes(path)
+            entry = cache.entry(path.relative_to(root).as_posix(), data) if cache else None
+            kept = entry.content() if entry else None
+            if kept is not None:
+                drafts += [Draft(*values) for values in kept]
+                continue
+            before = len(problems or ())
+            made = reader.read(text_of(data, path), path)
+        except UsageError as error:
+            if problems is None:
+                raise
+            problems.append(error)
+            continue
+        drafts += made
+        # What has mistakes is read anew each time, because they have to be told each time.
+        if entry and len(problems or ()) == before:
+            entry.keep([draft.values() for draft in made])
+    if cache:
+        cache.tidy()
+    return joined([*drafts, *reader.take(live)], root, folder, schema, problems)
 
 
 def joined(
-    drafts: Sequence[tuple[Draft, Path]], root: Path, folder: str, schema: Schema, problems: list[UsageError] | None
-) -> tuple[Item, ...]:
-    """The drafts of all files as items, checked against each other. Raises UsageError as `read_folder` does."""
-    join = _Join(root, schema, problems)
-    if not drafts and not problems:
-        join.tell(
-            UsageError("no items in any Markdown file", file=root / folder, remedy="write one: '## SRS-001 Title'")
-        )
-    first = join.unique(drafts)
-    types = {name: draft.type for name, (draft, _) in first.items()}
-    return tuple(join.item(draft, path, types) for draft, path in first.values())
+    drafts: Sequence[Draft], root: Path, folder: str, schema: Schema, problems: list[UsageError] | None
+) -> list[Draft]:
+    """The drafts of all files, checked against each other, with the digests of their records. Raises as `read_folder` does."""
 
-
-class _Join:
-    """What of an item needs the other files: is the id unique, do its links hold, what is the digest of its record."""
-
-    def __init__(self, root: Path, schema: Schema, problems: list[UsageError] | None) -> None:
-        self._root = root
-        self._schema = schema
-        self._problems = problems
-        self._names: dict[Path, str] = {}
-
-    def tell(self, problem: UsageError) -> None:
-        if self._problems is None:
+    def tell(problem: UsageError) -> None:
+        if problems is None:
             raise problem
-        self._problems.append(problem)
+        problems.append(problem)
 
-    def unique(self, drafts: Sequence[tuple[Draft, Path]]) -> dict[str, tuple[Draft, Path]]:
-        """The drafts by id; of two with one id the first."""
-        first: dict[str, tuple[Draft, Path]] = {}
-        for draft, path in drafts:
-            if draft.id in first:
-                other, where = first[draft.id]
-                remedy = (
-                    f"it stands in {where.relative_to(self._root)}:{other.line} already: give one of them a new number"
-                )
-                self.tell(draft.error(path, draft.id, "the id is taken", remedy))
-            else:
-                first[draft.id] = draft, path
-        return first
-
-    def item(self, draft: Draft, path: Path, types: Mapping[str, str]) -> Item:
+    if not drafts and not problems:
+        tell(UsageError("no items in any Markdown file", file=root / folder, remedy="write one: '## SRS-001 Title'"))
+    first: dict[str, Draft] = {}
+    for draft in drafts:
+        other = first.setdefault(draft.id, draft)
+        if other is not draft:
+            remedy = f"it stands in {other.file}:{other.line} already: give one of them a new number"
+            tell(draft.error(root, draft.id, "the id is taken", remedy))
+    types = {name: draft.type for name, draft in first.items()}
+    targets_of = {kind: frozenset(link.targets) for kind, link in schema.links.items()}
+    for draft in first.values():
         for kind, targets in draft.links.items():
-            allowed = self._schema.links[kind].targets
-            for target in targets:
-                if types.get(target) not in allowed:
-                    self.tell(_wrong_target(draft, path, kind, target, types, self._schema))
+            for target in [name for name in targets if types.get(name) not in targets_of[kind]]:
+                tell(_wrong_target(draft, root, kind, target, types, schema))
         try:
-            _add_evidence(draft, path, self._root)
+            _add_evidence(draft, root)
         except UsageError as error:
-            self.tell(error)
-        if path not in self._names:
-            self._names[path] = path.relative_to(self._root).as_posix()
-        return Item(
-            id=draft.id,
-            type=draft.type,
-            title=draft.title,
-            text=draft.text,
-            fields=draft.fields,
-            links=draft.links,
-            boards=draft.boards,
-            file=self._names[path],
-            line=draft.line,
-            fingerprint=draft.fingerprint or "0" * 64,
-        )
+            tell(error)
+    return list(first.values())
 
 
 def _wrong_target(
-    draft: Draft, path: Path, kind: str, target: str, types: Mapping[str, str], schema: Schema
+    draft: Draft, root: Path, kind: str, target: str, types: Mapping[str, str], schema: Schema
 ) -> UsageError:
     link = schema.links[kind]
     if target not in types:
         close = difflib.get_close_matches(target, types, n=1)
         wanted = schema.types[link.targets[0]].title
         remedy = f"did you mean {close[0]}?" if close else f"write {target}, or link an existing {wanted}"
-        return draft.error(path, kind, f"there is no item {target}", remedy)
+        return draft.error(root, kind, f"there is no item {target}", remedy)
     source = schema.types[draft.type]
     return draft.error(
-        path, kind, f"{target} is {schema.types[types[target]].called}",
+        root, kind, f"{target} is {schema.types[types[target]].called}",
         f"'{kind}' leads from {source.called} to: {schema.titles(link.targets, ', ')}",
     )  # fmt: skip
 
 
-def _add_evidence(draft: Draft, path: Path, root: Path) -> None:
+def _add_evidence(draft: Draft, root: Path) -> None:
     """Put the digest of the record that an item names into it, and its fingerprint over that."""
     if EVIDENCE not in draft.lines:
         return
     value = draft.fields[EVIDENCE]
     record = (root / value).resolve()
     if not record.is_relative_to(root.resolve()):
-        raise draft.error(path, EVIDENCE, f"'{value}' lies outside the project", "commit the record with the product")
+        raise draft.error(root, EVIDENCE, f"'{value}' lies outside the project", "commit the record with the product")
     try:
         digest = sha256_of(record)
     except OSError as error:
         raise draft.error(
-            path,
+            root,
             EVIDENCE,
             f"'{value}' cannot be read: {error.strerror}",
             "name the record of the verification, relative to the project's root",

@@ -58,15 +58,24 @@ class RawItem:
 
 
 def read_text(path: Path) -> str:
-    r"""The file's text with "\\n" line ends; a byte order mark is dropped.
+    """The text of a file of items, as `text_of` gives it. Raises UsageError where it cannot be read or is none."""
+    return text_of(read_bytes(path), path)
 
-    Raises:
-        UsageError: The file cannot be read, is not UTF-8, or holds control characters; names the line.
-    """
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file. Raises UsageError where it cannot be read."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", file=path) from error
+
+
+def text_of(data: bytes, path: Path) -> str:
+    r"""A file's text with "\\n" line ends; a byte order mark is dropped.
+
+    Raises:
+        UsageError: It is not UTF-8, or holds control characters; names the line.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from devicepipe.evidence.predicates import CodeMarker, CommitMarker, Item, TraceFinding
+from devicepipe.evidence.predicates import CodeMarker, CommitMarker, TraceFinding
+from devicepipe.traceability.drafts import Traced
 
 UNKNOWN_ITEM = "unknown-item"
 UNKNOWN_IN_COMMIT = "unknown-item-in-commit"
@@ -29,7 +30,7 @@ class Markers:
                 found.setdefault(name, []).append(f"{marker.file}:{marker.line}")
         return found
 
-    def findings(self, known: Mapping[str, Item]) -> Iterator[TraceFinding]:
+    def findings(self, known: Mapping[str, Traced]) -> Iterator[TraceFinding]:
         """The markers that name what is no item."""
         for marker in self.code or ():
             who = f"the code of {marker.function}" if marker.function else "the code here"

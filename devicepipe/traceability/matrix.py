@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from devicepipe.evidence.predicates import (
     DESIGN,
@@ -37,6 +37,7 @@ from devicepipe.project.config import Project
 from devicepipe.project.trace_schema import SafetyClass
 from devicepipe.traceability.coverage import RuleCheck
 from devicepipe.traceability.currency import Stale
+from devicepipe.traceability.drafts import Traced
 from devicepipe.traceability.fields import Scales
 from devicepipe.traceability.markers import UNKNOWN_ITEM, Markers
 from devicepipe.traceability.schema import Schema, project_schema, shipped_schema
@@ -121,31 +122,60 @@ def trace(
     """
     rules = rules or TraceRules(shipped_schema())
     tests = [*written_tests(items, written or {}), *(stale.part(_tests(runs)) if stale else _tests(runs))]
-    traced = _Trace(items, tests, boards, rules, markers or Markers()).result()
-    further = [*_identity_findings(runs), *_rating_findings(items, rules.scales), *map(_unlisted, unlisted)]
-    further += stale.findings(items) if stale else []
-    return traced.model_copy(update={"findings": [*traced.findings, *further]})
+    markers = markers or Markers()
+    traced = _Trace(items, tests, boards, rules, markers)
+    findings = [*traced.findings(), *_identity_findings(runs), *_rating_findings(items, rules.scales)]
+    return Traceability(
+        items=list(items),
+        matrix=[row.evidence() for row in traced.rows()],
+        findings=[*findings, *map(_unlisted, unlisted), *(stale.findings(items) if stale else [])],
+        code=None if markers.code is None else list(markers.code),
+        commits=None if markers.commits is None else list(markers.commits),
+    )
+
+
+class Row(NamedTuple):
+    """A line of the matrix before it is evidence: see `MatrixRow`."""
+
+    verdicts: dict[str, str]
+    test: str
+    hazard: str = ""
+    risk_control: str = ""
+    requirement: str = ""
+    user_needs: list[str] | None = None
+    designs: list[str] | None = None
+
+    def evidence(self) -> MatrixRow:
+        """The line as a value of the evidence."""
+        return MatrixRow(**self._asdict())
+
+
+@dataclass(frozen=True, slots=True)
+class StaticTrace:
+    """The matrix and the findings of items before any test has run."""
+
+    rows: list[Row]
+    findings: list[TraceFinding]
 
 
 def trace_statically(
-    items: Sequence[Item],
+    items: Sequence[Traced],
     tests: Sequence[TracedTest],
     boards: Sequence[str],
     *,
     rules: TraceRules | None = None,
     unlisted: Sequence[Locked] = (),
     markers: Markers | None = None,
-) -> Traceability:
+) -> StaticTrace:
     """Join items and tests before any of them has run: as `trace`, but a requirement that any test names has no finding."""
     rules = rules or TraceRules(shipped_schema())
-    traced = _Trace(
-        items, [*written_tests(items, {}), *tests], boards, rules, markers or Markers(), judged=False
-    ).result()
-    further = [*_rating_findings(items, rules.scales), *map(_unlisted, unlisted)]
-    return traced.model_copy(update={"findings": [*traced.findings, *further]})
+    tests = [*written_tests(items, {}), *tests]
+    traced = _Trace(items, tests, boards, rules, markers or Markers(), judged=False)
+    findings = [*traced.findings(), *_rating_findings(items, rules.scales), *map(_unlisted, unlisted)]
+    return StaticTrace(list(traced.rows()), findings)
 
 
-def written_tests(items: Sequence[Item], verdicts: Mapping[str, Mapping[str, str]]) -> list[TracedTest]:
+def written_tests(items: Sequence[Traced], verdicts: Mapping[str, Mapping[str, str]]) -> list[TracedTest]:
     """The tests that are written down as items, with the verdicts that are known of them."""
     return [
         TracedTest(
@@ -166,7 +196,7 @@ class _Trace:
 
     def __init__(
         self,
-        items: Sequence[Item],
+        items: Sequence[Traced],
         tests: Sequence[TracedTest],
         boards: Sequence[str],
         rules: TraceRules,
@@ -189,22 +219,20 @@ class _Trace:
                 self._verifying.setdefault(name, []).append(test)
         self._gaps = {item.id: list(self._gaps_of(item)) for item in items if item.type == REQUIREMENT}
 
-    def result(self) -> Traceability:
-        return Traceability(
-            items=list(self._items),
-            matrix=list(self._rows()),
-            findings=[*self._item_findings(), *self._test_findings(), *self._markers.findings(self._known)],
-            code=None if self._markers.code is None else list(self._markers.code),
-            commits=None if self._markers.commits is None else list(self._markers.commits),
-        )
+    def findings(self) -> Iterator[TraceFinding]:
+        """What does not hold of the items, the tests and the markers."""
+        yield from self._item_findings()
+        yield from self._test_findings()
+        yield from self._markers.findings(self._known)
 
-    def _sources(self, kind: str, target: str) -> list[Item]:
+    def _sources(self, kind: str, target: str) -> list[Traced]:
         """The items that link to one by links of a kind."""
         return [self._known[name] for name in self._rules.index.sources(kind, target)]
 
     # --- matrix
 
-    def _rows(self) -> Iterator[MatrixRow]:
+    def rows(self) -> Iterator[Row]:
+        """The lines of the matrix."""
         for item in self._items:
             if item.type == HAZARD:
                 yield from self._hazard_rows(item)
@@ -220,7 +248,7 @@ class _Trace:
             if not any(name in self._in_rows for name in test.verifies):
                 yield self._row(test, ())
 
-    def _hazard_rows(self, hazard: Item) -> Iterator[MatrixRow]:
+    def _hazard_rows(self, hazard: Traced) -> Iterator[Row]:
         yield from self._test_rows(hazard, hazard=hazard.id, needed=())
         controls = self._sources("mitigates", hazard.id)
         if not controls and hazard.id not in self._verifying:
@@ -228,7 +256,7 @@ class _Trace:
         for control in controls:
             yield from self._control_rows(control, hazard=hazard.id)
 
-    def _control_rows(self, control: Item, hazard: str = "") -> Iterator[MatrixRow]:
+    def _control_rows(self, control: Traced, hazard: str = "") -> Iterator[Row]:
         yield from self._test_rows(control, hazard=hazard, risk_control=control.id, needed=())
         requirements = self._sources("implements", control.id)
         if not requirements and control.id not in self._verifying:
@@ -236,13 +264,13 @@ class _Trace:
         for requirement in requirements:
             yield from self._requirement_rows(requirement, hazard=hazard, risk_control=control.id)
 
-    def _apart_rows(self, item: Item, shown_in: Sequence[str], **above: list[str]) -> Iterator[MatrixRow]:
+    def _apart_rows(self, item: Traced, shown_in: Sequence[str], **above: list[str]) -> Iterator[Row]:
         """The rows of a user need or a design item: of its own tests, and one where no requirement's row shows it."""
         yield from self._test_rows(item, needed=(), **above)
         if not shown_in and item.id not in self._verifying:
             yield self._row(None, (), **above)
 
-    def _requirement_rows(self, requirement: Item, hazard: str = "", risk_control: str = "") -> Iterator[MatrixRow]:
+    def _requirement_rows(self, requirement: Traced, hazard: str = "", risk_control: str = "") -> Iterator[Row]:
         above: dict[str, Any] = {"hazard": hazard, "risk_control": risk_control, "requirement": requirement.id}
         if USER_NEED in self._types:
             above["user_needs"] = requirement.links.get("satisfies", [])
@@ -250,14 +278,14 @@ class _Trace:
             above["designs"] = list(self._rules.index.sources("realises", requirement.id))
         if requirement.id not in self._verifying:
             row = self._row(None, () if requirement.record else requirement.boards, **above)
-            yield row.model_copy(update={"test": requirement.record})
+            yield row._replace(test=requirement.record)
         yield from self._test_rows(requirement, needed=requirement.boards, **above)
 
-    def _test_rows(self, item: Item, *, needed: Sequence[str], **above: Any) -> Iterator[MatrixRow]:
+    def _test_rows(self, item: Traced, *, needed: Sequence[str], **above: Any) -> Iterator[Row]:
         for test in self._verifying.get(item.id, ()):
             yield self._row(test, needed, **above)
 
-    def _row(self, test: TracedTest | None, needed: Sequence[str], **above: Any) -> MatrixRow:
+    def _row(self, test: TracedTest | None, needed: Sequence[str], **above: Any) -> Row:
         """A row; a board that has no verdict but needs one shows `not_run`."""
         seen: Mapping[str, str] = test.verdicts if test else {}
         needed = needed or (test.boards if test else ())
@@ -265,11 +293,11 @@ class _Trace:
             board: str(seen[board]) if board in seen else str(Verdict.NOT_RUN) if board in needed else ""
             for board in self._boards
         }
-        return MatrixRow(test=test.id if test else "", verdicts=verdicts, **above)
+        return Row(verdicts, test.id if test else "", **above)
 
     # --- findings
 
-    def _gaps_of(self, requirement: Item) -> Iterator[tuple[str, str]]:
+    def _gaps_of(self, requirement: Traced) -> Iterator[tuple[str, str]]:
         """The boards on which a requirement is not verified, each with the reason."""
         if requirement.record:
             return
@@ -319,7 +347,7 @@ class _Trace:
                 )
 
 
-def _rating_findings(items: Sequence[Item], scales: Scales) -> Iterator[TraceFinding]:
+def _rating_findings(items: Sequence[Traced], scales: Scales) -> Iterator[TraceFinding]:
     for item in items:
         if item.type != HAZARD or not {*RATINGS} <= item.fields.keys():
             continue
@@ -350,7 +378,7 @@ def _identity_findings(runs: Sequence[TestRun]) -> Iterator[TraceFinding]:
             )
 
 
-def _finding(kind: str, item: Item, message: str, board: str = "") -> TraceFinding:
+def _finding(kind: str, item: Traced, message: str, board: str = "") -> TraceFinding:
     return TraceFinding(kind=kind, item=item.id, board=board, message=message, file=item.file, line=item.line)
 
 
@@ -379,7 +407,7 @@ def _verdict(run: TestRun, case: TestCase) -> str:
     return case.verdict
 
 
-def _nothing(requirement: Item) -> str:
+def _nothing(requirement: Traced) -> str:
     method = requirement.fields.get("verification", "test")
     return "nothing verifies it" if method == "test" else f"no record of its {method} (field 'evidence'), and no test"
 

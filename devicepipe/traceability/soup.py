@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import SOUP, Item
+from devicepipe.evidence.predicates import SOUP
+from devicepipe.traceability.drafts import Traced
 
 COMPARED = ("version", "supplier", "licence", "purl", "cpe", "sha256")
 
@@ -26,7 +27,7 @@ class Locked:
     fields: dict[str, str]
 
 
-def check_soup(items: Sequence[Item], locked: Sequence[Locked], root: Path) -> tuple[Locked, ...]:
+def check_soup(items: Sequence[Traced], locked: Sequence[Locked], root: Path) -> tuple[Locked, ...]:
     """Compare SOUP items with the lock file.
 
     Args:
@@ -41,7 +42,7 @@ def check_soup(items: Sequence[Item], locked: Sequence[Locked], root: Path) -> t
         UsageError: An item and the lock differ, two items are about one component, or an item is about none; names both places.
     """
     by_name = {component.name.casefold(): component for component in locked}
-    seen: dict[str, Item] = {}
+    seen: dict[str, Traced] = {}
     for item in items:
         if item.type != SOUP:
             continue
@@ -68,5 +69,5 @@ def check_soup(items: Sequence[Item], locked: Sequence[Locked], root: Path) -> t
     return tuple(component for component in locked if component.name.casefold() not in seen)
 
 
-def _error(root: Path, item: Item, key: str, message: str, remedy: str) -> UsageError:
+def _error(root: Path, item: Traced, key: str, message: str, remedy: str) -> UsageError:
     return UsageError(message, file=root / item.file, line=item.line, key=f"{item.id} {key}", remedy=remedy)

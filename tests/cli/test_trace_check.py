@@ -72,7 +72,9 @@ def git(root: Path, *arguments: str) -> None:
 
 
 def state(root: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {
+        str(path): path.read_bytes() for path in root.rglob("*") if path.is_file() and ".devicepipe" not in path.parts
+    }
 
 
 def test_every_finding_is_told_at_once_with_its_place(root: Path) -> None:

@@ -1,0 +1,81 @@
+"""`devicepipe trace matrix`: what leads to what, as CSV and HTML, of the working tree or of a bundle."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from devicepipe.cli.common import counted, note, open_bundle, open_project, project_option, tell
+from devicepipe.cli.trace_check import cache_option, tell_findings
+from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from devicepipe.traceability.drafts import Traced
+    from devicepipe.traceability.matrix import Row
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--csv", "csv_file", type=_FILE, help="Write it as CSV.")
+@click.option("--html", "html_file", type=_FILE, help="Write it as one HTML page.")
+@click.option(
+    "--bundle", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of this bundle, with its verdicts."
+)
+@project_option
+@cache_option
+def matrix(csv_file: Path | None, html_file: Path | None, bundle: Path | None, folder: Path, cached: bool) -> int:
+    """Write the matrix: hazard, risk control, user needs, requirement, design items, test, and the verdict on each board.
+
+    Of the working tree it is checked as `trace check` does; no test has run there, so that every verdict is "not run". With neither
+    --csv nor --html it is printed as CSV.
+
+    Exit codes: 0 written, and no error in the items; 1 written, with errors; 2 usage.
+    """
+    from devicepipe.traceability.matrix_files import csv_lines, html_lines
+
+    gc.disable()  # nothing that is made here is given up before the end, and looking for it takes a third of the time
+    if bundle is not None:
+        rows, items, boards, title = _of_bundle(bundle)
+        failed = False
+    else:
+        from devicepipe.stages.trace_check import check_working_tree
+
+        project = open_project(folder)
+        found = check_working_tree(project, cached=cached)
+        rows, boards, title = found.rows, found.boards, f"{project.product.title}: traceability matrix"
+        items = {item.id: item for item in found.items}
+        failed = tell_findings(found.findings, err=True)
+    if csv_file is not None:
+        _write(csv_file, csv_lines(rows, items, boards), newline="")
+    if html_file is not None:
+        _write(html_file, html_lines(rows, items, boards, title))
+    if csv_file is None and html_file is None:
+        for line in csv_lines(rows, items, boards):
+            tell(line.rstrip("\r\n"))
+    else:
+        names = " and ".join(str(name) for name in (csv_file, html_file) if name)
+        note(f"{counted(len(items), 'item')}, {counted(len(rows), 'row')}: {names}")
+    return EXIT_PRODUCT_FAILED if failed else EXIT_OK
+
+
+def _of_bundle(folder: Path) -> tuple[Sequence[Row], Mapping[str, Traced], Sequence[str], str]:
+    from devicepipe.evidence.predicates import SourceInfo, Traceability
+    from devicepipe.traceability.matrix import Row
+
+    bundle = open_bundle(folder)
+    source, traced = bundle.predicate(SourceInfo), bundle.predicate(Traceability)
+    rows = [Row(**row.model_dump()) for row in traced.matrix]
+    items = {item.id: item for item in traced.items}
+    return rows, items, source.boards, f"{source.title} {source.version}: traceability matrix"
+
+
+def _write(path: Path, lines: Iterable[str], newline: str = "\n") -> None:
+    with path.open("w", encoding="utf-8", newline=newline) as file:
+        file.writelines(lines)
