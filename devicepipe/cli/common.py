@@ -108,9 +108,9 @@ def open_bundle(folder: Path) -> Bundle:
     return Bundle(folder)
 
 
-def counted(number: int, what: str) -> str:
-    """A number of things, e.g. "1 point", "2 points"."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def counted(number: int, what: str, many: str = "") -> str:
+    """A number of things, e.g. "1 point", "2 points"; `many` is their name where it does not end in "s" only."""
+    return f"{number} {what}" if number == 1 else f"{number} {many or f'{what}s'}"
 
 
 def open_inventory(folder: Path) -> Inventory:

@@ -19,6 +19,8 @@ _COMMANDS = {
         "devicepipe.cli.trace_coverage",
         "Show how many items of each type are covered as the rules ask, and which are not.",
     ),
+    "import": ("devicepipe.cli.trace_exchange", "Write the items of other tools' files as Markdown."),
+    "export": ("devicepipe.cli.trace_exchange", "Write the product's items into another tool's files."),
     "review": (
         "devicepipe.cli.trace_review",
         "Record that you reviewed items as they stand, after showing what changed since the last review.",

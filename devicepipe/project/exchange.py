@@ -13,7 +13,7 @@ class TraceMapping(Table):
     r"""[traceability.mapping], or a file of its own: what another tool's words are called here.
 
     Attributes:
-        types: Its item type → ours; "-" leaves items of it out, as prose.
+        types: Its item type, or the prefix of its ids, which counts first → our type; "-" leaves such items out, as prose.
         links: Its kind of link → ours; "-" leaves it out. What is not here goes by its own name, or by the types that it joins.
         fields: Its attribute → the name of a field, `title` or `text`; "-" leaves it out.
         ids: Pattern of its ids → what becomes of them, with \1 for the first group; the first that matches the whole id counts.

@@ -1,7 +1,8 @@
 """From another tool's words to ours: ids, types, links and fields, decided alike for all formats.
 
-Types: what the mapping says; else the tool's type where it is one of ours by name ("RISK_CONTROL" is risk-control); else what the
-prefix of the id says; else the importer knows it as prose (headings), or it has none here.
+Types: what the mapping says of the prefix of the id, or of the tool's type; else the tool's type where it is one of ours by name
+("RISK_CONTROL" is risk-control); else what the prefix of the id says; else the importer knows it as prose (headings), or it has
+none here.
 
 Links: what the mapping says ("<verifies" turns a link around); else the tool's kind where it is one of ours by name; else the one
 kind of ours that may lead from the one type to the other. A field whose name is one of a link is read as one.
@@ -176,7 +177,9 @@ class _Mapper:
         named = _dashed(one.type)
         prefix = _OURS.fullmatch(one.id)
         by_id = self._house.prefixes.get(prefix[1], "") if prefix else ""
-        if one.type.lower() in types:
+        if prefix and prefix[1].lower() in types:
+            found = types[prefix[1].lower()]
+        elif one.type.lower() in types:
             found = types[one.type.lower()]
         elif named in self._house.types:
             found = named
@@ -401,7 +404,7 @@ def _as_ours(wanted: str) -> str:
 def _first_line(text: str) -> str:
     """What can stand for a title: the first line with words, shortened, without the marks of headings and lists."""
     for line in text.split("\n"):
-        words = " ".join(line.split()).lstrip("#*-> ").rstrip()
+        words = " ".join(line.split()).lstrip("#*->_ ").rstrip("*_ ")
         if words:
             return words if len(words) <= _TITLE else f"{words[: _TITLE - 1].rstrip()}…"
     return ""
