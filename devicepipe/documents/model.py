@@ -13,7 +13,7 @@ from typing import Final, Literal
 CONTENTS_DEPTH: Final = 2
 """Headings up to this level stand in the table of contents."""
 
-PARTS: Final = (0x1F3A5F, 0xA9CBE3, 0x4A7FB0, 0xDCC27A, 0x5F7F4A, 0xC5D8AE, 0x7B5F96, 0xC9CED4)
+PARTS: Final = (0x1F3A5F, 0xA9CBE3, 0x3D6FA0, 0xDCC27A, 0x557341, 0xC5D8AE, 0x7B5F96, 0xC9CED4)
 """Colours of a figure's parts: dark and light in turn, so that neighbours differ in grey as well."""
 BAD_PART: Final = 0x9B1C1C
 

@@ -50,7 +50,7 @@ def test_a_broken_promise_stands_out_in_table_and_figure_and_can_be_tried_again(
     assert dict(cuts.rows)["swap"][-1] == 1
     assert cuts.parts[-1] in cuts.bad
     page = render_html(verification_report(record)).decode()
-    assert 'title="a promise was broken: 1"' in page
+    assert "a promise was broken: 1<" in page
 
 
 def test_a_campaign_that_was_not_run_is_never_shown_as_held() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -44,7 +46,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
@@ -67,8 +69,11 @@ def test_is_well_formed_self_contained_and_accessible(name: str, build: object) 
     page = Page(data)
     assert page.all("html")[0]["lang"] == "en"
     assert len(page.all("h1")) == len(page.all("main")) == len(page.all("title")) == 1
-    assert not [tag for tag, _ in page.tags if tag in {"script", "link", "img", "iframe", "object", "form", "base"}]
+    assert not [tag for tag, _ in page.tags if tag in {"link", "img", "iframe", "object", "form", "base"}]
+    assert page.all("script") == [{}], "one script, inline"
     assert not re.search(rb"url\(|@import|src=|javascript:|https?://", data)
+    assert not [attributes for _, attributes in page.tags if "style" in attributes]
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     for attributes in page.all("th"):
         assert attributes.get("scope") in {"col", "row"}
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -102,6 +107,19 @@ def test_not_releasable_is_said_on_screen_and_on_every_printed_page(name: str) -
     assert '@top-center { content: "NOT RELEASABLE' in data
 
 
+def test_only_its_own_script_and_style_may_run() -> None:
+    """The policy names both by their digests, as a browser computes them."""
+    data = render_html(matrix_document(ALL["dirty"])).decode()
+    found = re.search('Policy" content="([^"]*)"', data)
+    assert found
+    policy = {name: value for name, _, value in (part.strip().partition(" ") for part in found[1].split(";"))}
+    for tag, directive in (("script", "script-src"), ("style", "style-src")):
+        text = data[data.index(f"<{tag}>") + len(tag) + 2 : data.index(f"</{tag}>")]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert policy[directive] == f"'sha256-{digest}'"
+    assert policy["default-src"] == policy["base-uri"] == policy["form-action"] == "'none'"
+
+
 def test_green_has_no_banner() -> None:
     assert "NOT RELEASABLE" not in render_html(matrix_document(ALL["green"])).decode()
 
@@ -124,7 +142,7 @@ def nasty(record: ReleaseRecord, text: str) -> ReleaseRecord:
 )
 def test_text_is_never_markup(text: str) -> None:
     page = Page(render_html(verification_report(nasty(records.dirty(records.green()), text))))
-    assert not [tag for tag, _ in page.tags if tag in {"script", "img", "b"}]
+    assert [tag for tag, _ in page.tags if tag in {"script", "img", "b"}] == ["script"], "the page's own"
     assert not re.search("[\u202e\x00\ud800\u200b]", page.text)
 
 
@@ -144,5 +162,6 @@ def test_repeated_group_cells_stay_for_screen_readers() -> None:
     data = render_html(
         Document("D", "t", "s", "a", "2026-03-01T12:00:05Z", "A4", Running("", "", ""), (table,))
     ).decode()
+    data = data[: data.index("<script>")]
     assert data.count(">G<") == 2
     assert data.count("detail</span>") == 1
