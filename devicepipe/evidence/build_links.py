@@ -59,7 +59,7 @@ def check_provenance(bundle: Bundle, attestation: Attestation, declaring: Attest
         same(what, variables.get(what), expected, link, "the source")
     materials = {entry.name: entry.digest.get("sha256") for entry in definition.resolved_dependencies if entry.name}
     manifest = str(declared.get("manifest"))
-    same(f"digest of {manifest}", materials.get(manifest), _source_files(bundle).get(manifest), link, SOURCE_FILES)
+    same(f"digest of {manifest}", materials.get(manifest), source_files(bundle).get(manifest), link, SOURCE_FILES)
     same(
         f"digest of {PYTHON_ENVIRONMENT}",
         materials.get(PYTHON_ENVIRONMENT),
@@ -85,7 +85,8 @@ def _declared(bundle: Bundle, source: SourceInfo, board: str) -> dict[str, Any]:
     return entries[board]
 
 
-def _source_files(bundle: Bundle) -> dict[str, str]:
+def source_files(bundle: Bundle) -> dict[str, str]:
+    """The source files of the release, each with its SHA-256, as its list says."""
     lines = bundle.read(SOURCE_FILES).decode("utf-8", "replace").splitlines()
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 

@@ -28,7 +28,7 @@ from collections.abc import Iterable
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.analysis_links import check_analysis
-from devicepipe.evidence.build_links import check_provenance, check_reproducibility
+from devicepipe.evidence.build_links import check_provenance, check_reproducibility, source_files
 from devicepipe.evidence.bundle import Attestation, Bundle
 from devicepipe.evidence.campaign_links import check_campaigns
 from devicepipe.evidence.campaigns import Campaigns
@@ -42,6 +42,7 @@ from devicepipe.evidence.decisions import WAIVERS, VerificationSummary
 from devicepipe.evidence.devices import check_device
 from devicepipe.evidence.files import size_of
 from devicepipe.evidence.layout import IMAGE_KEY, KINDS, RELEASE_KEY, RELEASE_STATEMENT, kind_named, kind_of_model
+from devicepipe.evidence.marker_links import check_markers
 from devicepipe.evidence.names import is_name
 from devicepipe.evidence.policy_links import Judged, check_policy
 from devicepipe.evidence.predicates import (
@@ -493,6 +494,7 @@ class _Check:
                 if case.id not in shown_tests:
                     raise IntegrityError(f"leaves out the test {case.id} of {board}", link=link)
         self.held(link, "shows every test, and as passed only what passed")
+        self.held(link, check_markers(trace, source_files(self.bundle), link))
         self.held(link, check_reviews(trace, link))
         signing = {board: self.attestation(ImageSigning, board).read(ImageSigning) for board in source.boards}
         self.held(link, check_currency(trace, runs, signing, link))

@@ -15,6 +15,11 @@ The shape, with the keys that rules use:
     release.requirements   also unstated (sentences: requirements that do not say how, or on which boards, they are verified)
     release.hazards        total, open (sentences: hazards without a control, controls without a requirement),
                            unrated and worse (sentences: no ratings, or worse ones with the controls than without)
+    release.needs          total, unmet (sentences: user needs without a requirement)
+    release.design         total, unrealised (sentences: requirements without a design item, where there are design items),
+                           unjustified (design items without a requirement), uncoded (ones that no marker in the sources names,
+                           where there are markers)
+    release.code           markers (count), unknownItems (sentences)
     release.soup           total, unlisted (sentences: locked components that no SOUP item is about)
     release.anomalies      total, open (sentences), unassessed (sentences: open ones without cause, impact or rationale)
     release.tests          unknownItems (sentences); only where every board has a test run
@@ -72,6 +77,7 @@ from devicepipe.evidence.secrets import Secrets
 from devicepipe.evidence.vulnerabilities import Assessment
 from devicepipe.policy.secrets import secrets_data
 from devicepipe.policy.supply import SbomEvidence, sbom_data, vulnerability_data
+from devicepipe.policy.trace import trace_data
 
 Plain = dict[str, Any]
 """Data of maps, lists, strings, integers and booleans, as CEL reads it."""
@@ -156,6 +162,7 @@ def release_data(evidence: GateInput) -> Plain:
             "unlisted": _findings(traced, "unlisted-soup"),
         }
         data["anomalies"] = _anomalies(traced)
+        data |= trace_data(traced)
         runs = [board.tests for board in evidence.boards if board.tests is not None]
         if len(runs) == len(evidence.boards):
             data["tests"] = {"unknownItems": _unknown_items(traced, runs)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from devicepipe.evidence.build_links import source_files
 from devicepipe.evidence.currency import Expected
-from devicepipe.evidence.predicates import TRACEABILITY, ImageSigning, SourceInfo
+from devicepipe.evidence.predicates import TRACEABILITY, CodeMarker, ImageSigning, SourceInfo
 from devicepipe.evidence.results import TestResult
 from devicepipe.evidence.review_links import suspects
 from devicepipe.stages.context import Context
@@ -44,7 +45,7 @@ def trace_release(context: Context) -> None:
         images={board: bundle.predicate(ImageSigning, board).image_digest for board in boards},
         reviews=suspects(reviewed),
     )
-    rules, markers = TraceRules.of(project), Markers(read_markers(project), product_commits(context.home))
+    rules, markers = TraceRules.of(project), Markers(_markers(context), product_commits(context.home))
     stale = Stale(runs, expected)
     traced = trace(items, runs, boards, rules=rules, unlisted=unlisted, markers=markers, stale=stale)
     traced = traced.model_copy(
@@ -55,3 +56,9 @@ def trace_release(context: Context) -> None:
         }
     )
     writer.attest("traceability", TRACEABILITY, traced, subjects)
+
+
+def _markers(context: Context) -> list[CodeMarker]:
+    """The markers in the product's own sources: libraries that the lock file lays down beside them are not."""
+    own = source_files(context.bundle)
+    return [marker for marker in read_markers(context.project) if marker.file in own]

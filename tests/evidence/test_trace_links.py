@@ -111,6 +111,55 @@ def test_another_story_is_refused(tmp_path: Path, said: str) -> None:
     assert caught.value.link == TRACE
 
 
+def with_design(trace: dict[str, Any]) -> None:
+    """A design item that realises the requirement, shown in its row, and a source that names it."""
+    design = sample("DSG-001", boards=BOARDS, realises=["SRS-001"])
+    trace["items"].append(design.to_json())
+    trace["reviews"] = reviewed([*CHAIN, design])
+    for row in trace["matrix"]:
+        if row.get("requirement") == "SRS-001":
+            row["designs"] = ["DSG-001"]
+    trace["code"] = [{"file": "boards/alpha.json", "line": 1, "function": "", "items": ["DSG-001"]}]
+
+
+def marked_elsewhere(trace: dict[str, Any]) -> None:
+    with_design(trace)
+    trace["code"][0]["file"] = "firmware/src/gone.c"
+
+
+def another_design(trace: dict[str, Any]) -> None:
+    with_design(trace)
+    next(row for row in trace["matrix"] if row.get("designs"))["designs"] = ["DSG-002"]
+
+
+def no_design(trace: dict[str, Any]) -> None:
+    with_design(trace)
+    del next(row for row in trace["matrix"] if row.get("designs"))["designs"]
+
+
+def design_of_nobody(trace: dict[str, Any]) -> None:
+    next(row for row in trace["matrix"] if row.get("requirement") == "SRS-001")["userNeeds"] = ["UN-001"]
+
+
+def test_design_and_markers_that_fit(tmp_path: Path) -> None:
+    assert "its 4 reviews" in verify(tmp_path, with_design)
+
+
+DESIGNS = {
+    "a marker in firmware/src/gone.c, which is no source file": marked_elsewhere,
+    "shows the design items DSG-002 for SRS-001, but its links say DSG-001": another_design,
+    "shows the design items none for SRS-001, but its links say DSG-001": no_design,
+    "shows the user needs UN-001 for SRS-001, but its links say none": design_of_nobody,
+}
+
+
+@pytest.mark.parametrize("said", DESIGNS)
+def test_another_design_is_refused(tmp_path: Path, said: str) -> None:
+    with pytest.raises(IntegrityError, match=said) as caught:
+        verify(tmp_path, DESIGNS[said])
+    assert caught.value.link == TRACE
+
+
 def case(**changes: object) -> Edit:
     return lambda result: result["devicepipe"]["cases"][0].update(changes)
 

@@ -11,13 +11,14 @@ import pytest
 
 from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.components import END_OF_SUPPORT, SUPPORT, SUPPORT_LEVEL, UNDECLARED
+from devicepipe.evidence.predicates import Item
 from devicepipe.evidence.verify import verify_bundle
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_policy
 from devicepipe.project.config import load_project
 from devicepipe.stages.gate import evidence_of
 from tests.evidence.synthetic_bundle import Made, Spoil, board_files, development_keys, make_bundle
-from tests.policy.test_gate import ASSESSED, RATED, VARIED, failed, item, other
+from tests.policy.test_gate import ASSESSED, RATED, VARIED, failed, item, other, with_fingerprint
 
 BOARDS = ("alpha", "beta")
 IMAGE = "images/alpha/application.signed.bin"
@@ -153,6 +154,32 @@ def broken_promise(campaigns: dict[str, Any]) -> None:
     result["groups"][0]["outcomes"] = {"old": 2}
 
 
+DESIGN = with_fingerprint(
+    **other("DSG-001", "design").model_dump(exclude={"fingerprint", "links"}), links={"realises": ["SRS-001"]}
+)
+
+
+ALOOF = with_fingerprint(
+    **other("DSG-002", "design").model_dump(exclude={"fingerprint", "links"}), links={"realises": ["SRS-009"]}
+)
+
+
+def design(*items: Item, code: str = "") -> Change:
+    """Add items to a whole trace, and a marker in the sources that names an item."""
+
+    def change(trace: dict[str, Any]) -> None:
+        trace["items"] += [one.to_json() for one in items]
+        for row in trace["matrix"]:
+            if any(one.type == "design" for one in items):
+                row["designs"] = [one.id for one in items if row["requirement"] in one.links.get("realises", ())]
+            if any(one.type == "user-need" for one in items):
+                row["userNeeds"] = []
+        if code:  # in a file of the made bundle's sources, whatever it is
+            trace["code"] = [{"file": "boards/alpha.json", "line": 3, "function": "f", "items": [code]}]
+
+    return change
+
+
 RECORD = item("SRS-002", BOARDS, verification="inspection", evidence="r.pdf", evidence_sha256="5" * 64).to_json()
 
 CRAFTED: dict[str, tuple[str, dict[str, Change]]] = {
@@ -196,6 +223,11 @@ CRAFTED: dict[str, tuple[str, dict[str, Change]]] = {
     "a test of no known item": ("tests-known-items", {"alpha/test": case(verifies=["SRS-001", "SRS-999"])}),
     "a hazard without a control": ("hazards-controlled", {"traceability": add("matrix", {
         "hazard": "HAZ-001", "riskControl": "", "requirement": "", "test": "", "verdicts": {}})}),
+    "a user need that nothing satisfies": ("needs-met", {"traceability": design(other("UN-001", "user-need"))}),
+    "a requirement that no design item realises": ("design-complete", {"traceability": design(ALOOF)}),
+    "a design item that realises nothing": ("design-complete", {"traceability": design(DESIGN, other("DSG-002", "design"))}),
+    "a design item that no source names": ("design-implemented", {"traceability": design(DESIGN, code="SRS-001")}),
+    "a source that names no known item": ("code-known-items", {"traceability": design(code="DSG-404")}),
     "a hazard that is not rated": (
         "hazards-rated", {"traceability": add("items", other("HAZ-001", "hazard", **RATED | {"severity": ""}).to_json())}),
     "a hazard that its control makes worse": (

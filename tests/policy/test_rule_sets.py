@@ -30,10 +30,10 @@ SHIPPED = (
     "release",
 )
 BEGINS_WITH = {  # class: the rules whose clauses begin to apply with it
-    "b": {"builds-reproducible", "builds-in-other-surroundings",
+    "b": {"design-complete", "builds-reproducible", "builds-in-other-surroundings",
           "hazards-controlled", "hazards-rated", "anomalies-assessed", "misra-deviations", "analysis-clean",
           "analysis-tools-complete", "findings-disposed", "no-affected-component", "no-data-decided", "snapshot-fresh"},
-    "c": {"stack-bounded", "no-recursion", "slot-spare", "never-executed-explained"},
+    "c": {"design-implemented", "stack-bounded", "no-recursion", "slot-spare", "never-executed-explained"},
 }  # fmt: skip
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from devicepipe.evidence.items import fingerprint
 from devicepipe.evidence.predicates import Item
 
-TYPES = {"HAZ": "hazard", "RC": "risk-control", "SRS": "requirement", "SOUP": "soup", "ANO": "anomaly"}
+TYPES = {
+    "HAZ": "hazard",
+    "RC": "risk-control",
+    "SRS": "requirement",
+    "SOUP": "soup",
+    "ANO": "anomaly",
+    "UN": "user-need",
+    "DSG": "design",
+}
 
 
 def sample(
