@@ -4,7 +4,8 @@ What always holds of a document that was read: it has no key that OpenVEX does n
 at least one product by package URL or CPE; "not affected" has one of VEX's justifications and a reason in words (stricter than
 OpenVEX, which takes either), "affected" says what to do.
 
-Of several statements about one thing the latest counts. Source: OpenVEX specification 0.2.0.
+Of several statements about one thing the latest counts, and of several of one time the one that says affected. None is of a time
+to come: it would outrank every later one. Source: OpenVEX specification 0.2.0.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from packageurl import PackageURL
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.vulnerabilities import Justification
+from devicepipe.project.toml_file import explain
 
+_WORSE = ("affected", "under_investigation")
+_SKEW = dt.timedelta(days=1)
+"""What a statement may be ahead of this machine: clocks, and days that were written as midnight UTC east of it."""
 _REMEDY = "docs/reference/supply-chain.md says how a VEX statement is written"
 
 
@@ -171,7 +176,7 @@ def latest(
         for told in document.statements
         if told.is_about(ids) and told.concerns(product, component)
     ]
-    return max(found, key=lambda told: told.when, default=None)
+    return max(found, key=lambda told: (told.when, told.statement.status in _WORSE), default=None)
 
 
 def _read(path: Path) -> Document:
@@ -180,15 +185,18 @@ def _read(path: Path) -> Document:
         document = _Document.model_validate(json.loads(text))
     except (OSError, ValueError) as error:
         if isinstance(error, ValidationError):
-            first: Any = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise UsageError(first["msg"], file=path, key=key, remedy=_REMEDY) from error
+            message, where, known = explain(error, _Document)
+            key = ".".join(str(part) for part in where)
+            raise UsageError(message, file=path, key=key, remedy=known or _REMEDY) from error
         raise UsageError(f"is no JSON that can be read: {error}", file=path, remedy=_REMEDY) from error
     told: list[Told] = []
     for number, statement in enumerate(document.statements, start=1):
         when = statement.last_updated or statement.timestamp or document.last_updated or document.timestamp
         if when.tzinfo is None:
             raise UsageError("its time has no zone", file=path, key=f"statements.{number - 1}", remedy=_REMEDY)
+        if when > dt.datetime.now(dt.UTC) + _SKEW:
+            message = f"its time, {when.isoformat()}, has not come yet"
+            raise UsageError(message, file=path, key=f"statements.{number - 1}", remedy="write when it was made")
         told.append(Told(f"{path.name}#{number}", when, statement))
     return Document(path.name, text, document.id, document.author, tuple(told))
 

@@ -71,13 +71,22 @@ def assess(
         )  # fmt: skip
     result.components.sort(key=lambda one: (one.name, one.version))
     result.unused = [
-        f"{told.place}: {told.statement.vulnerability.name} is {told.statement.status}, but no record of the snapshot says that "
-        "it affects a component that is linked in"
+        f"{told.place}: {told.statement.vulnerability.name} is {told.statement.status}, but {_left_over(told, product, result)}"
         for document in documents
         for told in document.statements
         if told.place not in used
     ]
     return result
+
+
+def _left_over(told: Told, product: str, result: Assessed) -> str:
+    """Why a statement changes no verdict."""
+    if not any(told.concerns(product, (one.purl, one.cpe, one.version)) for one in result.components):
+        names = [name for named in told.statement.products for name in named.names]
+        parts = [name for named in told.statement.products for part in named.subcomponents for name in part.names]
+        about = f"{', '.join(parts)} of {', '.join(names)}" if parts else ", ".join(names)
+        return f"it is about {about}: no component that is linked in, or another product than {product}"
+    return "no record of the snapshot says that it affects that component, or another statement counts"
 
 
 def _match(

@@ -62,6 +62,10 @@ from devicepipe.evidence.predicates import ResourceDescriptor, Sha256
 from devicepipe.project.toml_file import Table, Text, TomlFile
 
 _SPDX_LOCK = threading.Lock()  # the parser of licence expressions builds its tables on first use, without a lock
+_ADVICE = "docs/reference/supply-chain.md says how the lock file is written"
+_DISTRIBUTIONS = ("alpm", "apk", "deb", "rpm")
+"""Types of package URL whose versions are a distribution's own, not the maker's."""
+_FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _CPE = re.compile(r"cpe:2\.3:[aho](?::(?:[^:\\\s]|\\.)+){10}")
 
 
@@ -188,7 +192,7 @@ def load_lock(path: Path) -> SoupLock:
     Raises:
         UsageError: It cannot be read, is not TOML, or has a wrong, unknown or missing key; names file, line and key.
     """
-    file = TomlFile.read(path, remedy="name an existing SOUP lock file")
+    file = TomlFile.read(path, remedy="name an existing SOUP lock file", advice=_ADVICE)
     content = file.parse(_File)
     lock = SoupLock(file, content.component, content.linked, content.own_libraries)
     owners: dict[str, str] = {}
@@ -200,6 +204,8 @@ def load_lock(path: Path) -> SoupLock:
                 )
             owners[place] = component.name
     _check_names(lock)
+    _check_versions(lock)
+    _check_own(lock)
     return lock
 
 
@@ -218,6 +224,52 @@ def _check_names(lock: SoupLock) -> None:
             raise lock.error(
                 "a library of a toolchain names its compiler, and no other does", "linked", index, "compiler"
             )
+
+
+def _check_versions(lock: SoupLock) -> None:
+    """Package URL and CPE name the version that is declared: known vulnerabilities are looked up by them."""
+    for table, entries in (("component", lock.components), ("linked", lock.linked)):
+        for index, entry in enumerate(entries):
+            purl = PackageURL.from_string(entry.purl)
+            named = {"cpe": _cpe_version(entry.cpe)}
+            named |= {"purl": purl.version} if purl.version and purl.type not in _DISTRIBUTIONS else {}
+            for key, version in named.items():
+                if version and not _is_version(version, entry.version, whole=key == "purl"):
+                    raise lock.error(
+                        f"names version {version}, but version is {entry.version}",
+                        table,
+                        index,
+                        key,
+                        remedy="write the version that is linked in everywhere: known vulnerabilities are looked up by it",
+                    )
+
+
+def _cpe_version(cpe: str) -> str:
+    """The version of a CPE name, "" where it names none."""
+    version = re.split(r"(?<!\\):", cpe)[5]
+    return "" if version in ("*", "-") else re.sub(r"\\(.)", r"\1", version)
+
+
+def _is_version(named: str, version: str, *, whole: bool) -> bool:
+    """Whether two versions are one; what a CPE tells of a release candidate or patch stands in its next part."""
+    named, version = (one.casefold().removeprefix("v") for one in (named, version))
+    return named == version or (not whole and re.match(rf"{re.escape(named)}[^0-9.]", version) is not None)
+
+
+def _check_own(lock: SoupLock) -> None:
+    """What is fetched or declared is not the product's own code as well."""
+    foreign = {place.split("/")[1] for one in lock.components for place in one.files if place.startswith("lib/")}
+    foreign |= {one.name for one in (*lock.components, *lock.linked)} | {
+        name for one in lock.linked for name in one.names
+    }
+    for index, name in enumerate(lock.own_libraries):
+        where = ("own-libraries", index)
+        if not _FOLDER.fullmatch(name):
+            raise lock.error(
+                f"'{name}' is no name of a folder", *where, remedy="name each folder of lib/ that is your own code"
+            )
+        if name in foreign:
+            raise lock.error(f"'{name}' is fetched or declared as another's", *where, remedy="take it out")
 
 
 # --- fetching -------------------------------------------------------------------------------------------------------

@@ -109,6 +109,7 @@ def check(bundle: Path | None, folder: Path, as_json: bool) -> int:
         *(f"known to be exploited: {one}" for one in found["exploited"]),
         *(f"no data: {one}" for one in found["noData"]),
         *([f"stale: {found['age']} days old, {found['maxAge']} are allowed"] if found["age"] > found["maxAge"] else []),
+        *([f"the snapshot is of a day to come, {assessment.snapshot.date}"] if found["age"] < 0 else []),
     ]
     if as_json:
         print_json({"assessment": assessment.to_json(), "ageInDays": found["age"], "problems": problems})

@@ -60,7 +60,7 @@ def vulnerability_data(told: Assessment, moment: str, items: Sequence[Item]) -> 
         moment: When the release is made (RFC 3339): the snapshot's age counts until then.
         items: The product's items: a SOUP item says whether its list of known anomalies was reviewed.
     """
-    unknown = {one.name: _reviewed(one, items) for one in told.components if one.verdict == "no_data"}
+    unknown = {one.name: _reviewed(one, items, moment[:10]) for one in told.components if one.verdict == "no_data"}
     accepted = {
         name: reason if told.no_data == "reviewed" else "by the product's policy"
         for name, reason in unknown.items()
@@ -99,10 +99,11 @@ def in_words(snapshot: Snapshot) -> str:
     return f"{snapshot.records} records of {snapshot.date} ({snapshot.format}, sha256 {digest}; {snapshot.description})"
 
 
-def _reviewed(component: ComponentVerdict, items: Sequence[Item]) -> str:
-    """What a SOUP item says of the review of a component's list of known anomalies; "" where none does."""
+def _reviewed(component: ComponentVerdict, items: Sequence[Item], today: str) -> str:
+    """What a SOUP item says of the review of a component's list of known anomalies, if it was by today; "" where none does."""
     for item in items:
-        if item.type == SOUP and _is_about(item, component) and (day := item.fields.get("anomalies-reviewed")):
+        day = item.fields.get("anomalies-reviewed", "")
+        if item.type == SOUP and _is_about(item, component) and "" < day <= today:
             return f"{item.id}: its list of anomalies was reviewed on {day}"
     return ""
 

@@ -115,7 +115,7 @@ class TomlFile:
         return self.error(message, where, remedy=known or remedy)
 
 
-def explain(error: ValidationError, model: type[Table]) -> tuple[str, Where, str]:
+def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, Where, str]:
     """What to say of a mistake: what is wrong, at which key of the table, and what to do, "" where nothing better is known."""
     first = first_mistake(error)
     where: Where = tuple(part for part in first["loc"] if part != "[key]")

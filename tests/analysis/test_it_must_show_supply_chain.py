@@ -135,4 +135,4 @@ def test_it_must_show_4_a_stale_snapshot_stops(tmp_path: Path) -> None:
     assert gate(product(folders[0], REPAIRED | records(), age=30)) == {}
     message = gate(product(folders[1], REPAIRED | records(), age=31))
     assert list(message) == ["snapshot-fresh"]
-    assert "31 days old, 30 are allowed: 1 records of " in message["snapshot-fresh"]
+    assert "31 days old, 30 days are allowed: 1 records of " in message["snapshot-fresh"]

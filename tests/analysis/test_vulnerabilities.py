@@ -37,7 +37,7 @@ BY_COMMITS = osv("SAMPLE-5", package(ranges=[{"type": "GIT", "events": [{"introd
 
 
 def documents(folder: Path, *statements: dict[str, Any]) -> tuple[Document, ...]:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "a.json").write_text(json.dumps(vex(*statements)), encoding="utf-8")
     return load_vex(folder)
 
@@ -136,6 +136,30 @@ def test_the_latest_statement_counts(tmp_path: Path) -> None:
     assert assessed(tmp_path, AFFECTING, statements=(then, first)).components[0].verdict == "affected"
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_statements_of_one_time_the_worse_counts(tmp_path: Path, order: int) -> None:
+    said = (
+        statement(),
+        statement(status="affected", justification=None, impact_statement=None, action_statement="Wait."),
+    )
+    found = assessed(tmp_path, AFFECTING, statements=said[::order])
+    assert found.components[0].verdict == "affected"
+    assert found.unused[0].endswith("or another statement counts")
+
+
+def test_a_statement_about_something_else_is_told_as_such(tmp_path: Path) -> None:
+    for what in (
+        "of another version",
+        "of another component",
+        "of another product",
+        "of another version of the product",
+    ):
+        found = assessed(tmp_path / what, AFFECTING, statements=(STATEMENTS[what][0],))
+        assert "it is about pkg:" in found.unused[0]
+    whole = assessed(tmp_path, AFFECTING, statements=(statement(products=[{"@id": PRODUCT}]),))
+    assert f"it is about {PRODUCT}: no component that is linked in" in whole.unused[0]
+
+
 def test_a_statement_about_what_the_version_clears_is_left_over(tmp_path: Path) -> None:
     found = assessed(tmp_path, REPAIRED, statements=(statement(vulnerability={"name": "SAMPLE-2"}),))
     assert found.components[0].verdict == "fixed"
@@ -160,20 +184,21 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         vex(statement(impact_statement=" ")),
         "needs a justification and an impact_statement",
     ),
-    "a justification of its own": (vex(statement(justification="we_checked")), "Input should be"),
+    "a justification of its own": (vex(statement(justification="we_checked")), "expected 'component_not_present'"),
     "affected without an action": (
         vex(statement(status="affected", justification=None, impact_statement=None)),
         "needs an action_statement",
     ),
     "a justification for what is affected": (vex(statement(status="fixed")), "only 'not_affected' has a justification"),
-    "a status of its own": (vex(statement(status="ignored")), "Input should be"),
-    "no product": (vex(statement(products=[])), "at least 1"),
+    "a status of its own": (vex(statement(status="ignored")), "expected 'not_affected'"),
+    "no product": (vex(statement(products=[])), "at least one entry"),
     "a product without a name": (vex(statement(products=[{"@id": "urn:x"}])), "names no package URL and no CPE"),
-    "no vulnerability": (vex(statement(vulnerability={})), "Field required"),
-    "a key that nobody knows": (vex(statement(statsu="fixed")), "Extra inputs are not permitted"),
-    "no statement": (vex(), "at least 1"),
-    "another context": (vex(statement(), **{"@context": "https://example.org"}), "Input should be"),
+    "no vulnerability": (vex(statement(vulnerability={})), "missing key"),
+    "a key that nobody knows": (vex(statement(statsu="fixed")), "unknown key"),
+    "no statement": (vex(), "at least one entry"),
+    "another context": (vex(statement(), **{"@context": "https://example.org"}), "expected 'https://openvex.dev/ns'"),
     "a time without a zone": (vex(statement(), timestamp="2026-01-01T00:00:00"), "has no zone"),
+    "a time to come": (vex(statement(), timestamp="2999-01-01T00:00:00Z"), "has not come yet"),
 }
 
 

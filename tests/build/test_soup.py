@@ -108,6 +108,14 @@ def put_into_cache(cache: Path, content: bytes) -> None:
         (("MIT OR Apache-2.0", "MITT"), 5, "component.0.licence", "SPDX licence expression"),
         (("pkg:github/nobody/tiny@1.0", "github.com/nobody"), 6, "component.0.purl", "package URL"),
         (("cpe:2.3:a:nobody", "cpe:2.3:nobody"), 7, "component.0.cpe", "CPE 2.3"),
+        (("nobody/tiny@1.0", "nobody/tiny@9.9"), 6, "component.0.purl", "names version 9.9, but version is 1.0"),
+        (("nobody:tiny:1.0", "nobody:tiny:9.9"), 7, "component.0.cpe", "names version 9.9, but version is 1.0"),
+        (
+            ('version = "1.0"\nsup', 'version = "1.0.1"\nsup'),
+            7,
+            "component.0.cpe",
+            "names version 1.0, but version is 1.0.1",
+        ),
         (('registry = "pypi"', 'registry = "ftp"'), 8, "component.0.archive.registry", "expected 'pypi'"),
         (("tinypkg-1.0.tar.gz", "../tinypkg-1.0.tar.gz"), 8, "component.0.archive.filename", "pattern"),
         (('package = "tinypkg"', 'package = "--index-url=x"'), 8, "component.0.archive.package", "pattern"),
@@ -122,6 +130,33 @@ def test_mistake_in_the_lock_names_line_and_key(
     with pytest.raises(UsageError, match=message) as caught:
         lock(replace=defect)
     assert (caught.value.line, caught.value.key) == (line, key)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("version", "purl", "cpe"),
+    [
+        ("v1.0", "pkg:github/nobody/tiny@1.0", "1.0"),
+        ("12.2.1", "pkg:deb/debian/tiny@12.2.rel1-1", "12.2.1"),
+        ("1.0-rc1", "pkg:github/nobody/tiny@1.0-rc1", "1.0"),
+        ("1.0+a", "pkg:github/nobody/tiny", r"1.0\\+a"),
+        ("1.0", "pkg:github/nobody/tiny@v1.0", "*"),
+    ],
+)
+def test_one_version_in_the_form_of_each_name_is_taken(lock: WriteLock, version: str, purl: str, cpe: str) -> None:
+    text = LOCK.replace('version = "1.0"\nsup', f'version = "{version}"\nsup')
+    text = text.replace("pkg:github/nobody/tiny@1.0", purl).replace("nobody:tiny:1.0", f"nobody:tiny:{cpe}")
+    (found,) = lock(
+        replace=(LOCK.format(sha256=hashlib.sha256(b"").hexdigest()), text.format(sha256="0" * 64))
+    ).components
+    assert found.version == version
+
+
+@pytest.mark.parametrize("name", ["tiny", "*", "../lib", ""])
+def test_what_is_another_s_is_not_the_product_s_own(lock: WriteLock, name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        lock(replace=("[[component]]", f'own-libraries = ["mine", "{name}"]\n[[component]]'))
+    assert caught.value.key == "own-libraries.1"
 
 
 def test_two_components_at_one_place_are_refused(tmp_path: Path) -> None:

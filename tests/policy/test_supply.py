@@ -85,6 +85,7 @@ def test_a_reviewed_list_of_anomalies_stands_in_for_data_only_where_policy_says_
     by_purl = other("SOUP-2", "soup", purl="pkg:github/Somebody/Crypto@1.0", anomalies_reviewed="2025-12-30")
     of_another = other("SOUP-3", "soup", purl="pkg:github/somebody/crypto@2.0", anomalies_reviewed="2025-12-30")
     never = other("SOUP-4", "soup", component="crypto")
+    to_come = other("SOUP-5", "soup", component="crypto", anomalies_reviewed="2999-01-01")
 
     def seen(policy: str, *items: object) -> tuple[bool, str]:
         trace = traced().model_copy(update={"items": [*traced().items, *items]})
@@ -97,6 +98,7 @@ def test_a_reviewed_list_of_anomalies_stands_in_for_data_only_where_policy_says_
     assert seen("reviewed", by_purl)[0]
     assert not seen("reviewed", of_another)[0]
     assert not seen("reviewed", never)[0]
+    assert not seen("reviewed", to_come)[0]
     assert not seen("refuse", reviewed)[0]
     assert seen("accept", reviewed) == (True, "no data, and accepted: crypto (by the product's policy)")
 
