@@ -264,6 +264,10 @@ def _judged(name: str, folder: Path, board: str | None) -> _Judged:
     found = [one for one in decisions.decisions if one.rule == name and board in (None, one.board)]
     if not found:
         known = ", ".join(one.board for one in decisions.decisions if one.rule == name and one.board)
+        if not board:
+            raise UsageError(
+                f"{name} is judged on each board", remedy=f"name one: --board {known.replace(', ', ' or ')}"
+            )
         raise UsageError(
             f"{name} was not judged on a board '{board}'",
             remedy=f"it was judged on {known}" if known else "it was judged once for the release: leave --board out",

@@ -100,12 +100,12 @@ def waive(
 
 
 def _item(finding: str) -> str:
-    """A finding up to the item that it names, and what is said right of the item until the first colon."""
-    from devicepipe.evidence.waivers import item_end
+    """A finding up to what is said of the item that it names."""
+    from devicepipe.evidence.waivers import SAID, item_end
 
     end = item_end(finding)
-    colon = finding.find(": ", end)
-    return finding if end < 0 or colon < 0 else f"{finding[:colon]}*"
+    said = [at for mark in SAID if (at := finding.find(mark, end)) >= 0]
+    return finding if end < 0 or not said else f"{finding[: min(said)]}*"
 
 
 def _said(text: str, option: str) -> str:

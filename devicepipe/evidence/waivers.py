@@ -17,6 +17,8 @@ from devicepipe.signing.keys import PublicKey
 
 MAXIMUM_BYTES: Final = 1024 * 1024
 _ITEM = re.compile(r"[0-9/_]|\w\.\w|::")
+SAID: Final = (": ", " (")
+"""How what is said of an item begins in a finding."""
 LONGEST: Final = 366
 """The most days that a waiver may hold: what is waived for longer is no exception, and belongs into [[policy.change]]."""
 
@@ -58,14 +60,14 @@ def open_waiver(data: bytes, public_key: PublicKey, link: str) -> tuple[Waiver, 
 def covers(pattern: str, finding: str) -> bool:
     """Whether a waiver's finding is the one that a rule found.
 
-    It is, word for word; or the pattern ends in "*", and the finding begins with what stands before that and goes on with another
-    word.
+    It is, word for word; or the pattern ends in "*", and the finding begins with what stands before that and goes on with what is
+    said of it. What names more (another board, another vulnerability of the component) is another finding.
     """
     if not pattern.endswith("*"):
         return pattern == finding
     start = pattern[:-1].rstrip(" ")
     rest = finding[len(start) :]
-    return finding.startswith(start) and (not rest or rest.startswith((" ", ": ")) or start.endswith(":"))
+    return finding.startswith(start) and (not rest or rest.startswith(SAID) or start.endswith(":"))
 
 
 def item_end(finding: str) -> int:

@@ -257,6 +257,9 @@ def test_waive_refuses_wrong_words_and_days(bundle: Path) -> None:
     assert "--reason is empty" in refused("waive", *wanted, *empty).message
     other = ("--reason", "r", "--role", "developer", "--until", _soon())
     assert "developer may not waive no-failed-verdicts: only quality may" in refused("waive", *wanted, *other).message
+    boardless = refused("waive", "no-failed-verdicts", "--bundle", bundle, *WHY, "--until", _soon())
+    assert "is judged on each board" in boardless.message
+    assert boardless.remedy.startswith("name one: --board alpha")
     held = ("no-failed-verdicts", "--board", "beta", "--bundle", bundle)
     assert "the rule holds" in refused("waive", *held, *WHY, "--until", _soon()).message
 
