@@ -1,6 +1,6 @@
-"""What rules see of user needs, design items and markers in sources: read from the items and their links, never from findings.
+"""What rules see of user needs, design items and markers in sources: read from the items and their links.
 
-A product's schema decides what its findings are and how severe; it does not decide what a gate sees.
+A product's schema decides how severe findings of its rules are; it does not decide what a gate sees.
 """
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ def trace_data(traced: Traceability) -> dict[str, Any]:
     """The keys `needs`, `design` and `code` of `release`: totals, and sentences about what is not covered."""
     needs, requirements, designs = (_of(traced.items, kind) for kind in (USER_NEED, REQUIREMENT, DESIGN))
     met, realised = _targets(requirements, "satisfies"), _targets(designs, "realises")
+    # What is kept elsewhere as a whole, such as the design, is told only (traceability/markers.py).
+    elsewhere = {
+        (found.item, found.file, found.line)
+        for found in traced.findings
+        if found.kind == "unknown-item" and found.severity == "warning"
+    }
     known = {item.id for item in traced.items}
     markers = traced.code or []
     coded = {name for marker in markers for name in marker.items}
@@ -40,7 +46,7 @@ def trace_data(traced: Traceability) -> dict[str, Any]:
                 f"{name} in {marker.file}:{marker.line}"
                 for marker in markers
                 for name in marker.items
-                if name not in known
+                if name not in known and (name, marker.file, marker.line) not in elsewhere
             ],
         },
     }

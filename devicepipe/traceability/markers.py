@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from devicepipe.evidence.predicates import CodeMarker, CommitMarker, TraceFinding
 from devicepipe.traceability.drafts import Traced
+from devicepipe.traceability.schema import Schema
 
 UNKNOWN_ITEM = "unknown-item"
 UNKNOWN_IN_COMMIT = "unknown-item-in-commit"
@@ -30,16 +31,25 @@ class Markers:
                 found.setdefault(name, []).append(f"{marker.file}:{marker.line}")
         return found
 
-    def findings(self, known: Mapping[str, Traced]) -> Iterator[TraceFinding]:
-        """The markers that name what is no item."""
+    def findings(self, known: Mapping[str, Traced], schema: Schema) -> Iterator[TraceFinding]:
+        """The markers that name what is no item: a warning only where the product keeps no items of that type at all."""
+        kept = {item.type for item in known.values()}
         for marker in self.code or ():
             who = f"the code of {marker.function}" if marker.function else "the code here"
             for name in marker.items:
-                if name not in known:
-                    message = f"{who} realises {name}, but there is no such item"
-                    yield TraceFinding(
-                        kind=UNKNOWN_ITEM, item=name, message=message, file=marker.file, line=marker.line
-                    )
+                if name in known:
+                    continue
+                kind = schema.types.get(schema.prefixes.get(name.rpartition("-")[0], ""))
+                elsewhere = kind is not None and kind.name not in kept
+                what = f"the product keeps no {kind.title}s" if kind and elsewhere else "there is no such item"
+                yield TraceFinding(
+                    kind=UNKNOWN_ITEM,
+                    severity="warning" if elsewhere else None,
+                    item=name,
+                    message=f"{who} realises {name}, but {what}",
+                    file=marker.file,
+                    line=marker.line,
+                )
         for commit in self.commits or ():
             for key, names in commit.trailers.items():
                 for name in names:

@@ -209,6 +209,7 @@ class _Trace:
         self._tests = tests
         self._boards = boards
         self._markers = markers
+        self._schema = rules.schema
         self._known = {item.id: item for item in items}
         self._in_rows = {item.id for item in items if item.type in _IN_ROWS}
         self._rules = RuleCheck(items, rules.schema, rules.safety_class, markers.places())
@@ -223,7 +224,7 @@ class _Trace:
         """What does not hold of the items, the tests and the markers."""
         yield from self._item_findings()
         yield from self._test_findings()
-        yield from self._markers.findings(self._known)
+        yield from self._markers.findings(self._known, self._schema)
 
     def _sources(self, kind: str, target: str) -> list[Traced]:
         """The items that link to one by links of a kind."""

@@ -147,3 +147,19 @@ def test_a_product_without_mistakes_exits_with_0(root: Path) -> None:
         0,
         "4 items, 2 tests, 1 code marker: 0 errors, 1 warning",
     )
+
+
+def test_markers_of_design_that_is_kept_elsewhere_are_told_only(root: Path) -> None:
+    (root / "requirements/all.md").write_text("# T\n## SRS-001 R\n\nText.\n\n## SRS-002 R\n\nText.\n")
+    (root / "hil/test_range.py").write_text(TESTS.replace("SRS-404", "SRS-002"))
+    (root / "firmware/src/check.c").write_text(
+        "/* @realises DSG-001 */\nint f(void);\n/* @realises DGS-001 */\nint g(void);\n"
+    )
+    told = [line for line in run().output.splitlines() if "check.c" in line]
+    assert told == [
+        (
+            "firmware/src/check.c:1: warning: DSG-001: the code of f realises DSG-001, but the product keeps no design items "
+            "[unknown-item]"
+        ),
+        "firmware/src/check.c:3: error: DGS-001: the code of g realises DGS-001, but there is no such item [unknown-item]",
+    ]

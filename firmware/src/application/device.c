@@ -240,6 +240,7 @@ static bool pass_time(struct device *device)
     return ticks < TICKS_A_TURN;
 }
 
+/* @realises DSG-029 */
 static void confirm_trial(struct device *device)
 {
     if (device->trial && (device->pump.state != PUMP_FAULT) && (port_milliseconds() >= DEVICE_CONFIRM_MS) &&
@@ -286,6 +287,7 @@ void device_start(struct device *device, const struct config *config, enum confi
     device_follow(device);
 }
 
+/* @realises DSG-028 */
 bool device_turn(struct device *device)
 {
     bool done = receive(device, PORT_CONSOLE);

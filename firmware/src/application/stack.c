@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * How much of the stack was ever used. See stack.h.
+ * @realises DSG-030
  */
 #include "application/stack.h"
 

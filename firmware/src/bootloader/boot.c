@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The boot decision. See boot.h.
+ * @realises DSG-033
  */
 #include "bootloader/boot.h"
 

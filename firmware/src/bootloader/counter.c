@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The stored security counter. See counter.h for the record format and why it holds.
+ * @realises DSG-035
  */
 #include "bootloader/counter.h"
 

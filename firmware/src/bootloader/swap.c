@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * Exchanging the images of two slots. See swap.h.
+ * @realises DSG-034
  */
 #include "bootloader/swap.h"
 

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * A signed data image in two copies. See data_image.h.
+ * @realises DSG-012
  */
 #include "core/data_image.h"
 

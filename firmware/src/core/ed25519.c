@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * Ed25519 verification. See ed25519.h.
+ * @realises DSG-032
  */
 #include "core/ed25519.h"
 

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * What one program leaves in RAM for the next one. See handover.h.
+ * @realises DSG-026
  */
 #include "core/handover.h"
 

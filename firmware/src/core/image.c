@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * Reading an MCUboot-format image. See image.h; constants from MCUboot's bootutil/image.h.
+ * @realises DSG-031
  */
 #include "core/image.h"
 

@@ -3,6 +3,7 @@
  * The four functions GCC may call even in a freestanding program (GCC manual, "Standards"), and the two more of <string.h> that
  * third-party code here asks for, so that no C library is linked. They must not be compiled into calls of themselves: see
  * -fno-tree-loop-distribute-patterns.
+ * @realises DSG-023
  */
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * SHA-256 as FIPS 180-4 writes it; names follow the standard. See sha256.h.
+ * @realises DSG-032
  */
 #include "core/sha256.h"
 

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * SHA-512 as FIPS 180-4 writes it; names follow the standard. See sha512.h.
+ * @realises DSG-032
  */
 #include "core/sha512.h"
 

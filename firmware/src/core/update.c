@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The slots' trailers. See update.h.
+ * @realises DSG-034
  */
 #include "core/update.h"
 

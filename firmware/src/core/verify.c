@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The decision whether a parsed image is ours. See verify.h.
+ * @realises DSG-032
  */
 #include "core/verify.h"
 

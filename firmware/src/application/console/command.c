@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The console commands: which function answers which, and those that concern the device as a whole. See command.h.
+ * @realises DSG-016
  */
 #include "application/console/command.h"
 

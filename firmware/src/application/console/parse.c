@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * Console lines taken apart. See parse.h.
+ * @realises DSG-015
  */
 #include "application/console/parse.h"
 

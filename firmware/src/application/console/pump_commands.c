@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The commands that concern the pump. See pump_commands.h.
+ * @realises DSG-016
  */
 #include "application/console/pump_commands.h"
 

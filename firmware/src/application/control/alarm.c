@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The alarms that stand. See alarm.h.
+ * @realises DSG-007
  */
 #include "application/control/alarm.h"
 
@@ -73,6 +74,7 @@ bool alarm_end(struct alarms *alarms, enum alarm alarm)
     return ended;
 }
 
+/* @realises DSG-008 */
 enum alarm_silence alarm_silence(struct alarms *alarms)
 {
     enum alarm_silence result = ALARM_SILENCED;

@@ -26,6 +26,7 @@ static const struct syringe syringes[] = {
 /* due stays below two steps and one tick. */
 _Static_assert((2uLL * NINTHS * 1410000uLL) + ((uint64_t)RATE_MAX * NINTHS_PER_TICK) < UINT32_MAX, "due must not overflow");
 
+/* @realises DSG-006 */
 const struct syringe *delivery_syringe(uint32_t id)
 {
     const struct syringe *found = NULL;
@@ -67,6 +68,7 @@ uint32_t delivery_bolus_left(const struct delivery *delivery)
     return (uint32_t)((delivery->bolus + (NINTHS_PER_MICROLITRE - 1u)) / NINTHS_PER_MICROLITRE);
 }
 
+/* @realises DSG-005 */
 uint32_t delivery_tick(struct delivery *delivery, uint32_t rate)
 {
     const uint32_t step = NINTHS * delivery->step;

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The signed drug library. See library.h.
+ * @realises DSG-012
  */
 #include "application/control/library.h"
 

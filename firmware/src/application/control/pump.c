@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The pump. See pump.h.
+ * @realises DSG-001
  */
 #include "application/control/pump.h"
 
@@ -65,7 +66,10 @@ static void boluses_tick(struct pump_boluses *boluses)
     }
 }
 
-/* µl of all boluses that ended in the last 60 minutes; one counts until the minute is over in which it becomes that old. */
+/*
+ * µl of all boluses that ended in the last 60 minutes; one counts until the minute is over in which it becomes that old.
+ * @realises DSG-003
+ */
 static uint32_t boluses_hour(const struct pump_boluses *boluses)
 {
     uint32_t sum = 0u;
@@ -115,6 +119,7 @@ static void rest(struct pump *pump)
     }
 }
 
+/* @realises DSG-004 */
 static uint32_t kvo_rate(const struct pump *pump)
 {
     return (pump->config->kvo < pump->programme.rate) ? pump->config->kvo : pump->programme.rate;
@@ -166,6 +171,7 @@ static enum pump_result check_programme(const struct pump *pump, const struct pr
     return result;
 }
 
+/* @realises DSG-002 */
 enum pump_result pump_program(struct pump *pump, const struct programme *programme, uint32_t *token, bool *soft)
 {
     struct pump_programme checked;
@@ -187,6 +193,7 @@ enum pump_result pump_program(struct pump *pump, const struct programme *program
     return result;
 }
 
+/* @realises DSG-002 */
 enum pump_result pump_confirm(struct pump *pump, uint32_t token, bool override_soft)
 {
     enum pump_result result = PUMP_DONE;
@@ -256,6 +263,7 @@ void pump_stop(struct pump *pump)
     }
 }
 
+/* @realises DSG-003 */
 enum pump_result pump_bolus(struct pump *pump, uint32_t volume, uint32_t *left)
 {
     const struct drug *const drug = &pump->programme.drug;
@@ -299,6 +307,7 @@ enum alarm_silence pump_silence(struct pump *pump)
     return result;
 }
 
+/* @realises DSG-009 */
 enum alarm pump_clear_alarms(struct pump *pump, const struct sensors *sensors)
 {
     const uint32_t causes = supervision_causes(&pump->supervision, sensors, pump->config->occlusion);

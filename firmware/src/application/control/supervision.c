@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * What the sensors say is wrong. See supervision.h.
+ * @realises DSG-010
  */
 #include "application/control/supervision.h"
 
@@ -25,14 +26,20 @@ static uint32_t bit_if(bool condition, enum alarm alarm)
     return condition ? ALARM_BIT(alarm) : 0u;
 }
 
-/* Nanolitres from one reading of the second channel to a later one; both are modulo 2^32, and it may run backwards. */
+/*
+ * Nanolitres from one reading of the second channel to a later one; both are modulo 2^32, and it may run backwards.
+ * @realises DSG-011
+ */
 static int64_t flow_between(uint32_t from, uint32_t to)
 {
     const uint32_t forward = to - from;
     return (forward <= (uint32_t)INT32_MAX) ? (int64_t)forward : ((int64_t)forward - ((int64_t)UINT32_MAX + 1));
 }
 
-/* More has flowed in the last 10 s than may while the drive stands still. */
+/*
+ * More has flowed in the last 10 s than may while the drive stands still.
+ * @realises DSG-011
+ */
 static bool flows_while_still(const struct supervision *supervision, const struct sensors *sensors)
 {
     const uint32_t oldest = (supervision->still_count < STILL_SAMPLES) ? 0u : supervision->still_next;

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * Base64. See base64.h.
+ * @realises DSG-017
  */
 #include "application/link/base64.h"
 

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * CRC-16/XMODEM. See crc16.h.
+ * @realises DSG-017
  */
 #include "application/link/crc16.h"
 

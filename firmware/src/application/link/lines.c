@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * Lines and what they are. See lines.h.
+ * @realises DSG-013
  */
 #include "application/link/lines.h"
 

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The plant link. See plant.h.
+ * @realises DSG-014
  */
 #include "application/link/plant.h"
 

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The SMP server. See smp.h.
+ * @realises DSG-018
  */
 #include "application/link/smp.h"
 

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * SMP packets on console lines. See smp_frame.h.
+ * @realises DSG-017
  */
 #include "application/link/smp_frame.h"
 

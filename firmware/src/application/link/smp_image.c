@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * SMP's image group. See smp_image.h.
+ * @realises DSG-019
  */
 #include "application/link/smp_image.h"
 

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * What lies in the slots and library copies. See smp_images.h.
+ * @realises DSG-019
  */
 #include "application/link/smp_images.h"
 

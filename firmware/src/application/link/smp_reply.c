@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * Replies to SMP requests. See smp_reply.h.
+ * @realises DSG-018
  */
 #include "application/link/smp_reply.h"
 

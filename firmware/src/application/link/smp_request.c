@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * SMP packets taken apart. See smp_request.h.
+ * @realises DSG-018
  */
 #include "application/link/smp_request.h"
 

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * An image on its way into flash. See upload.h.
+ * @realises DSG-020
  */
 #include "application/link/upload.h"
 

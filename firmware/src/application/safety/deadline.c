@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The deadline monitor. See deadline.h.
+ * @realises DSG-025
  */
 #include "application/safety/deadline.h"
 

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * Why the device was reset. See reset.h.
+ * @realises DSG-026
  */
 #include "application/safety/reset.h"
 

@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The running image. See running_image.h.
+ * @realises DSG-027
  */
 #include "application/safety/running_image.h"
 

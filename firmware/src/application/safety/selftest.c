@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * The device testing itself. See selftest.h.
+ * @realises DSG-023
  */
 #include "application/safety/selftest.h"
 
@@ -65,6 +66,7 @@ static void let_it_bite(void)
     reset_note(RESET_UNKNOWN);
 }
 
+/* @realises DSG-024 */
 static bool prove_watchdog(void)
 {
     if (!watchdog_proven()) {

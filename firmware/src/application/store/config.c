@@ -4,6 +4,7 @@
  *
  * A copy is one record at the beginning of its half: magic, sequence number, the fields, CRC-32. Of two valid copies the one with
  * the higher sequence number counts; equal numbers mean equal contents, as both copies of one configuration are written alike.
+ * @realises DSG-022
  */
 #include "application/store/config.h"
 

@@ -5,6 +5,7 @@
  * Records fill a page from its beginning, one page after the other, round the region. A slot that a cut left torn is skipped; its
  * sequence number is used again, so that the numbers of what counts have no gap. When a page is full the next one is erased at
  * once: the page being filled always lies before one that is wholly erased, or is the one found half-erased at the next start.
+ * @realises DSG-021
  */
 #include "application/store/eventlog.h"
 

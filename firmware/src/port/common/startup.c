@@ -1,6 +1,7 @@
 /*
  * SPDX-License-Identifier: Apache-2.0
  * Start-up and fault report. See startup.h.
+ * @realises DSG-026
  */
 #include "port/common/startup.h"
 
