@@ -224,6 +224,16 @@ def _refuse_submodules(root: Path, paths: list[str]) -> None:
 _COMMIT_FIRST = "commit the product's files first: a release is made from a commit"
 
 
+def ask_git(root: Path, *arguments: str) -> str:
+    """What a git command says.
+
+    Raises:
+        UsageError: Not a git repository.
+        BenchError: git fails or is not installed.
+    """
+    return _git(root, *arguments)
+
+
 def _git(root: Path, *arguments: str, refused: str = "", remedy: str = _COMMIT_FIRST) -> str:
     return os.fsdecode(_git_bytes(root, *arguments, refused=refused, remedy=remedy))
 

@@ -35,11 +35,23 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Make a released version anew. (One with development keys, or not releasable, is always made anew.)",
 )
+@click.option(
+    "--earlier",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The bundle of an earlier release, to tell what changed since (may be given several times).",
+)
 @devices_option
 @project_option
 @json_option
 def release(
-    version: str, allow_dirty: bool, replace_existing: bool, devices: tuple[str, ...], folder: Path, as_json: bool
+    version: str,
+    allow_dirty: bool,
+    replace_existing: bool,
+    earlier: tuple[Path, ...],
+    devices: tuple[str, ...],
+    folder: Path,
+    as_json: bool,
 ) -> int:
     """Make the release bundle dist/<product>-VERSION from the commit that is checked out.
 
@@ -56,6 +68,7 @@ def release(
         allow_dirty=allow_dirty,
         replace_existing=replace_existing,
         devices=wanted_devices(folder, (), devices),
+        earlier=earlier,
         progress=make_progress(quiet=as_json),
         cancel=threading.Event(),
     )

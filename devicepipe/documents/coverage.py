@@ -31,7 +31,7 @@ def coverage(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
     return (
         _boards(record),
         Heading(2, "Source files", f"{number}.1"),
-        _components(merged),
+        component_table(merged),
         _files(merged, record),
         Heading(2, "Functions that were never executed", f"{number}.2"),
         *_never(merged, record),
@@ -66,11 +66,11 @@ def _figures(result: CoverageResult) -> Iterable[Cell]:
         yield Cell(share.percent, detail, tone=Tone.BAD if metric in result.short else Tone.PLAIN)
 
 
-def _components(merged: MergedCoverage) -> Table:
+def component_table(merged: MergedCoverage) -> Table:
     """The sums of each folder."""
     folders: dict[str, list[MergedFile]] = {}
     for file in merged.files:
-        folders.setdefault(_folder(file), []).append(file)
+        folders.setdefault(folder_of(file), []).append(file)
     rows = [
         (Cell(folder, strong=True), Cell(f"{len(files):,}"), *_merged_cells(files))
         for folder, files in sorted(folders.items())
@@ -83,12 +83,12 @@ def _components(merged: MergedCoverage) -> Table:
 def _files(merged: MergedCoverage, record: ReleaseRecord) -> Table:
     rows = tuple(
         (
-            Cell(_folder(file)),
+            Cell(folder_of(file)),
             Cell(PurePosixPath(file.file).name, strong=True),
             _where(file.boards, record),
             *_merged_cells([file]),
         )
-        for file in sorted(merged.files, key=lambda file: (_folder(file), file.file))
+        for file in sorted(merged.files, key=lambda file: (folder_of(file), file.file))
     )
     columns = (Column("Component", 18), Column("File", 15), Column("Boards", 13), *_MERGED_COLUMNS)
     return Table("Files, merged over the boards that have them", columns, rows, group_columns=1, row_header=1)
@@ -126,7 +126,8 @@ def _share(share: Share) -> Cell:
     return Cell(share.percent, tone=Tone.MUTED if share.executed == share.all else Tone.PLAIN)
 
 
-def _folder(file: MergedFile) -> str:
+def folder_of(file: MergedFile) -> str:
+    """The folder of a source file: its component."""
     return str(PurePosixPath(file.file).parent)
 
 

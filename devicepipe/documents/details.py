@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from devicepipe.documents import anchors
 from devicepipe.documents.cells import NONE, NOT_APPLICABLE, time_text, verdict_cell, yes_no
 from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, Paragraph, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
-from devicepipe.documents.secrets import secrets_found
 from devicepipe.evidence.decisions import Decision, Decisions
 from devicepipe.evidence.predicates import SETTLED, BuildResult, Reproducibility, StaticAnalysis, Tool
 from devicepipe.evidence.results import Device, Identity, TestCase, TestRun, Verdict
@@ -16,15 +16,6 @@ from devicepipe.evidence.results import Device, Identity, TestCase, TestRun, Ver
 
 def gate(record: ReleaseRecord) -> tuple[Block, ...]:
     """Every decision of the gate, with what was seen."""
-    columns = (
-        Column("Rule", 28),
-        Column("Clause", 16),
-        Column("Board", 12),
-        Column("Outcome", 11),
-        Column("What was seen", 29),
-        Column("Remedy", 22),
-    )
-    rows = tuple(_decision(decision) for decision in record.decisions.decisions)
     reasons = tuple((Cell(reason),) for reason in record.reasons)
     changes = tuple(
         (Cell(change.rule, strong=True), Cell(change.change), Cell(change.reason), Cell(change.place))
@@ -34,7 +25,7 @@ def gate(record: ReleaseRecord) -> tuple[Block, ...]:
     return (
         Paragraph.plain(f"Rule set: {record.decisions.rule_set}."),
         *([Table("Why it is not releasable", (Column("Reason", 1),), reasons)] if reasons else []),
-        Table("Decisions", columns, rows, group_columns=2, empty="The gate took no decision."),
+        decision_table(map(decision_row, record.decisions.decisions)),
         *([_waivers(record.decisions)] if record.decisions.waivers else []),
         *([Table("What was changed about the rules", changed, changes)] if changes else []),
     )
@@ -71,7 +62,21 @@ def _waivers(decisions: Decisions) -> Table:
     return Table("Waivers", columns, tuple(rows))
 
 
-def _decision(decision: Decision) -> tuple[Cell, ...]:
+def decision_table(rows: Iterable[tuple[Cell, ...]]) -> Table:
+    """Decisions as rows."""
+    columns = (
+        Column("Rule", 28),
+        Column("Clause", 16),
+        Column("Board", 12),
+        Column("Outcome", 11),
+        Column("What was seen", 29),
+        Column("Remedy", 22),
+    )
+    return Table("Decisions", columns, tuple(rows), group_columns=2, empty="The gate took no decision.")
+
+
+def decision_row(decision: Decision) -> tuple[Cell, ...]:
+    """A rule's decision: what it asks for, its outcome, what was seen, and what to do where it does not hold."""
     if decision.passed:
         outcome = Cell("✓ holds", tone=Tone.GOOD)
     elif decision.state == "waived":
@@ -159,11 +164,12 @@ def tests(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
         if run is None:
             blocks.append(Paragraph.plain("The evidence holds no test run of this board: nothing was tested on it."))
         else:
-            blocks += [_session(run), _cases(run)]
+            blocks += [session(run), _cases(run)]
     return tuple(blocks)
 
 
-def _session(run: TestRun) -> KeyValues:
+def session(run: TestRun) -> KeyValues:
+    """A board's session: device, image under test, the device's own words, tools, tester, time and logs."""
     device = run.device
     kind = "real hardware"
     if device.emulated:
@@ -187,10 +193,14 @@ def _session(run: TestRun) -> KeyValues:
             ("Tools", Cell(", ".join(f"{tool.name} {tool.version}" for tool in run.tools) or NONE)),
             ("Tester", Cell(run.tester)),
             ("Time", Cell(f"{time_text(run.started_on)} to {time_text(run.finished_on)}")),
-            ("Serial log", Cell(run.serial_log, run.serial_log_sha256)),
-            *((f"Log of {', '.join(log.links)}", Cell(log.log, log.log_sha256)) for log in run.uart_logs),
+            ("Serial log", _file(run.serial_log, run.serial_log_sha256)),
+            *((f"Log of {', '.join(log.links)}", _file(log.log, log.log_sha256)) for log in run.uart_logs),
         ),
     )
+
+
+def _file(name: str, sha256: str) -> Cell:
+    return Cell(name, sha256, links=((name, name),))
 
 
 def _unit(device: Device) -> Iterator[tuple[str, Cell]]:
@@ -238,27 +248,48 @@ def _cases(run: TestRun) -> Table:
     )
 
 
-def _case(case: TestCase, run: TestRun) -> tuple[Cell, ...]:
+def case_verdict(case: TestCase, run: TestRun) -> Cell:
+    """A case's verdict, and why it does not count where it does not."""
     verdict = verdict_cell(case.verdict.value)
     if case.verdict is not Verdict.PASSED:
-        verdict = replace(verdict, detail="see Deviations")
-    elif run.identity_errors:
-        verdict = replace(verdict, detail="does not count: identity differs", tone=Tone.WARNING)
-    elif case.quarantine is not None:
-        verdict = replace(verdict, detail="does not count: in quarantine", tone=Tone.WARNING)
-    elif case.passed_on_retry:
-        verdict = replace(verdict, detail=f"at attempt {len(case.earlier_attempts) + 1}", tone=Tone.WARNING)
-    ran = case.log_end > case.log_start
+        return replace(verdict, detail="see Deviations")
+    if run.identity_errors:
+        return replace(verdict, detail="does not count: identity differs", tone=Tone.WARNING)
+    if case.quarantine is not None:
+        return replace(verdict, detail="does not count: in quarantine", tone=Tone.WARNING)
+    if case.passed_on_retry:
+        return replace(verdict, detail=f"at attempt {len(case.earlier_attempts) + 1}", tone=Tone.WARNING)
+    return verdict
+
+
+def _case(case: TestCase, run: TestRun) -> tuple[Cell, ...]:
+    verified = f"verifies {', '.join(case.verifies)}" if case.verifies else "verifies no requirement"
     return (
         Cell(
-            case.id, f"verifies {', '.join(case.verifies)}" if case.verifies else "verifies no requirement", strong=True
+            case.id,
+            verified,
+            strong=True,
+            links=anchors.to_items(case.verifies),
+            anchor=anchors.result(run.board, case.id),
         ),
-        Cell(case.expected or "not stated", tone=Tone.PLAIN if case.expected else Tone.WARNING),
+        Cell(
+            case.expected or "not stated",
+            tone=Tone.PLAIN if case.expected else Tone.WARNING,
+            anchor=anchors.test_procedure(case.id),
+        ),
         Cell(f"{case.procedure_file}:{case.procedure_line}", case.procedure_sha256),
-        verdict,
+        case_verdict(case, run),
         Cell(f"{case.duration_seconds:.2f}"),
-        Cell(f"{case.log_start:,} to {case.log_end:,}") if ran else NOT_APPLICABLE,
+        log_cell(case, run),
     )
+
+
+def log_cell(case: TestCase, run: TestRun) -> Cell:
+    """The part of the serial log that a case produced, by byte offsets; leads to the log."""
+    if case.log_end <= case.log_start:
+        return NOT_APPLICABLE
+    text = f"{case.log_start:,} to {case.log_end:,}"
+    return Cell(text, links=((text, run.serial_log),))
 
 
 def software_items(record: ReleaseRecord) -> tuple[Block, ...]:
@@ -303,8 +334,7 @@ def static_analysis(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
         else:
             blocks += [_proofs(analysis), _findings(analysis)]
             blocks += [*_deviations(analysis), *_dispositions(analysis), _checks(analysis)]
-    blocks.append(Heading(2, "Secrets", f"{number}.{len(record.source.boards) + 1}"))
-    return (*blocks, *secrets_found(record.secrets))
+    return tuple(blocks)
 
 
 def _proofs(analysis: StaticAnalysis) -> Table:
@@ -427,7 +457,10 @@ def _checks(analysis: StaticAnalysis) -> Table:
 
 def bundle_files(record: ReleaseRecord) -> tuple[Block, ...]:
     """File → SHA-256."""
-    rows = tuple((Cell(entry.path), Cell(entry.sha256)) for entry in record.files)
+    rows = tuple(
+        (Cell(entry.path, links=((entry.path, entry.path),), anchor=anchors.file(entry.path)), Cell(entry.sha256))
+        for entry in record.files
+    )
     return (
         Table("Files and their digests", (Column("File", 45), Column("SHA-256", 55)), rows, empty="No file was given."),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from devicepipe.documents.linking import inside
 from devicepipe.documents.model import Cell, Column, KeyValues, Table, Tone
 from devicepipe.documents.page import (
     CAPTION,
@@ -15,6 +16,7 @@ from devicepipe.documents.page import (
     COLUMN_HEAD,
     DETAIL,
     HEAVY,
+    LINK,
     QUIET,
     RULE,
     SHADE,
@@ -40,6 +42,7 @@ class _Row:
     `repeats` cells at its start repeat the row above; `continues` cells at its start are repeated by the row below.
     """
 
+    source: tuple[Cell, ...]
     cells: list[_Lines]
     tones: list[Tone]
     heights: list[float]
@@ -62,11 +65,12 @@ class _Breaker:
 
     def __init__(self, widths: list[float]) -> None:
         self._widths = widths
-        self._known: dict[tuple[int, Cell], tuple[_Lines, float]] = {}
+        self._known: dict[tuple[int, str, str, Tone, bool], tuple[_Lines, float]] = {}
 
     def cell(self, column: int, cell: Cell) -> tuple[_Lines, float]:
         """The cell's lines and their height."""
-        known = self._known.get((column, cell))
+        key = (column, cell.text, cell.detail, cell.tone, cell.strong)
+        known = self._known.get(key)
         if known is not None:
             return known
         width = self._widths[column] - 2 * _PAD_X
@@ -76,7 +80,7 @@ class _Breaker:
                 shade = Style(style.face, style.size, style.leading, WHITE) if cell.tone is Tone.BAD else style
                 lines += [(shade, line) for line in wrap(text, style.face, style.size, width)]
         result = lines, sum(style.leading for style, _ in lines)
-        self._known[column, cell] = result
+        self._known[key] = result
         return result
 
 
@@ -102,7 +106,8 @@ class _Grid:
 
     def put(self) -> None:
         rows = self._table.rows
-        caption = wrap(self._table.caption, CAPTION.face, CAPTION.size, self._flow.width) if self._table.caption else []
+        shown = self._table.caption if self._table.captioned else ""
+        caption = wrap(shown, CAPTION.face, CAPTION.size, self._flow.width) if shown else []
         first = self._row(0).height(0) if rows else CELL.leading + 2 * _PAD_Y
         above = len(caption) * CAPTION.leading + (3 if caption else 0)
         self._flow.need(above + self._head_height + min(first, self._flow.full / 2))
@@ -125,6 +130,7 @@ class _Grid:
     def _row(self, index: int) -> _Row:
         broken = [self._breaker.cell(column, cell) for column, cell in enumerate(self._table.rows[index])]
         return _Row(
+            source=self._table.rows[index],
             cells=[lines for lines, _ in broken],
             tones=[cell.tone for cell in self._table.rows[index]],
             heights=[height for _, height in broken],
@@ -179,7 +185,30 @@ class _Grid:
             for style, text in lines:
                 self._put_line(index, y, style, text)
                 y += style.leading
+            cell = row.source[index]
+            if cell.anchor:
+                flow.anchor(cell.anchor)
+            if cell.links:
+                self._put_links(index, cell, lines)
         flow.y += height
+
+    def _put_links(self, column: int, cell: Cell, lines: _Lines) -> None:
+        """An area for each stretch of words that leads somewhere inside the document."""
+        flow, left, right = self._flow, self._lefts[column], self._table.columns[column].align == "right"
+        for words, target in cell.links:
+            mark = inside(target, flow.anchors)
+            if not mark or mark == cell.anchor:
+                continue
+            for place, begin, end in stretches(words, [text for _, text in lines]):
+                style, text = lines[place]
+                y = flow.y + _PAD_Y + sum(style.leading for style, _ in lines[:place])
+                x = left + _PAD_X + measure(text[:begin], style.face, style.size)
+                if right:
+                    x = left + self._widths[column] - _PAD_X - measure(text[begin:], style.face, style.size)
+                width = measure(text[begin:end], style.face, style.size)
+                flow.page.links.append((x, y, width, style.leading, mark))
+                base = y + style.leading - 1.2
+                flow.page.lines.append((x, base, x + width, base, 0.35, LINK))
 
     def _put_tone(self, column: int, tone: Tone, height: float) -> None:
         """Bad: white on a dark box; warning: an outlined box. Both stand out in grey and for the colour-blind."""
@@ -227,6 +256,26 @@ class _Grid:
         if self._table.columns[column].align == "right":
             x = self._lefts[column] + self._widths[column] - _PAD_X - measure(text, style.face, style.size)
         self._flow.page.text(x, y + style.size * _ASCENT + (style.leading - style.size) / 2, style, text)
+
+
+def stretches(words: str, lines: list[str]) -> list[tuple[int, int, int]]:
+    """Where words stand in lines that they were broken into, as (line, first, after last); nothing where they do not."""
+    for place, line in enumerate(lines):
+        at = line.find(words)
+        if at >= 0:
+            return [(place, at, at + len(words))]
+    # Broken over lines: found without white space, which breaking may drop.
+    places = [(number, at) for number, text in enumerate(lines) for at, one in enumerate(text) if not one.isspace()]
+    squeezed = "".join(lines[number][at] for number, at in places)
+    wanted = "".join(words.split())
+    begin = squeezed.find(wanted) if wanted else -1
+    if begin < 0:
+        return []
+    found: dict[int, tuple[int, int]] = {}
+    for number, at in places[begin : begin + len(wanted)]:
+        first, _ = found.get(number, (at, at))
+        found[number] = (first, at + 1)
+    return [(number, first, end) for number, (first, end) in found.items()]
 
 
 def put_table(flow: Flow, table: Table) -> None:

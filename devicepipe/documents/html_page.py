@@ -13,11 +13,14 @@ import hashlib
 import html
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from devicepipe.documents.html_links import Links
 from devicepipe.documents.model import (
+    ACCENT,
     CONTENTS_DEPTH,
     Bars,
     Block,
@@ -26,8 +29,10 @@ from devicepipe.documents.model import (
     Contents,
     Document,
     Emphasis,
+    Figure,
     Heading,
     KeyValues,
+    Logo,
     Notice,
     PageBreak,
     Paragraph,
@@ -37,6 +42,7 @@ from devicepipe.documents.model import (
     Tone,
     is_dark,
 )
+from devicepipe.documents.svg_figure import figure_svg
 from devicepipe.documents.visible import visible
 
 _COLUMN_REM: Final = 5.0
@@ -102,6 +108,7 @@ class _Html:
         self._document = document
         self._headings = [block for block in document.blocks if isinstance(block, Heading)]
         self._styles = _Styles()
+        self._links = Links(document)
         self._at = 0
 
     def page(self) -> Iterator[str]:
@@ -109,6 +116,8 @@ class _Html:
         # The body comes first: the style sheet has what its blocks asked for.
         body = [line for block in document.blocks for line in self._block(block)]
         style = _style(document) + self._styles.sheet()
+        if document.accent != ACCENT:
+            style += f":root {{ --heavy: #{document.accent:06x}; }}\n"
         script = _web_file("twin.js")
         policy = (
             f"default-src 'none'; script-src '{_source(script)}'; style-src '{_source(style)}'; img-src data:; "
@@ -149,8 +158,10 @@ class _Html:
                 yield from self._table(block)
             case Bars():
                 yield from self._bars(block)
+            case Figure():
+                yield from figure_svg(block)
             case KeyValues():
-                yield from _facts(block)
+                yield from _facts(block, self._links)
             case Notice():
                 yield from _notice(block)
             case Title() | Paragraph() | Bullets():
@@ -199,9 +210,9 @@ class _Html:
             again = table.repeats(index)
             # Not merged: a screen reader hears the whole line, the eye sees that it is the same thing again.
             cells = [
-                _cell(Cell(cell.text, tone=cell.tone), tag, ("again", *extra))
+                _cell(replace(cell, detail="", strong=False), tag, self._links, ("again", *extra))
                 if at < again
-                else _cell(cell, tag, extra)
+                else _cell(cell, tag, self._links, extra)
                 for at, (cell, tag, extra) in enumerate(zip(row, tags, extras, strict=True))
             ]
             yield "<tr>" + "".join(cells) + "</tr>"
@@ -231,14 +242,21 @@ class _Html:
 
 def _prose(block: Title | Paragraph | Bullets) -> str:
     match block:
-        case Title(text, above, below):
+        case Title(text, above, below, logo):
             over = f'<p class="above">{_text(above)}</p>' if above else ""
             under = f"<p>{_text(below)}</p>" if below else ""
-            return f'<div class="title">{over}<h1>{_text(text)}</h1>{under}</div>'
+            return f'<div class="title">{_logo(logo)}{over}<h1>{_text(text)}</h1>{under}</div>'
         case Paragraph(runs):
             return f"<p>{_runs(runs)}</p>"
         case Bullets(items):
             return "<ul>" + "".join(f"<li>{_runs(item)}</li>" for item in items) + "</ul>"
+
+
+def _logo(logo: Logo | None) -> str:
+    """The logo's own file; it says nothing that the words beside it do not."""
+    if logo is None:
+        return ""
+    return f'<img class="logo" alt="" src="data:{logo.kind};base64,{base64.b64encode(logo.file).decode()}">'
 
 
 def _notice(notice: Notice) -> Iterator[str]:
@@ -254,20 +272,24 @@ def _runs(runs: tuple[Run, ...]) -> str:
     return "".join(tags[run.emphasis].replace("{}", _text(run.text)) for run in runs)
 
 
-def _cell(cell: Cell, tag: str, extra: tuple[str, ...] = ()) -> str:
+def _cell(cell: Cell, tag: str, links: Links, extra: tuple[str, ...] = ()) -> str:
     classes = [*extra]
     if cell.tone is not Tone.PLAIN:
         classes.append(cell.tone.value)
     if cell.strong:
         classes.append("strong")
     attribute = f' class="{" ".join(classes)}"' if classes else ""
-    detail = f'<span class="detail">{_text(cell.detail)}</span>' if cell.detail else ""
+    text, detail = _text(cell.text), _text(cell.detail)
+    if cell.links:
+        text, detail = links.text(cell.text, cell, _text), links.text(cell.detail, cell, _text)
+    attribute += links.identifier(cell) if cell.anchor else ""
+    detail = f'<span class="detail">{detail}</span>' if cell.detail else ""
     end = tag.partition(" ")[0]
-    return f"<{tag}{attribute}>{_text(cell.text)}{detail}</{end}>"
+    return f"<{tag}{attribute}>{text}{detail}</{end}>"
 
 
-def _facts(facts: KeyValues) -> Iterator[str]:
+def _facts(facts: KeyValues, links: Links) -> Iterator[str]:
     yield f'<div class="wide"><table class="facts"><caption>{_text(facts.caption)}</caption><tbody>'
     for name, cell in facts.rows:
-        yield f'<tr><th scope="row">{_text(name)}</th>{_cell(cell, "td")}</tr>'
+        yield f'<tr><th scope="row">{_text(name)}</th>{_cell(cell, "td", links)}</tr>'
     yield "</tbody></table></div>"

@@ -5,32 +5,26 @@ from __future__ import annotations
 from typing import Final
 
 from devicepipe.documents.cells import MISSING, NONE, time_text
-from devicepipe.documents.model import Block, Cell, Column, KeyValues, Notice, Table, Title, Tone
+from devicepipe.documents.model import Block, Cell, Column, KeyValues, Notice, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
-from devicepipe.documents.texts import to_blocks
 from devicepipe.evidence.predicates import KeyInfo, Tool
 
 _SHOWN_REASONS: Final = 10
 _SHOWN_LENGTH: Final = 240
 
 
-def title_page(record: ReleaseRecord, identifier: str) -> tuple[Block, ...]:
-    """Title, status, identity, images, keys and tools."""
-    source = record.source
-    blocks: list[Block] = [
-        Title("Software Verification Report", above=source.manufacturer, below=source.title),
-        _status(record),
-    ]
+def release_status(record: ReleaseRecord) -> tuple[Block, ...]:
+    """Whether the release may be released, why not, and whether it is signed with development keys."""
+    blocks: list[Block] = [_status(record)]
     if record.development_keys:
         blocks.append(
             Notice(
                 Tone.WARNING,
                 "Signed with development keys",
-                ("The keys marked below are development keys. What they signed must not be put into the field.",),
+                ("The keys of this release are development keys. What they signed must not be put into the field.",),
             )
         )
-    blocks += [_identity(record, identifier), _images(record), _keys(record), _tools(record)]
-    return (*blocks, *to_blocks(record.texts.get("title-page.md", "")))
+    return tuple(blocks)
 
 
 def _status(record: ReleaseRecord) -> Notice:
@@ -61,14 +55,14 @@ def _shortened(sentences: tuple[str, ...]) -> tuple[str, ...]:
     return shown
 
 
-def _identity(record: ReleaseRecord, identifier: str) -> KeyValues:
+def identity(record: ReleaseRecord) -> KeyValues:
+    """Of which product, version and commit, tested by whom and when."""
     source = record.source
     commit = Cell(source.commit, "The tree differed from this commit when it was built.", tone=Tone.WARNING)
     finished = [run.finished_on for run in record.runs]
     return KeyValues(
         "Identity",
         (
-            ("Document", Cell(identifier)),
             ("Product", Cell(source.product, source.title)),
             ("Version", Cell(source.version, strong=True)),
             ("Commit", commit if source.dirty else Cell(source.commit)),
@@ -83,7 +77,8 @@ def _identity(record: ReleaseRecord, identifier: str) -> KeyValues:
     )
 
 
-def _images(record: ReleaseRecord) -> Table:
+def images(record: ReleaseRecord) -> Table:
+    """The signed images of every board, with their digests."""
     rows = []
     for board in record.source.boards:
         signed = record.signed(board)
@@ -122,7 +117,8 @@ def _images(record: ReleaseRecord) -> Table:
     return Table("Images", columns, tuple(rows), group_columns=1, row_header=1)
 
 
-def _keys(record: ReleaseRecord) -> Table:
+def keys(record: ReleaseRecord) -> Table:
+    """The public keys, what each signs, and whether it is a development key."""
     uses: dict[KeyInfo, list[str]] = {}
     uses.setdefault(record.source.image_key, []).append("images")
     uses.setdefault(record.source.release_key, []).append("evidence and release")
@@ -147,11 +143,12 @@ def _keys(record: ReleaseRecord) -> Table:
     return Table("Keys", columns, rows)
 
 
-def _tools(record: ReleaseRecord) -> Table:
+def tools(record: ReleaseRecord) -> Table:
+    """Every tool that took part."""
     uses: dict[Tool, set[str]] = {}
 
-    def note(tools: list[Tool], use: str) -> None:
-        for tool in tools:
+    def note(used: list[Tool], use: str) -> None:
+        for tool in used:
             uses.setdefault(tool, set()).add(use)
 
     note(record.source.tools, "release")

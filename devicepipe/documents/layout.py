@@ -11,7 +11,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 from devicepipe.documents.bars import put_bars
+from devicepipe.documents.drawing import draw, put_figure
 from devicepipe.documents.grid import put_key_values, put_table
+from devicepipe.documents.linking import anchors_of
 from devicepipe.documents.model import (
     CONTENTS_DEPTH,
     Bars,
@@ -20,8 +22,10 @@ from devicepipe.documents.model import (
     Contents,
     Document,
     Emphasis,
+    Figure,
     Heading,
     KeyValues,
+    Logo,
     Notice,
     PageBreak,
     Paragraph,
@@ -57,7 +61,13 @@ _RUNNING: Final = Style(Face.REGULAR, 7.8, 10, QUIET)
 _RUNNING_STRONG: Final = Style(Face.STRONG, 7.8, 10, HEAVY)
 _BANNER: Final = Style(Face.STRONG, 10, 13, WHITE)
 _INDENT: Final = 12.0
+_LOGO_WIDTH, _LOGO_HEIGHT = 150.0, 44.0
 _SHORTEST_LEADER: Final = 24.0
+
+
+def heading_mark(index: int) -> str:
+    """The mark of a heading, by its place among all."""
+    return f"heading-{index}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,7 @@ class Layout:
 class _Layouter:
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._flow = Flow(document.paper, banner=bool(document.running.banner))
+        self._flow = Flow(document.paper, banner=bool(document.running.banner), anchors=anchors_of(document))
         self._headings = [block for block in document.blocks if isinstance(block, Heading)]
         self._marked = 0
         self._entries: list[_Entry] = []
@@ -97,6 +107,7 @@ class _Layouter:
             Bullets: self._bullets,
             Table: self._table,
             Bars: self._bars,
+            Figure: self._figure,
             KeyValues: self._facts,
             Notice: self._notice,
             Contents: self._contents,
@@ -116,7 +127,7 @@ class _Layouter:
         lines = wrap(heading.label.replace("\n", " "), style.face, style.size, flow.width)
         flow.skip({1: 18.0, 2: 12.0, 3: 7.0}[heading.level])
         flow.need(len(lines) * style.leading + 70)
-        flow.page.marks.append((self._marked, flow.y))
+        flow.page.marks.append((heading_mark(self._marked), flow.y))
         self._marked += 1
         for line in lines:
             flow.page.text(SIDE, flow.y + style.size, style, line)
@@ -125,6 +136,8 @@ class _Layouter:
 
     def _title(self, title: Title) -> None:
         flow = self._flow
+        if title.logo is not None:
+            self._logo(title.logo)
         flow.y += 10
         for text, style, after in (
             (title.above, _TITLE_ABOVE, 4),
@@ -136,6 +149,17 @@ class _Layouter:
                 flow.page.text(SIDE, flow.y + style.size, style, line)
                 flow.y += style.leading
             flow.y += after
+
+    def _logo(self, logo: Logo) -> None:
+        """At the left above the title, as large as its box lets it be."""
+        flow = self._flow
+        scale = min(_LOGO_WIDTH / logo.width, _LOGO_HEIGHT / logo.height)
+        width, height = logo.width * scale, logo.height * scale
+        if logo.pixels:
+            flow.page.image = (SIDE, flow.y, width, height, logo)
+        else:
+            draw(flow.page, logo.shapes, SIDE, flow.y, scale)
+        flow.y += height + 8
 
     def _paragraph(self, paragraph: Paragraph) -> None:
         self._flow.skip(2)
@@ -157,6 +181,11 @@ class _Layouter:
         self._flow.skip(4)
         put_bars(self._flow, figure)
         self._flow.skip(11)
+
+    def _figure(self, figure: Figure) -> None:
+        self._flow.skip(4)
+        put_figure(self._flow, figure)
+        self._flow.skip(8)
 
     def _facts(self, facts: KeyValues) -> None:
         self._flow.skip(4)
@@ -252,7 +281,7 @@ class _Layouter:
     def _number_contents(self) -> None:
         pages = {mark: number for number, page in enumerate(self._flow.pages, start=1) for mark, _ in page.marks}
         for entry in self._entries:
-            text = str(pages[entry.mark])
+            text = str(pages[heading_mark(entry.mark)])
             style = Style(Face.REGULAR, 9.5, 13, entry.color)
             x = entry.right - measure(text, style.face, style.size)
             baseline = entry.y + style.size
@@ -260,7 +289,7 @@ class _Layouter:
             if x - entry.left > _SHORTEST_LEADER:
                 line = (entry.left + 6, baseline - 1.5, x - 6, baseline - 1.5, 0.4, RULE)
                 entry.page.lines.append(line)
-            entry.page.links.append((SIDE, entry.y, entry.right - SIDE, style.leading, entry.mark))
+            entry.page.links.append((SIDE, entry.y, entry.right - SIDE, style.leading, heading_mark(entry.mark)))
 
     def _furnish(self, page: Page, number: int, total: int) -> None:
         """Header, banner and footer; the header comes before the page's other texts, as it is read."""

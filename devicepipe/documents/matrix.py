@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from devicepipe.documents import anchors
 from devicepipe.documents.cells import NOT_APPLICABLE, verdict_cell
 from devicepipe.documents.csv_table import render_csv
-from devicepipe.documents.furniture import running
-from devicepipe.documents.model import Cell, Column, Document, KeyValues, Notice, Paragraph, Table, Title, Tone
+from devicepipe.documents.model import Cell, Column, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
-from devicepipe.documents.texts import to_blocks
 from devicepipe.evidence.predicates import Item, MatrixRow
 
 
@@ -34,65 +35,36 @@ def matrix_table(record: ReleaseRecord) -> Table:
 
 
 def _row(row: MatrixRow, items: dict[str, Item], boards: tuple[str, ...]) -> tuple[Cell, ...]:
+    test = row.test
     return (
         _item(row.hazard, items),
         _item(row.risk_control, items, missing="no risk control" if row.hazard and not row.test else ""),
         _item(row.requirement, items, missing="no requirement" if row.risk_control and not row.test else ""),
-        Cell(row.test) if row.test else _absent("no test" if row.requirement else ""),
-        *(verdict_cell(row.verdicts.get(board, "")) for board in boards),
+        Cell(test, links=((test, f"#{anchors.test_procedure(test)}"),))
+        if test
+        else _absent("no test" if row.requirement else ""),
+        *(_verdict(row, board) for board in boards),
     )
+
+
+def _verdict(row: MatrixRow, board: str) -> Cell:
+    verdict = row.verdicts.get(board, "")
+    cell = verdict_cell(verdict)
+    return replace(cell, links=((cell.text, f"#{anchors.result(board, row.test)}"),)) if verdict and row.test else cell
 
 
 def _item(identifier: str, items: dict[str, Item], *, missing: str = "") -> Cell:
     if not identifier:
         return _absent(missing)
     item = items.get(identifier)
-    return Cell(identifier, item.title if item else "unknown item", strong=True)
+    title = item.title if item else "unknown item"
+    return Cell(
+        identifier, title, strong=True, links=anchors.to_items((identifier,)), anchor=anchors.mention(identifier)
+    )
 
 
 def _absent(missing: str) -> Cell:
     return Cell(missing, tone=Tone.WARNING) if missing else NOT_APPLICABLE
-
-
-def matrix_document(record: ReleaseRecord) -> Document:
-    """The matrix as a document of its own, for HTML."""
-    source = record.source
-    identifier = f"RTM-{source.product}-{source.version}"
-    tone = Tone.GOOD if record.releasable else Tone.BAD
-    return Document(
-        identifier=identifier,
-        title=f"Traceability Matrix: {source.product} {source.version}",
-        subject=f"{source.title}, commit {source.commit}",
-        author=source.manufacturer,
-        created=source.started_on,
-        paper=record.paper,
-        running=running(record, identifier, "Traceability Matrix"),
-        blocks=(
-            Title(
-                "Traceability Matrix",
-                above=source.manufacturer,
-                below=f"{source.title}: {source.product} {source.version}",
-            ),
-            Notice(tone, record.status, record.reasons),
-            KeyValues(
-                "Identity",
-                (
-                    ("Document", Cell(identifier)),
-                    ("Product", Cell(source.product)),
-                    ("Version", Cell(source.version)),
-                    ("Commit", Cell(source.commit, "the tree differed from the commit" if source.dirty else "")),
-                    *(
-                        (f"Image digest, {board}", Cell(signed.image_digest if signed else "no evidence"))
-                        for board in source.boards
-                        for signed in (record.signed(board),)
-                    ),
-                ),
-            ),
-            *to_blocks(record.texts.get("traceability.md", "")),
-            matrix_table(record),
-            Paragraph.plain(f"Rows: {len(record.traceability.matrix):,}."),
-        ),
-    )
 
 
 def matrix_csv(record: ReleaseRecord) -> bytes:

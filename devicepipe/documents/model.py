@@ -6,7 +6,8 @@ that came out of a test id or a log line can be taken for markup. A table's rows
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -16,6 +17,8 @@ CONTENTS_DEPTH: Final = 2
 PARTS: Final = (0x1F3A5F, 0xA9CBE3, 0x3D6FA0, 0xDCC27A, 0x557341, 0xC5D8AE, 0x7B5F96, 0xC9CED4)
 """Colours of a figure's parts: dark and light in turn, so that neighbours differ in grey as well."""
 BAD_PART: Final = 0x9B1C1C
+ACCENT: Final = 0x1F3A5F
+"""The colour of headings and rules, unless branding says another."""
 
 
 def is_dark(color: int) -> bool:
@@ -65,12 +68,65 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
+class Rectangle:
+    """A filled or outlined box; y counts downwards, as everywhere in a figure."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    fill: int | None = None
+    stroke: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A line through points, dashed or not; a closed one with a fill is an area, in which `more` rings may leave holes."""
+
+    points: tuple[tuple[float, float], ...]
+    stroke: int | None = None
+    width: float = 0.8
+    dashed: bool = False
+    fill: int | None = None
+    more: tuple[tuple[tuple[float, float], ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A line of text in a figure: its anchor point is on the baseline."""
+
+    x: float
+    y: float
+    text: str
+    size: float = 7.0
+    color: int = 0x1B2430
+    align: Literal["left", "middle", "right"] = "left"
+    strong: bool = False
+
+
+Shape = Rectangle | Path | Label
+
+
+@dataclass(frozen=True, slots=True)
+class Logo:
+    """A logo: what is drawn in a PDF (vector shapes or, of a PNG, its pixels as RGB), and the file, which HTML shows."""
+
+    width: float
+    height: float
+    shapes: tuple[Shape, ...]
+    file: bytes
+    kind: Literal["image/svg+xml", "image/png"]
+    pixels: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Title:
-    """The document's title, with a line above it (the kind of document or the maker) and one below it (of what)."""
+    """The document's title, with a line above it (the kind of document or the maker), one below it (of what), and a logo."""
 
     text: str
     above: str = ""
     below: str = ""
+    logo: Logo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +150,21 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A table cell: its text, a quieter second text below it, and how it stands out."""
+    """A table cell: its text, a quieter second text below it, and how it stands out.
+
+    `links` are pairs: words as they stand in the text or the detail, and where they lead (`Link targets` below). `anchor` is the
+    name by which others lead here; the first of a name in a document counts.
+
+    Link targets: `#anchor` is a cell of this document or, in HTML, of another one of the set; anything else is a file of the
+    bundle, which HTML leads to and PDF does not (it may be read far from the bundle).
+    """
 
     text: str = ""
     detail: str = ""
     tone: Tone = Tone.PLAIN
     strong: bool = False
+    links: tuple[tuple[str, str], ...] = ()
+    anchor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +182,7 @@ class Table:
 
     `group_columns` leading columns are groups: a cell that repeats the one above it (with all cells to its left) is left blank
     on paper, and shown again at the top of a page. `row_header` is the index of the column that names the row.
-    `empty` is what a table without rows says.
+    `empty` is what a table without rows says. `captioned` is false where the heading above it says what the caption would.
     """
 
     caption: str
@@ -126,6 +191,7 @@ class Table:
     group_columns: int = 0
     row_header: int = 0
     empty: str = "None."
+    captioned: bool = True
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -176,6 +242,20 @@ class Bars:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """A vector drawing of `width` by `height` points, scaled to the page's width where that is less.
+
+    `summary` says in a sentence what it shows, for those who do not see it; the table behind it follows as a block of its own.
+    """
+
+    caption: str
+    width: float
+    height: float
+    shapes: tuple[Shape, ...]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeyValues:
     """Facts by name, one a line."""
 
@@ -206,7 +286,7 @@ class PageBreak:
     landscape: bool = False
 
 
-Block = Heading | Title | Paragraph | Bullets | Table | Bars | KeyValues | Notice | Contents | PageBreak
+Block = Heading | Title | Paragraph | Bullets | Table | Bars | Figure | KeyValues | Notice | Contents | PageBreak
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +304,8 @@ class Document:
     """A whole document.
 
     `created` is the time that the document's metadata carry (RFC 3339 UTC, "Z"): a fact of the evidence, never the clock's.
+    `name` is that of its files, without an ending; `elsewhere` says which documents of the set have the anchors that this one leads
+    to and lacks (anchor -> name). `accent` is the branding's colour of headings and rules.
     """
 
     identifier: str
@@ -235,3 +317,6 @@ class Document:
     running: Running
     blocks: tuple[Block, ...]
     language: str = "en"
+    name: str = ""
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    accent: int = ACCENT

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from devicepipe.documents.model import Tone
+from devicepipe.documents.model import Logo, Path, Tone
 from devicepipe.documents.typeface import Face, Line, Style
 
 PAPER: Final[dict[str, tuple[float, float]]] = {"A4": (595.28, 841.89), "Letter": (612.0, 792.0)}
@@ -18,6 +18,7 @@ QUIET: Final = 0x586472
 RULE: Final = 0xCBD2DA
 HEAVY: Final = 0x1F3A5F
 SHADE: Final = 0xEEF2F6
+LINK: Final = 0x8FB3D1
 WHITE: Final = 0xFFFFFF
 
 TONE_INK: Final[dict[Tone, int]] = {
@@ -68,8 +69,10 @@ class Page:
     texts: list[tuple[float, float, Face, float, int, str]] = field(
         default_factory=list
     )  # x, baseline, …, colour, text
-    links: list[tuple[float, float, float, float, int]] = field(default_factory=list)  # x, y, width, height, mark
-    marks: list[tuple[int, float]] = field(default_factory=list)  # heading's index, y
+    paths: list[Path] = field(default_factory=list)  # in points of the page
+    image: tuple[float, float, float, float, Logo] | None = None  # x, y, width, height, pixels
+    links: list[tuple[float, float, float, float, str]] = field(default_factory=list)  # x, y, width, height, mark
+    marks: list[tuple[str, float]] = field(default_factory=list)  # name of a heading or an anchor, y
 
     def text(self, x: float, baseline: float, style: Style, text: str) -> None:
         """Put drawable text with its baseline at that height."""
@@ -88,9 +91,12 @@ class Flow:
 
     Attributes:
         y: Where the next thing begins on the last page.
+        anchors: Those that the document has.
     """
 
-    def __init__(self, paper: str, *, banner: bool) -> None:
+    def __init__(self, paper: str, *, banner: bool, anchors: frozenset[str] = frozenset()) -> None:
+        self.anchors = anchors
+        self._anchored: set[str] = set()
         self._paper = PAPER[paper]
         self._top = TOP + (BANNER_HEIGHT + 4 if banner else 0)
         self._landscape = False
@@ -141,3 +147,9 @@ class Flow:
         """Leave white space, but none at the top of a page."""
         if not self.fresh:
             self.y += height
+
+    def anchor(self, name: str) -> None:
+        """Links to that anchor lead to this place, unless they lead to an earlier one."""
+        if name and name not in self._anchored:
+            self._anchored.add(name)
+            self.page.marks.append((name, self.y))

@@ -17,9 +17,9 @@ from typing import Any
 from reportlab import rl_config
 from reportlab.pdfgen.canvas import Canvas
 
-from devicepipe.documents.layout import Layout, lay_out
-from devicepipe.documents.model import Document
-from devicepipe.documents.page import INK, SIDE, Page
+from devicepipe.documents.layout import Layout, heading_mark, lay_out
+from devicepipe.documents.model import ACCENT, Document, Logo, Path
+from devicepipe.documents.page import HEAVY, INK, SIDE, Page
 from devicepipe.documents.typeface import Face, measure
 from devicepipe.documents.visible import visible
 
@@ -32,6 +32,9 @@ def render_pdf(document: Document) -> bytes:
     Not tagged (reportlab cannot): the HTML rendering of the same document is its accessible twin.
     """
     layout = lay_out(document)
+    if document.accent != ACCENT:
+        for page in layout.pages:
+            _accent(page, document.accent)
     out = io.BytesIO()
     with _fixed_settings():
         canvas = _canvas(document, out)
@@ -41,9 +44,21 @@ def render_pdf(document: Document) -> bytes:
             canvas.showPage()
             # reportlab writes an empty transition dictionary on each page, which PDF/A forbids.
             canvas._doc.Pages.pages[-1].Trans = None  # noqa: SLF001
+        for page in layout.pages:
+            canvas._doc.signature.update(repr(page.texts).encode("utf-8", "backslashreplace"))  # noqa: SLF001
         _outline(canvas, layout)
         canvas.save()
     return out.getvalue()
+
+
+def _accent(page: Page, accent: int) -> None:
+    """Headings, rules and column heads in the branding's colour; figures and logos stay as they are."""
+    page.fills = [(*box, accent if color == HEAVY else color) for *box, color in page.fills]  # type: ignore[misc]
+    page.lines = [(*line, accent if color == HEAVY else color) for *line, color in page.lines]  # type: ignore[misc]
+    page.texts = [
+        (x, base, face, size, accent if color == HEAVY else color, text)
+        for x, base, face, size, color, text in page.texts
+    ]
 
 
 @contextmanager
@@ -75,7 +90,9 @@ def _canvas(document: Document, out: io.BytesIO) -> Any:
     created = datetime.fromisoformat(document.created).astimezone(UTC)
     # reportlab would take both from SOURCE_DATE_EPOCH or a constant.
     internal._timeStamp.YMDhms = tuple(created.timetuple())[:6]  # noqa: SLF001
-    internal.signature = hashlib.md5(repr(document).encode("utf-8", "backslashreplace"), usedforsecurity=False)
+    internal.signature = hashlib.md5(usedforsecurity=False)
+    for part in (document.identifier, document.title, document.subject):
+        internal.signature.update(part.encode("utf-8", "backslashreplace"))
     canvas.setTitle(visible(document.title))
     canvas.setAuthor(visible(document.author))
     canvas.setSubject(visible(document.subject))
@@ -87,6 +104,7 @@ def _canvas(document: Document, out: io.BytesIO) -> Any:
 
 
 def _rgb(color: int) -> tuple[float, ...]:
+    """Red, green and blue from 0 to 1."""
     return tuple(round((color >> shift & 255) / 255, 3) for shift in (16, 8, 0))
 
 
@@ -111,6 +129,20 @@ def _draw(canvas: Any, page: Page) -> None:
         canvas.setLineWidth(weight)
         canvas.setStrokeColorRGB(*_rgb(color))
         canvas.lines(lines)
+    for path in page.paths:
+        _draw_path(canvas, path, top)
+    if page.image is not None:
+        _draw_image(canvas, page.image, top)
+    _write(canvas, page, top)
+    for mark, y in page.marks:
+        canvas.bookmarkHorizontalAbsolute(mark, round(top - y + 6, 2), left=SIDE)
+    for x, y, width, height, mark in page.links:
+        area = _rounded(x, top - y - height, x + width, top - y)
+        canvas.linkAbsolute("", mark, area, Border="[0 0 0]")
+
+
+def _write(canvas: Any, page: Page, top: float) -> None:
+    """The page's texts, as one text object."""
     text = canvas.beginText(0, 0)
     face, size, ink = Face.REGULAR, 0.0, INK
     text.setFillColorRGB(*_rgb(ink))
@@ -124,11 +156,31 @@ def _draw(canvas: Any, page: Page) -> None:
         text.setTextOrigin(*_rounded(x, top - baseline))
         text.textOut(string)
     canvas.drawText(text)
-    for mark, y in page.marks:
-        canvas.bookmarkHorizontalAbsolute(f"heading-{mark}", round(top - y + 6, 2), left=SIDE)
-    for x, y, width, height, mark in page.links:
-        area = _rounded(x, top - y - height, x + width, top - y)
-        canvas.linkAbsolute("", f"heading-{mark}", area, Border="[0 0 0]")
+
+
+def _draw_path(canvas: Any, shape: Path, top: float) -> None:
+    path = canvas.beginPath()
+    for ring in (shape.points, *shape.more):
+        for number, (x, y) in enumerate(ring):
+            (path.lineTo if number else path.moveTo)(*_rounded(x, top - y))
+    if shape.fill is not None:
+        canvas.setFillColorRGB(*_rgb(shape.fill))
+    if shape.stroke is not None:
+        canvas.setStrokeColorRGB(*_rgb(shape.stroke))
+        canvas.setLineWidth(round(shape.width, 2))
+        canvas.setDash(*((3, 2) if shape.dashed else ()))
+    # Even-odd, so that a ring inside another one is a hole whichever way round it was drawn.
+    canvas.drawPath(path, stroke=int(shape.stroke is not None), fill=int(shape.fill is not None), fillMode=0)
+    if shape.dashed:
+        canvas.setDash()
+
+
+def _draw_image(canvas: Any, image: tuple[float, float, float, float, Logo], top: float) -> None:
+    """Pixels as an inline image, in hexadecimal: not compressed, so that they are the same bytes with any zlib."""
+    x, y, width, height, logo = image
+    x, bottom, width, height = _rounded(x, top - y - height, width, height)
+    head = f"q {width} 0 0 {height} {x} {bottom} cm\nBI /W {logo.width:.0f} /H {logo.height:.0f} /CS /RGB /BPC 8 /F /AHx\nID "
+    canvas._code.append(f"{head}{logo.pixels.hex()}>\nEI Q")  # noqa: SLF001
 
 
 def _outline(canvas: Any, layout: Layout) -> None:
@@ -136,7 +188,7 @@ def _outline(canvas: Any, layout: Layout) -> None:
     for mark, heading in enumerate(layout.headings):
         level = min(heading.level - 1, level + 1)
         canvas.addOutlineEntry(
-            visible(heading.label).replace("\n", " "), f"heading-{mark}", level=level, closed=level > 0
+            visible(heading.label).replace("\n", " "), heading_mark(mark), level=level, closed=level > 0
         )
     if layout.headings:
         canvas.showOutline()

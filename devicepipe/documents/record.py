@@ -6,15 +6,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from devicepipe.documents.definition import DocumentSet
+from devicepipe.documents.model import Logo
 from devicepipe.evidence.campaigns import Campaigns
 from devicepipe.evidence.components import read_component
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.decisions import Decisions
+from devicepipe.evidence.history import History
 from devicepipe.evidence.predicates import (
     REQUIREMENT,
     BuildResult,
     ImageSigning,
     Item,
+    KeyInfo,
     Memory,
     Reproducibility,
     SourceInfo,
@@ -90,7 +94,9 @@ class ReleaseRecord:
     """A release as its documents tell it.
 
     Per-board evidence may be missing (a build failed, a device never answered): documents then say so, and never leave it out.
-    `texts` are the sections' texts by file name (devicepipe.documents.texts); one that is missing stays empty.
+    `texts` are the sections' texts by file name (devicepipe.documents.texts); one that is missing stays empty. `documents` are the
+    definitions, None for those of this version of devicepipe, `logo` what they name as one. `level` is the documentation level that
+    the product's rule sets judge for, "" where they judge for none. `preview` says that texts or definitions are not the bundle's.
     `files` are the bundle's files that existed before the documents. `boms` are the boards' bills of materials as CycloneDX JSON.
     """
 
@@ -109,10 +115,15 @@ class ReleaseRecord:
     software_items: tuple[SoftwareItem, ...] = ()
     boms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     vulnerabilities: Assessment | None = None
+    history: History | None = None
+    level: Literal["", "basic", "enhanced"] = ""
     secrets: Secrets | None = None
     files: tuple[FileDigest, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     paper: Literal["A4", "Letter"] = "A4"
+    documents: DocumentSet | None = None
+    logo: Logo | None = None
+    preview: bool = False
 
     @property
     def releasable(self) -> bool:
@@ -141,6 +152,18 @@ class ReleaseRecord:
         """Whether the images or the release are signed with development keys."""
         keys = [self.source.image_key, self.source.release_key, *(signing.key for signing in self.signing)]
         return any(key.development for key in keys)
+
+    @property
+    def changes(self) -> dict[str, str]:
+        """Item -> how it changed since the last earlier release that was given; unchanged ones are left out."""
+        previous = self.history.previous if self.history else None
+        if previous is None:
+            return {}
+        return {
+            item.id: f"{'changed' if item.id in previous.items else 'new'} since {previous.version}"
+            for item in self.traceability.items
+            if previous.items.get(item.id) != item.fingerprint
+        }
 
     def build(self, board: str) -> BuildResult | None:
         """The board's build, or None."""
@@ -203,3 +226,30 @@ def untested(record: ReleaseRecord) -> list[Untested]:
         for board in item.boards
         if PASSED not in (verdicts := seen.get((item.id, board), []))
     ]
+
+
+def empty_record(documents: DocumentSet, boards: list[str]) -> ReleaseRecord:
+    """A release without any evidence: what its documents are put together from to see whether their definitions hold."""
+    key = KeyInfo(keyid="0" * 64, scheme="none", development=True)
+    source = SourceInfo(
+        product="product",
+        title="title",
+        manufacturer="manufacturer",
+        safety_class="C",
+        version="0.0.0",
+        commit="0" * 40,
+        commit_time="1970-01-01T00:00:00Z",
+        dirty=False,
+        boards=boards,
+        started_on="1970-01-01T00:00:00Z",
+        tester="",
+        tools=[],
+        image_key=key,
+        release_key=key,
+    )
+    return ReleaseRecord(
+        source=source,
+        traceability=Traceability(items=[], matrix=[], findings=[]),
+        decisions=Decisions(rule_set="", releasable=False, reasons=[], decisions=[]),
+        documents=documents,
+    )

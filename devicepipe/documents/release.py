@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from devicepipe.documents.attachments import sbom_attachments, trace_attachments
+from devicepipe.documents.compose import Made, compose
+from devicepipe.documents.definition import DocumentSet
 from devicepipe.documents.html_page import render_html
-from devicepipe.documents.matrix import matrix_csv, matrix_document
+from devicepipe.documents.linking import with_links
+from devicepipe.documents.matrix import matrix_csv
 from devicepipe.documents.measurements import measurements_csv
+from devicepipe.documents.model import Document
 from devicepipe.documents.pdf import render_pdf
 from devicepipe.documents.pdfa import copies
 from devicepipe.documents.record import ReleaseRecord
-from devicepipe.documents.report import verification_report
+from devicepipe.documents.sources import load_sources
 
-REPORT_PDF: Final = "software-verification-report.pdf"
-REPORT_RECORD_PDF: Final = "record/software-verification-report.pdf"
-REPORT_HTML: Final = "software-verification-report.html"
-MATRIX_HTML: Final = "traceability-matrix.html"
+REPORT: Final = "software-verification-report"
+MATRIX: Final = "traceability-matrix"
 MATRIX_CSV: Final = "traceability-matrix.csv"
 MEASUREMENTS_CSV: Final = "measurements.csv"
 
 
-def render_documents(record: ReleaseRecord) -> dict[str, bytes]:
-    """All documents of a release, by file name. The HTML report is the accessible twin of the PDF (which is not tagged)."""
-    report = verification_report(record)
+@cache
+def shipped_set() -> DocumentSet:
+    """The documents that devicepipe makes where a project defines none."""
+    return load_sources(None).documents()
+
+
+def document_set(record: ReleaseRecord) -> DocumentSet:
+    """The definitions of a release's documents."""
+    return record.documents or shipped_set()
+
+
+def compose_documents(record: ReleaseRecord, names: tuple[str, ...] = ()) -> tuple[Document, ...]:
+    """The documents of those names (all, where there is none) as blocks, leading to each other.
+
+    Raises:
+        UsageError: A definition names something that there is not.
+    """
+    wanted, made = document_set(record), Made()
+    documents = tuple(compose(definition, record, wanted, made) for definition in wanted.documents)
+    linked = with_links(documents, last=REPORT)
+    return tuple(document for document in linked if not names or document.name in names)
+
+
+def compose_document(record: ReleaseRecord, name: str) -> Document:
+    """One document, which leads to no other."""
+    documents = document_set(record)
+    return compose(documents.named(name), record, documents)
+
+
+def render_documents(record: ReleaseRecord, names: tuple[str, ...] = ()) -> dict[str, bytes]:
+    """The documents of a release, by file name. The HTML page is the accessible twin of the PDF (which is not tagged)."""
+    rendered: dict[str, bytes] = {}
     attachments = (*trace_attachments(record), *sbom_attachments(record))
-    submission, kept = copies(render_pdf(report), report, attachments)
-    return {
-        REPORT_PDF: submission,
-        REPORT_RECORD_PDF: kept,
-        REPORT_HTML: render_html(report),
-        MATRIX_HTML: render_html(matrix_document(record)),
-        MATRIX_CSV: matrix_csv(record),
-        MEASUREMENTS_CSV: measurements_csv(record),
-    }
+    for document in compose_documents(record, names):
+        own = attachments if document.name == REPORT else ()
+        submission, kept = copies(render_pdf(document), document, own)
+        rendered[f"{document.name}.pdf"] = submission
+        rendered[f"record/{document.name}.pdf"] = kept
+        rendered[f"{document.name}.html"] = render_html(document)
+    if not names:
+        rendered[MATRIX_CSV] = matrix_csv(record)
+        rendered[MEASUREMENTS_CSV] = measurements_csv(record)
+    return rendered

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+from devicepipe.documents import anchors
 from devicepipe.documents.cells import NONE
-from devicepipe.documents.model import Block, Cell, Column, Heading, Table, Tone
+from devicepipe.documents.model import Cell, Column, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.evidence.predicates import ANOMALY, HAZARD, OPEN, SOUP, Item
 
 
-def risks(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
-    """Hazards, open anomalies, resolved anomalies."""
+def open_anomalies(record: ReleaseRecord) -> Table:
+    """Known problems that are part of this release."""
+    return _anomalies(_of_status(record, still_open=True), "There is no open anomaly among the items.")
+
+
+def resolved_anomalies(record: ReleaseRecord) -> Table:
+    """Known problems that are resolved."""
+    return _anomalies(_of_status(record, still_open=False), "There is no resolved anomaly among the items.")
+
+
+def _of_status(record: ReleaseRecord, *, still_open: bool) -> list[Item]:
     anomalies = [item for item in record.traceability.items if item.type == ANOMALY]
-    still_open = [item for item in anomalies if item.fields.get("status") == OPEN]
-    resolved = [item for item in anomalies if item.fields.get("status") != OPEN]
-    return (
-        Heading(2, "Hazards", f"{number}.1"),
-        _hazards(record),
-        Heading(2, "Open anomalies", f"{number}.2"),
-        _anomalies(still_open, "There is no open anomaly among the items."),
-        *(
-            (Heading(2, "Resolved anomalies", f"{number}.3"), _anomalies(resolved, "There is none."))
-            if resolved
-            else ()
-        ),
-    )
+    return [item for item in anomalies if (item.fields.get("status") == OPEN) is still_open]
 
 
-def _hazards(record: ReleaseRecord) -> Table:
+def hazards(record: ReleaseRecord) -> Table:
+    """Hazards as they are rated without and with the measures that control their risk."""
     items = record.traceability.items
     controls: dict[str, list[Item]] = {}
     for item in items:
@@ -34,11 +33,14 @@ def _hazards(record: ReleaseRecord) -> Table:
             controls.setdefault(hazard, []).append(item)
     rows = tuple(
         (
-            Cell(item.id, item.title, strong=True),
-            Cell(_text(item.text), item.fields.get("category", "")),
+            Cell(item.id, item.title, strong=True, anchor=anchors.item(item.id)),
+            Cell(plain(item.text), item.fields.get("category", "")),
             _rating(item, "severity"),
             _rating(item, "probability"),
-            Cell("\n".join(f"{control.id} {control.title}" for control in controls.get(item.id, ())))
+            Cell(
+                "\n".join(f"{control.id} {control.title}" for control in controls.get(item.id, ())),
+                links=anchors.to_items(control.id for control in controls.get(item.id, ())),
+            )
             if item.id in controls
             else Cell("none", tone=Tone.WARNING),
             _rating(item, "severity-after"),
@@ -56,7 +58,7 @@ def _hazards(record: ReleaseRecord) -> Table:
         Column("Severity with", 10),
         Column("Probability with", 10),
     )
-    return Table("", columns, rows, empty="There is no hazard among the items.")
+    return Table("Hazards", columns, rows, empty="There is no hazard among the items.")
 
 
 def _rating(item: Item, key: str) -> Cell:
@@ -67,10 +69,14 @@ def _rating(item: Item, key: str) -> Cell:
 def _anomalies(anomalies: list[Item], empty: str) -> Table:
     rows = tuple(
         (
-            Cell(item.id, item.title, strong=True),
-            Cell(_text(item.text), f"affects {', '.join(item.links.get('affects', ())) or NONE}"),
+            Cell(item.id, item.title, strong=True, anchor=anchors.item(item.id)),
+            Cell(
+                plain(item.text),
+                f"affects {', '.join(item.links.get('affects', ())) or NONE}",
+                links=anchors.to_items(item.links.get("affects", ())),
+            ),
             *(
-                Cell(_text(item.fields.get(key, "")) or "not stated")
+                Cell(plain(item.fields.get(key, "")) or "not stated")
                 for key in ("found-by", "cause", "impact", "rationale")
             ),
         )
@@ -84,21 +90,25 @@ def _anomalies(anomalies: list[Item], empty: str) -> Table:
         Column("Impact", 17),
         Column("Rationale", 17),
     )
-    return Table("", columns, rows, empty=empty)
+    return Table("Anomalies", columns, rows, empty=empty)
 
 
 def soup_table(record: ReleaseRecord) -> Table:
     """SOUP as reviewed: what is asked of it, its names, and when its list of known anomalies was read (IEC 62304 5.3.3, 7.1.3)."""
     rows = tuple(
         (
-            Cell(item.id, item.title, strong=True),
+            Cell(item.id, item.title, strong=True, anchor=anchors.item(item.id)),
             Cell(item.fields.get("version", NONE), item.fields.get("supplier", "")),
             Cell(item.fields.get("licence", NONE)),
             Cell(
                 "\n".join(filter(None, (item.fields.get("purl"), item.fields.get("cpe")))) or NONE,
                 item.fields.get("sha256") or item.fields.get("origin", ""),
             ),
-            Cell(_text(item.text), f"rests on it: {', '.join(item.links.get('requirements', ())) or NONE}"),
+            Cell(
+                plain(item.text),
+                f"rests on it: {', '.join(item.links.get('requirements', ())) or NONE}",
+                links=anchors.to_items(item.links.get("requirements", ())),
+            ),
             Cell(item.fields.get("anomalies-reviewed", NONE), item.fields.get("anomaly-list", "")),
         )
         for item in record.traceability.items
@@ -115,6 +125,6 @@ def soup_table(record: ReleaseRecord) -> Table:
     return Table("SOUP items as reviewed", columns, rows, empty="There is no SOUP item among the items.")
 
 
-def _text(text: str) -> str:
+def plain(text: str) -> str:
     """A statement's paragraphs, each in one line, without Markdown's marks of names."""
     return "\n".join(" ".join(part.split()) for part in text.replace("`", "").split("\n\n"))

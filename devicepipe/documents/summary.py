@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from devicepipe.documents.cells import MISSING, NONE, count_cell, memory_cell, verdict_cell, yes_no
 from devicepipe.documents.memory import stack_cell
-from devicepipe.documents.model import Block, Cell, Column, Heading, Table, Tone
+from devicepipe.documents.model import Cell, Column, Table, Tone
 from devicepipe.documents.record import ReleaseRecord, requirements, untested
 from devicepipe.evidence.results import Verdict
 
 
-def summary(record: ReleaseRecord) -> tuple[Block, ...]:
-    """Verdicts, requirements, memory and reproducibility per board."""
-    return (_results(record), _software(record))
-
-
-def _results(record: ReleaseRecord) -> Table:
+def results(record: ReleaseRecord) -> Table:
+    """Verdicts and verified requirements, one row for each board."""
     gaps = untested(record)
     wanted = requirements(record)
     rows = []
@@ -58,7 +54,8 @@ def _results(record: ReleaseRecord) -> Table:
     return Table("Test results", columns, tuple(rows))
 
 
-def _software(record: ReleaseRecord) -> Table:
+def software(record: ReleaseRecord) -> Table:
+    """Memory, reproducibility and image digest of each board's programs."""
     rows: list[tuple[Cell, ...]] = []
     for board in record.source.boards:
         build, reproduced, signed = record.build(board), record.reproduced(board), record.signed(board)
@@ -100,22 +97,8 @@ def _stack(record: ReleaseRecord, board: str, role: str) -> Cell:
     return stack_cell(stacks[0]) if stacks else MISSING
 
 
-def deviations(record: ReleaseRecord, number: str) -> tuple[Block, ...]:
-    """Verdicts other than passed, identity errors, unverified requirements, trace findings, and evidence that is missing or bad."""
-    tables = (
-        ("Tests that did not pass", _not_passed(record)),
-        ("Identity of the device", _identity_errors(record)),
-        ("Requirements without a passed test", _untested(record)),
-        ("Findings in the trace", _trace_findings(record)),
-        ("Builds, images and missing evidence", _evidence(record)),
-    )
-    blocks: list[Block] = []
-    for index, (title, table) in enumerate(tables, start=1):
-        blocks += [Heading(2, title, f"{number}.{index}"), table]
-    return tuple(blocks)
-
-
-def _not_passed(record: ReleaseRecord) -> Table:
+def not_passed(record: ReleaseRecord) -> Table:
+    """Test cases with another verdict than passed."""
     rows = tuple(
         (
             Cell(run.board, strong=True),
@@ -129,7 +112,7 @@ def _not_passed(record: ReleaseRecord) -> Table:
     )
     columns = (Column("Board", 14), Column("Test case", 34), Column("Verdict", 12), Column("Reason", 40))
     return Table(
-        "",
+        "Tests that did not pass",
         columns,
         rows,
         group_columns=1,
@@ -142,13 +125,15 @@ def _ran(record: ReleaseRecord) -> bool:
     return all((run := record.run(board)) is not None and run.cases for board in record.source.boards)
 
 
-def _identity_errors(record: ReleaseRecord) -> Table:
+def identity_errors(record: ReleaseRecord) -> Table:
+    """Devices that said they were something else than what was tested."""
     rows = tuple((Cell(run.board, strong=True), Cell(error)) for run in record.runs for error in run.identity_errors)
     columns = (Column("Board", 14), Column("What the device said", 86))
-    return Table("", columns, rows, group_columns=1)
+    return Table("Identity of the device", columns, rows, group_columns=1)
 
 
-def _untested(record: ReleaseRecord) -> Table:
+def untested_requirements(record: ReleaseRecord) -> Table:
+    """Requirements without a passed test or a record."""
     rows = tuple(
         (
             Cell(gap.item.id, gap.item.title, strong=True),
@@ -161,10 +146,11 @@ def _untested(record: ReleaseRecord) -> Table:
         for gap in untested(record)
     )
     columns = (Column("Requirement", 44), Column("Board", 14), Column("Verdicts seen", 14), Column("Where", 28))
-    return Table("", columns, rows, group_columns=1)
+    return Table("Requirements without a passed test", columns, rows, group_columns=1)
 
 
-def _trace_findings(record: ReleaseRecord) -> Table:
+def trace_findings(record: ReleaseRecord) -> Table:
+    """What does not hold in the trace."""
     rows = tuple(
         (
             Cell(finding.kind, strong=True),
@@ -182,10 +168,11 @@ def _trace_findings(record: ReleaseRecord) -> Table:
         Column("What does not hold", 31),
         Column("Where", 26),
     )
-    return Table("", columns, rows)
+    return Table("Findings in the trace", columns, rows)
 
 
-def _evidence(record: ReleaseRecord) -> Table:
+def evidence_deviations(record: ReleaseRecord) -> Table:
+    """Evidence that is missing or bad."""
     found: list[tuple[str, str]] = []
     for board in record.source.boards:
         parts: dict[str, object] = {
@@ -217,4 +204,6 @@ def _evidence(record: ReleaseRecord) -> Table:
                 if not check.passed
             ]
     rows = tuple((Cell(board, strong=True), Cell(text)) for board, text in found)
-    return Table("", (Column("Board", 14), Column("What was seen", 86)), rows, group_columns=1)
+    return Table(
+        "Builds, images and missing evidence", (Column("Board", 14), Column("What was seen", 86)), rows, group_columns=1
+    )

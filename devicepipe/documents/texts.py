@@ -8,67 +8,25 @@ each; a project's folder overrides by file name.
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib.resources import files
-from pathlib import Path
-from typing import Final
 
 from devicepipe.documents.model import Block, Bullets, Emphasis, Paragraph, Run
-from devicepipe.errors import UsageError
 
-TEXT_NAMES: Final = (
-    "title-page.md",
-    "scope.md",
-    "method.md",
-    "summary.md",
-    "risks.md",
-    "traceability.md",
-    "deviations.md",
-    "gate.md",
-    "builds.md",
-    "memory.md",
-    "tests.md",
-    "coverage.md",
-    "measurements.md",
-    "campaigns.md",
-    "software-items.md",
-    "static-analysis.md",
-    "files.md",
-)
-
-_NOT_TEXTS: Final = {"README.md"}
 _INLINE = re.compile(r"`(?P<code>[^`\n]+)`|\*\*(?P<strong>[^*\n]+)\*\*|\*(?P<italic>[^*\s](?:[^*\n]*[^*\s])?)\*")
 _NOTE = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
+@cache
+def _shipped() -> dict[str, str]:
+    folder = files("devicepipe.documents") / "texts"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".md"))
+    return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+
+
 def default_texts() -> dict[str, str]:
     """The package's texts by file name."""
-    folder = files("devicepipe.documents") / "texts"
-    return {name: (folder / name).read_text(encoding="utf-8") for name in TEXT_NAMES}
-
-
-def load_texts(folder: Path | None) -> dict[str, str]:
-    """The texts of a project: the package's, overridden by the folder's files of the same name.
-
-    Raises:
-        UsageError: The folder holds a text of an unknown name (it would be silently without effect), or one that is not UTF-8.
-    """
-    texts = default_texts()
-    if folder is None:
-        return texts
-    for path in sorted(folder.glob("*.md")):
-        if path.name in _NOT_TEXTS:
-            continue
-        if path.name not in texts:
-            raise UsageError(
-                "is no text of any document",
-                file=path,
-                remedy=f"rename or remove it; known texts: {', '.join(TEXT_NAMES)}",
-            )
-        try:
-            texts[path.name] = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
-        except UnicodeDecodeError as error:
-            raise UsageError("is not UTF-8", file=path, remedy="save it as UTF-8") from error
-    return texts
+    return dict(_shipped())
 
 
 def to_blocks(text: str) -> tuple[Block, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devicepipe.evidence import campaigns, coverage, decisions, predicates, results, secrets, vulnerabilities
+from devicepipe.evidence import campaigns, coverage, decisions, history, predicates, results, secrets, vulnerabilities
 from devicepipe.evidence.predicates import Model
 
 RELEASE_STATEMENT = "release.json"
@@ -64,6 +64,7 @@ KINDS: tuple[Kind, ...] = (
         per_board=False,
         optional=True,
     ),
+    Kind("history", history.HISTORY, history.History, per_board=False, optional=True),
     Kind("secrets", secrets.SECRETS, secrets.Secrets, per_board=False),
     Kind("traceability", predicates.TRACEABILITY, predicates.Traceability, per_board=False),
     Kind("gate", predicates.VERIFICATION_SUMMARY, decisions.VerificationSummary, per_board=False),

@@ -12,7 +12,8 @@ Checked in this order, the first broken link named:
    bootloader + signed image + data images), test (of that payload and image, with that serial log), coverage where the source says
    that it is recorded (of that image, those programs and that session), and what was merged of it; campaigns where the source asks
    for them (of that image, with as many points); the SBOM of the tools names the compilers of all boards; where the source asks
-   for it, every component that is linked in has a verdict that follows from the records and VEX statements in the bundle;
+   for it, every component that is linked in has a verdict that follows from the records and VEX statements in the bundle, and the
+   history is that of the released commit;
 5. traceability: what the matrix shows as passed did pass, and no test is left out; items are what their fingerprints say, and what
    is told of their reviews follows from them;
 6. every file below `images/` is an output that a build attestation names, or an image that a signing attestation names;
@@ -41,6 +42,8 @@ from devicepipe.evidence.currency_links import check_currency
 from devicepipe.evidence.decisions import WAIVERS, VerificationSummary
 from devicepipe.evidence.devices import check_device
 from devicepipe.evidence.files import size_of
+from devicepipe.evidence.history import History
+from devicepipe.evidence.history_links import check_history
 from devicepipe.evidence.layout import IMAGE_KEY, KINDS, RELEASE_KEY, RELEASE_STATEMENT, kind_named, kind_of_model
 from devicepipe.evidence.marker_links import check_markers
 from devicepipe.evidence.names import is_name
@@ -123,6 +126,8 @@ class _Check:
         self.links.append(check_build_sbom(self.bundle, tools, builds))
         self.merged_coverage(source)
         self.vulnerabilities(source)
+        if source.history:
+            self.links.append(check_history(self.attestation(History), source))
         self.traceability(source)
         self.all_images_attested(source.boards)
         self.links.append(check_secrets(self.bundle, self.attestation(Secrets), source))
@@ -194,6 +199,7 @@ class _Check:
         expected += [kind_of_model(CoverageResult).path_for(board) for board in covered]
         expected += [kind_of_model(MergedCoverage).path_for()] if covered else []
         expected += [kind_of_model(Vulnerabilities).path_for()] if source.vulnerabilities is not None else []
+        expected += [kind_of_model(History).path_for()] if source.history else []
         for name in expected:
             if name not in self.by_path:
                 raise IntegrityError("is missing: the source names a board that needs it", link=name)

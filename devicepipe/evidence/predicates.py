@@ -103,7 +103,7 @@ class SourceInfo(Model):
 
     `dirty` is true when the tree differed from the commit (`--allow-dirty`): such a bundle is never releasable. `coverage` are the
     boards whose tests' coverage is recorded, `campaigns` those that each board must have run, `vulnerabilities` the snapshot that
-    components are checked against.
+    components are checked against, `history` whether the history of the product is told.
     """
 
     product: str
@@ -123,6 +123,7 @@ class SourceInfo(Model):
     release_key: KeyInfo
     campaigns: list[CampaignWish] | None = None
     vulnerabilities: VulnerabilityWish | None = None
+    history: bool | None = None
 
     @property
     def wishes(self) -> list[CampaignWish]:

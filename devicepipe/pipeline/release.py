@@ -10,7 +10,7 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from devicepipe.build.source import Commit, export_tree, read_commit
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Bundle, BundleWriter
 from devicepipe.evidence.decisions import Decisions, VerificationSummary
+from devicepipe.evidence.history import EarlierRelease
 from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.predicates import Release
 from devicepipe.evidence.results import TestResult, Verdict
@@ -36,8 +37,9 @@ from devicepipe.stages.build import build, rebuild
 from devicepipe.stages.campaign import run_campaigns
 from devicepipe.stages.context import Context, default_tester, open_keys
 from devicepipe.stages.coverage import measure_coverage, merge_coverage
-from devicepipe.stages.document import document
+from devicepipe.stages.document import check_documents, document
 from devicepipe.stages.gate import gate
+from devicepipe.stages.history import attest_history, read_earlier
 from devicepipe.stages.items import read_product_items
 from devicepipe.stages.memory import measure_memory
 from devicepipe.stages.sbom import build_bill_of_materials
@@ -83,6 +85,7 @@ def make_release(
     allow_dirty: bool,
     replace_existing: bool,
     devices: Mapping[str, str] | None = None,
+    earlier: Sequence[Path] = (),
     progress: Progress,
     cancel: threading.Event,
 ) -> Outcome:
@@ -94,6 +97,7 @@ def make_release(
         allow_dirty: Take the working tree instead of the commit; the bundle is marked as not releasable.
         replace_existing: Replace a bundle of that version that is already there.
         devices: Board → the id of the device that its tests run on, where one is wanted.
+        earlier: Bundles of earlier releases, which the version history and the figures of trends tell of.
         progress: Where to report.
         cancel: Set to stop the run.
 
@@ -119,11 +123,13 @@ def make_release(
     read_product_items(project)
     load_quarantine(project)
     load_policy(project)
+    check_documents(project)
     settle(final)
     _check_final(final, replace_existing)
     with workspace(project.state / "work") as work:
         context = replace(_prepare(project, version, commit, work, cancel), devices=dict(devices or {}))
-        timings = dict(run(_steps(context, commit), progress, cancel, os.cpu_count() or 1))
+        before = read_earlier(earlier, project.product.name, context.keys.release.public)
+        timings = dict(run(_steps(context, commit, before), progress, cancel, os.cpu_count() or 1))
         decisions = context.bundle.predicate(VerificationSummary).devicepipe
         boards = [board.name for board in context.project.boards]
         verdicts = {board: context.bundle.predicate(TestResult, board).devicepipe.counts() for board in boards}
@@ -159,7 +165,7 @@ def _prepare(project: Project, version: str, commit: Commit, work: Path, cancel:
     return context
 
 
-def _steps(context: Context, commit: Commit) -> list[Step]:
+def _steps(context: Context, commit: Commit, before: list[EarlierRelease]) -> list[Step]:
     """The graph. Its order is the order in which ready steps are started: what testing waits for comes first."""
     boards, covered = context.project.boards, context.project.covered_boards
     first: list[Step] = []
@@ -196,7 +202,8 @@ def _steps(context: Context, commit: Commit) -> list[Step]:
         second.append(Step("vulnerabilities", quietly(check_vulnerabilities, context), listed))
     last = [
         Step("trace", quietly(trace_release, context), tuple(f"test {board.name}" for board in boards)),
-        Step("secrets", quietly(find_secrets, context), ("trace", *(step.name for step in second))),
+        Step("history", quietly(attest_history, context, commit, before), ("trace",)),
+        Step("secrets", quietly(find_secrets, context), ("trace", "history", *(step.name for step in second))),
         Step("gate", quietly(gate, context), ("trace", "secrets", *(step.name for step in second))),
         Step("document", quietly(document, context), ("gate",)),
     ]

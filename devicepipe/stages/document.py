@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Any, Literal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
-from devicepipe.documents.record import FileDigest, ReleaseRecord, SoftwareItem
-from devicepipe.documents.release import render_documents
-from devicepipe.documents.texts import TEXT_NAMES, load_texts
+from devicepipe.documents.definition import shipped_definitions
+from devicepipe.documents.model import Document
+from devicepipe.documents.record import FileDigest, ReleaseRecord, SoftwareItem, empty_record
+from devicepipe.documents.release import compose_documents, render_documents
+from devicepipe.documents.sources import Sources, load_sources
+from devicepipe.documents.texts import default_texts
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.campaigns import Campaigns
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.decisions import VerificationSummary
+from devicepipe.evidence.history import History
 from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT
 from devicepipe.evidence.predicates import (
     SBOM,
@@ -27,36 +33,85 @@ from devicepipe.evidence.predicates import (
 from devicepipe.evidence.results import TestResult
 from devicepipe.evidence.secrets import Secrets
 from devicepipe.evidence.vulnerabilities import Vulnerabilities
+from devicepipe.project.config import Project
 from devicepipe.stages.context import Context
 from devicepipe.stages.source import CONFIG, check_source
 
 FOLDER = "documents/"
 _TEXTS = "evidence/texts/"
+_SHIPPED = f"{_TEXTS}definitions/"
+_OWN = f"{_TEXTS}own/"
+
+
+def _folder(project: Project) -> Path | None:
+    return project.root / project.documents.path if project.documents.path is not None else None
+
+
+def check_documents(project: Project) -> None:
+    """Check the texts and definitions of a project before anything is built: each document is put together once, without evidence.
+
+    Raises:
+        UsageError: A mistake in them.
+    """
+    boards = [board.name for board in project.boards]
+    compose_documents(empty_record(load_sources(_folder(project)).documents(), boards))
 
 
 def document(context: Context) -> None:
-    """Add the texts that people edit, and the documents.
+    """Add what people edit of the documents (texts, definitions, the logo), and the documents.
 
     Raises:
-        UsageError: A text is of an unknown name or not UTF-8.
+        UsageError: A mistake in a text or a definition.
     """
     check_source(context)
-    project = context.project
-    folder = project.root / project.documents.path if project.documents.path is not None else None
-    for name, text in load_texts(folder).items():
-        context.writer.add_bytes(text.encode(), f"{_TEXTS}{name}")
+    sources = load_sources(_folder(context.project))
+    add = context.writer.add_bytes
+    for name, text in sources.texts.items():
+        add(text.encode(), f"{_TEXTS}{name}")
+    for name, text in sources.shipped.items():
+        add(text.encode(), f"{_SHIPPED}{name}")
+    for name, text in sources.definitions.items():
+        add(text.encode(), f"{_OWN}{name}")
+    for name, data in sources.logos.items():
+        add(data, f"{_OWN}{name}")
     for name, data in documents_of(context.bundle).items():
-        context.writer.add_bytes(data, name)
+        add(data, name)
 
 
-def documents_of(bundle: Bundle) -> dict[str, bytes]:
+def documents_of(bundle: Bundle, *, names: tuple[str, ...] = (), reports: Path | None = None) -> dict[str, bytes]:
     """The documents of a bundle by name, made from its evidence alone: the same bytes each time, sealed or not.
+
+    Args:
+        bundle: The bundle.
+        names: The documents that are wanted, all where there is none.
+        reports: A folder whose texts and definitions are taken instead of the bundle's, for a preview.
 
     Raises:
         IntegrityError: Evidence is missing or malformed.
+        UsageError: A mistake in a definition.
     """
+    return {
+        f"{FOLDER}{name}": data
+        for name, data in _made(bundle, reports, lambda one: render_documents(one, names)).items()
+    }
+
+
+def document_names(bundle: Bundle, reports: Path | None = None) -> tuple[str, ...]:
+    """The names of a bundle's documents. Raises UsageError as `documents_of`."""
+    return tuple(definition.name for definition in _sources(bundle, reports).documents().documents)
+
+
+def composed_documents(bundle: Bundle, reports: Path | None = None) -> tuple[Document, ...]:
+    """The documents of a bundle, put together but not rendered. Raises as `documents_of`."""
+    return _made(bundle, reports, compose_documents)
+
+
+T = TypeVar("T")
+
+
+def _made(bundle: Bundle, reports: Path | None, make: Callable[[ReleaseRecord], T]) -> T:
     try:
-        rendered = render_documents(_record(bundle))
+        return make(_record(bundle, reports))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         # A bundle that nobody verified may hold anything: texts that are no text, an SBOM that is none.
         raise IntegrityError(
@@ -64,10 +119,35 @@ def documents_of(bundle: Bundle) -> dict[str, bytes]:
             link=str(bundle.folder),
             remedy="verify the bundle",
         ) from error
-    return {f"{FOLDER}{name}": data for name, data in rendered.items()}
 
 
-def _record(bundle: Bundle) -> ReleaseRecord:
+def _sources(bundle: Bundle, reports: Path | None) -> Sources:
+    """The texts and definitions of a folder, else those in the bundle."""
+    if reports is not None:
+        return load_sources(reports)
+    names = bundle.names()
+    texts = {name.removeprefix(_TEXTS): bundle.read(name).decode() for name in names if _is_text(name)}
+    shipped = {name.removeprefix(_SHIPPED): bundle.read(name).decode() for name in names if name.startswith(_SHIPPED)}
+    if not shipped:
+        # A bundle of a version that had no definitions: this version's, with its texts where the bundle has none of the name.
+        return Sources(default_texts() | texts)
+    own = {name.removeprefix(_OWN): bundle.read(name) for name in names if name.startswith(_OWN)}
+    order = [name for name in shipped_definitions() if name in shipped]
+    return Sources(
+        texts,
+        {name: data.decode() for name, data in own.items() if name.endswith(".toml")},
+        {name: data for name, data in own.items() if not name.endswith(".toml")},
+        shipped={name: shipped[name] for name in (*order, *sorted(shipped.keys() - set(order)))},
+        folder=bundle.folder / _OWN,
+    )
+
+
+def _is_text(name: str) -> bool:
+    return name.startswith(_TEXTS) and "/" not in name.removeprefix(_TEXTS) and name.endswith(".md")
+
+
+def _record(bundle: Bundle, reports: Path | None) -> ReleaseRecord:
+    sources = _sources(bundle, reports)
     source = bundle.predicate(SourceInfo)
     boards = source.boards
     after = (RELEASE_STATEMENT, RELEASE_ENVELOPE)
@@ -90,10 +170,12 @@ def _record(bundle: Bundle) -> ReleaseRecord:
         vulnerabilities=bundle.predicate(Vulnerabilities).devicepipe if source.vulnerabilities is not None else None,
         secrets=bundle.predicate(Secrets),
         files=tuple(FileDigest(name, bundle.sha256(name)) for name in files),
-        # A bundle of an earlier version lacks the texts of sections that came later: they stay empty.
-        texts={
-            name: bundle.read(f"{_TEXTS}{name}").decode() for name in TEXT_NAMES if bundle.exists(f"{_TEXTS}{name}")
-        },
+        history=bundle.predicate(History) if source.history else None,
+        level=_level(bundle),
+        texts=sources.texts,
+        documents=sources.documents(),
+        logo=sources.logo(),
+        preview=reports is not None,
         paper=_paper(bundle),
     )
 
@@ -107,6 +189,15 @@ def _software_items(bundle: Bundle) -> tuple[SoftwareItem, ...]:
         components: list[dict[str, Any]] = attestation.statement.predicate.get("components", [])
         found.update(dict.fromkeys(SoftwareItem.from_cyclonedx(component) for component in components))
     return tuple(found)
+
+
+def _level(bundle: Bundle) -> Literal["", "basic", "enhanced"]:
+    """The documentation level that the released devicepipe.toml has judged for: that of its rule sets for a submission."""
+    named = tomllib.loads(bundle.read(CONFIG).decode()).get("policy", {}).get("rule-sets", [])
+    sets = [str(name).rpartition("/")[2].removesuffix(".toml") for name in named]
+    if "fda-premarket-enhanced" in sets:
+        return "enhanced"
+    return "basic" if "fda-premarket-basic" in sets else ""
 
 
 def _paper(bundle: Bundle) -> Literal["A4", "Letter"]:

@@ -119,5 +119,6 @@ def attest_source(context: Context, commit: Commit, files: list[str], dirty: boo
         ]
         or None,
         vulnerabilities=None if context.in_place else wish_of(project),
+        history=None if context.in_place else True,
     )
     writer.attest("source", SOURCE, info, [MANIFEST, CONFIG, PYTHON_ENVIRONMENT, IMAGE_KEY, RELEASE_KEY])

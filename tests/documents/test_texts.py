@@ -10,40 +10,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devicepipe.documents.model import Bullets, Emphasis, Paragraph, Run
-from devicepipe.documents.texts import TEXT_NAMES, default_texts, load_texts, to_blocks
+from devicepipe.documents.release import shipped_set
+from devicepipe.documents.sources import load_sources
+from devicepipe.documents.texts import default_texts, to_blocks
 from devicepipe.errors import UsageError
 
 
 def test_every_text_has_a_default_and_none_is_forgotten() -> None:
     folder = files("devicepipe.documents") / "texts"
-    assert sorted(path.name for path in folder.iterdir()) == sorted(TEXT_NAMES)
+    used = {section.text for definition in shipped_set().documents for section in definition.sections} - {""}
+    assert sorted(path.name for path in folder.iterdir()) == sorted(default_texts()) == sorted(used)
     assert all(to_blocks(text) for text in default_texts().values())
 
 
 def test_projects_text_overrides_by_name_and_leaves_the_others(tmp_path: Path) -> None:
     (tmp_path / "scope.md").write_text("\ufeffOur scope.\r\n", encoding="utf-8", newline="")
     (tmp_path / "README.md").write_text("how to edit these", encoding="utf-8")
-    texts = load_texts(tmp_path)
+    texts = load_sources(tmp_path).texts
     assert texts["scope.md"] == "Our scope.\n"
     assert texts["method.md"] == default_texts()["method.md"]
-    assert load_texts(None) == default_texts()
+    assert load_sources(None).texts == default_texts()
 
 
 def test_misspelt_text_is_refused_with_the_known_names(tmp_path: Path) -> None:
     (tmp_path / "scpoe.md").write_text("x", encoding="utf-8")
     with pytest.raises(UsageError, match=r"scpoe\.md.*no text of any document") as caught:
-        load_texts(tmp_path)
+        load_sources(tmp_path)
     assert "scope.md" in caught.value.remedy
 
 
 def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scope.md").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="not UTF-8"):
-        load_texts(tmp_path)
+        load_sources(tmp_path)
 
 
 def test_the_projects_own_texts_are_sound() -> None:
-    assert load_texts(Path(__file__).parents[2] / "reports")
+    assert load_sources(Path(__file__).parents[2] / "reports").texts
 
 
 def test_marks_become_blocks() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from devicepipe.documents.details import gate
-from devicepipe.documents.identity import title_page
+from devicepipe.documents.identity import release_status
 from devicepipe.documents.model import Notice, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.release import render_documents
@@ -53,9 +53,7 @@ def tables(of: ReleaseRecord) -> dict[str, Table]:
 
 def test_the_title_page_says_that_it_is_released_with_waivers() -> None:
     waived = record(WAIVED, USE)
-    (notice,) = (
-        block for block in title_page(waived, "SVR") if isinstance(block, Notice) and "RELEASABLE" in block.title
-    )
+    (notice,) = (block for block in release_status(waived) if isinstance(block, Notice) and "RELEASABLE" in block.title)
     assert (notice.tone, notice.title) == (Tone.WARNING, "RELEASABLE, WITH WAIVERS")
     assert "of those that do not, 1 waived" in notice.lines[0]
     assert notice.lines[1] == (
@@ -83,7 +81,7 @@ def test_the_title_page_says_that_rules_were_made_weaker() -> None:
     for changes, said in (((CHANGE, stricter), True), ((stricter,), False)):
         changed = replace(green(), decisions=green().decisions.model_copy(update={"changes": list(changes)}))
         (notice,) = (
-            block for block in title_page(changed, "SVR") if isinstance(block, Notice) and "RELEASABLE" in block.title
+            block for block in release_status(changed) if isinstance(block, Notice) and "RELEASABLE" in block.title
         )
         assert ("1 made weaker than written" in notice.lines[0]) == said
 

@@ -10,9 +10,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from devicepipe.documents.html_page import render_html
-from devicepipe.documents.matrix import matrix_document
 from devicepipe.documents.model import Cell, Column, Document, Heading, Running, Table, Tone
-from devicepipe.documents.report import verification_report
+from devicepipe.documents.report import matrix_document, verification_report
 from tests.documents import release_records as records
 from tests.documents.browser.conftest import Opener
 
