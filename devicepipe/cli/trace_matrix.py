@@ -38,6 +38,8 @@ def matrix(csv_file: Path | None, html_file: Path | None, bundle: Path | None, f
 
     Exit codes: 0 written, and no error in the items; 1 written, with errors; 2 usage.
     """
+    from devicepipe.documents.csv_table import safe_cell
+    from devicepipe.documents.visible import visible
     from devicepipe.traceability.matrix_files import csv_lines, html_lines
 
     gc.disable()  # nothing that is made here is given up before the end, and looking for it takes a third of the time
@@ -53,11 +55,11 @@ def matrix(csv_file: Path | None, html_file: Path | None, bundle: Path | None, f
         items = {item.id: item for item in found.items}
         failed = tell_findings(found.findings, err=True)
     if csv_file is not None:
-        _write(csv_file, csv_lines(rows, items, boards), newline="")
+        _write(csv_file, csv_lines(rows, items, boards, safe_cell), newline="")
     if html_file is not None:
-        _write(html_file, html_lines(rows, items, boards, title))
+        _write(html_file, html_lines(rows, items, boards, title, visible))
     if csv_file is None and html_file is None:
-        for line in csv_lines(rows, items, boards):
+        for line in csv_lines(rows, items, boards, safe_cell):
             tell(line.rstrip("\r\n"))
     else:
         names = " and ".join(str(name) for name in (csv_file, html_file) if name)

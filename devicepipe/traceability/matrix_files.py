@@ -1,19 +1,18 @@
 """The matrix as files that people open: CSV for a spreadsheet, and one HTML page that works from disk.
 
-What always holds: the same rows give the same bytes; what begins like a formula stands behind an apostrophe in the CSV, so that no
-spreadsheet computes it; the page needs no other file and no script to be read (its script only filters rows).
+What always holds: the same rows give the same bytes; the page needs no other file and no script to be read (its script only
+filters rows).
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from devicepipe.traceability.drafts import Traced
 from devicepipe.traceability.matrix import Row
 
 _ABOVE = ("hazard", "risk control", "user needs", "requirement", "title", "design items", "test")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _QUOTED = ('"', ",", "\n", "\r")
 _STYLE = """body{font:14px/1.4 system-ui,sans-serif;margin:1.5em;color:#111}table{border-collapse:collapse;width:100%}
 th,td{border:1px solid #bbb;padding:.25em .5em;text-align:left;vertical-align:top;overflow-wrap:anywhere}
@@ -28,32 +27,38 @@ row.hidden=!words.every(word=>text.includes(word));shown+=!row.hidden}
 count.textContent=shown+" of "+rows.length+" rows"});"""
 
 
-def csv_lines(rows: Sequence[Row], items: Mapping[str, Traced], boards: Sequence[str]) -> Iterator[str]:
-    """The matrix as lines of CSV (RFC 4180), with a heading; lists are parted by blanks."""
-    yield ",".join(map(_csv, (*_ABOVE, *boards))) + "\r\n"
+def csv_lines(
+    rows: Sequence[Row], items: Mapping[str, Traced], boards: Sequence[str], safe: Callable[[str], str]
+) -> Iterator[str]:
+    """The matrix as lines of CSV (RFC 4180), with a heading; lists are parted by blanks.
+
+    Args:
+        rows: The lines.
+        items: The items by id.
+        boards: The boards, as columns.
+        safe: Takes from a text the power over a spreadsheet; ids and verdicts have none.
+    """
+    yield ",".join((*_ABOVE, *boards)) + "\r\n"
     for row in rows:
-        title = items[row.requirement].title if row.requirement in items else ""
-        verdicts = [row.verdicts.get(board, "") for board in boards]
-        cells = (
-            row.hazard, row.risk_control, " ".join(row.user_needs or ()), row.requirement, title, " ".join(row.designs or ()),
-            row.test, *verdicts,
-        )  # fmt: skip
-        yield ",".join(map(_csv, cells)) + "\r\n"
+        title = _quoted(safe(items[row.requirement].title)) if row.requirement in items else ""
+        verdicts = ",".join([row.verdicts.get(board, "") for board in boards])
+        test = _quoted(safe(row.test)) if row.test else ""
+        needs, designs = " ".join(row.user_needs or ()), " ".join(row.designs or ())
+        yield f"{row.hazard},{row.risk_control},{needs},{row.requirement},{title},{designs},{test},{verdicts}\r\n"
 
 
-def _csv(cell: str) -> str:
-    if not cell or cell.isalnum():
-        return cell
-    if cell.startswith(_FORMULA):
-        cell = f"'{cell}"
-    if any(mark in cell for mark in _QUOTED):
-        return '"' + cell.replace('"', '""') + '"'
-    return cell
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in _QUOTED) else cell
 
 
-def html_lines(rows: Sequence[Row], items: Mapping[str, Traced], boards: Sequence[str], title: str) -> Iterator[str]:
-    """The matrix as lines of one HTML page."""
-    escape = html.escape
+def html_lines(
+    rows: Sequence[Row], items: Mapping[str, Traced], boards: Sequence[str], title: str, visible: Callable[[str], str]
+) -> Iterator[str]:
+    """The matrix as lines of one HTML page; `visible` makes of a text one without hidden characters."""
+
+    def escape(text: str) -> str:
+        return html.escape(visible(text))
+
     heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in (*_ABOVE, *boards))
     yield (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n<style>{_STYLE}</style>'

@@ -6,11 +6,14 @@ import csv
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from devicepipe.cli.main import cli
+from tests.evidence.synthetic_bundle import Spoil, make_bundle
+from tests.traceability.item_samples import sample
 from tests.traceability.test_schema import project
 
 ITEMS = """# Pump
@@ -129,6 +132,36 @@ def test_csv_and_html_hold_the_same_rows(root: Path) -> None:
 def test_without_a_file_it_is_printed_and_a_spreadsheet_computes_nothing(root: Path) -> None:
     (root / "requirements/all.md").write_text(ITEMS.replace("## SRS-002 Alarm", "## SRS-002 =HYPERLINK(1)"))
     assert ",SRS-002,'=HYPERLINK(1),DSG-001," in run("matrix").stdout
+
+
+def test_hidden_characters_are_seen(root: Path) -> None:
+    (root / "requirements/all.md").write_text(
+        ITEMS.replace("## SRS-002 Alarm", "## SRS-002 Al\u202earm"), encoding="utf-8"
+    )
+    run("matrix", "--csv", "m.csv", "--html", "m.html")
+    for name in ("m.csv", "m.html"):
+        text = (root / name).read_text(encoding="utf-8")
+        assert "Al[U+202E]arm" in text
+        assert "\u202e" not in text
+
+
+def whole(trace: dict[str, Any]) -> None:
+    trace["items"] = [sample("SRS-001", boards=("microbit",)).to_json()]
+
+
+def test_the_verdicts_of_a_bundle_are_shown(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    made = make_bundle(tmp_path_factory.mktemp("made"), boards=("microbit",), spoil=Spoil(edit={"traceability": whole}))
+    heads, *rows = csv.reader(run("matrix", "--bundle", str(made.path)).stdout.splitlines())
+    assert heads[-1] == "microbit"
+    assert {row[-1] for row in rows if row[3] == "SRS-001"} == {"passed"}
+    document = json.loads(run("coverage", "--bundle", str(made.path), "--json").stdout)
+    assert document[-1] == {
+        "of": "requirement",
+        "what": "verified on microbit",
+        "covered": 1,
+        "total": 1,
+        "missing": [],
+    }
 
 
 def test_the_same_items_give_the_same_bytes(root: Path) -> None:
