@@ -34,6 +34,8 @@ need gcc gcc
 need openocd openocd
 # HTML documents are looked at, and searched, in a real browser.
 need chromium chromium
+# Accounts are also tested in a real server, which the tests start and stop.
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null 2>&1 || missing+=(postgresql)
 if [ "${1:-}" = fuzz ]; then
     need clang clang
     compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*' >/dev/null || missing+=(libclang-rt-dev)
