@@ -1,0 +1,401 @@
+"""Accounts of people: how they are made, how somebody shows to be one, and what the roster says of them.
+
+What always holds (21 CFR 11.100, 11.200, 11.300): an account belongs to one person for ever, and its id is never given again, also
+when it is closed; a failed attempt is counted before it is judged, so that attempts at once are no more attempts; too many lock the
+account for a time; a password that is too old signs nothing; a one-time code is taken once; the first identification of a
+signing session takes password and code, each later one the password, without which there is no key to sign with.
+
+The database (SQLite, or PostgreSQL by URL) is not what signatures rest on: who may sign, with which key, in which role, is in the
+rosters that the release key signed. A role that somebody writes into the database is in no roster.
+"""
+
+from __future__ import annotations
+
+import secrets as randomness
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyotp
+import sqlalchemy as sa
+from securesystemslib.signer import Signer
+
+from devicepipe.approval.lifecycle import Role
+from devicepipe.approval.schema import ACCOUNT, FORMER_KEY, METADATA, ROLE, SESSION
+from devicepipe.approval.secret_box import Cost, Secrets, close, open_box
+from devicepipe.errors import BenchError, UsageError
+from devicepipe.evidence.signatures import Component, Person, instant
+from devicepipe.signing.keys import PublicKey
+
+ISSUER = "devicepipe"
+_STEP = 30  # seconds that a one-time code holds (RFC 6238, section 5.2)
+_WINDOW = 1  # steps that a clock may be off
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRules:
+    """What is asked of passwords, codes and sessions.
+
+    Attributes:
+        shortest: The fewest characters of a password.
+        password_days: How old a password may be.
+        lock_after: How many failed attempts in a row lock an account.
+        lock_minutes: For how long.
+        session_minutes: How long after its last signature a signing session goes on.
+        cost: What a guess of a password costs.
+    """
+
+    shortest: int = 12
+    password_days: int = 365
+    lock_after: int = 5
+    lock_minutes: int = 15
+    session_minutes: int = 15
+    cost: Cost = field(default_factory=Cost)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountInfo:
+    """An account, as may be shown."""
+
+    id: str
+    name: str
+    email: str
+    roles: tuple[Role, ...]
+    created: datetime
+    password_on: datetime
+    closed: datetime | None
+    locked_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Identified:
+    """Somebody who has shown to be the person of an account; there is no other way to a signer.
+
+    Attributes:
+        account: The account.
+        signer: The signer of the person's key.
+        public_key: Its public half.
+        components: By what the person was identified this time.
+        session: The signing session.
+        first: Whether this is the session's first identification.
+    """
+
+    account: AccountInfo
+    signer: Signer
+    public_key: PublicKey
+    components: tuple[Component, ...]
+    session: str
+    first: bool
+
+
+class Accounts:
+    """The accounts of a product or a team.
+
+    Args:
+        url: The database's URL, e.g. `sqlite:///accounts.sqlite` or `postgresql+psycopg://host/name`.
+        rules: What is asked of passwords, codes and sessions.
+        now: The clock, in UTC.
+
+    Raises:
+        BenchError: The database cannot be reached, or is none of ours.
+    """
+
+    def __init__(self, url: str, rules: AccountRules | None = None, now: Callable[[], datetime] | None = None) -> None:
+        self._rules = rules or AccountRules()
+        self._now = now or (lambda: datetime.now(UTC))
+        try:
+            self._engine = sa.create_engine(url)
+            METADATA.create_all(self._engine)
+        except (sa.exc.SQLAlchemyError, ImportError) as error:
+            raise BenchError(
+                f"the database of accounts cannot be used: {_first_line(error)}",
+                remedy="check `accounts` of [approval] in devicepipe.toml, and that the server runs",
+            ) from error
+        # What the failure of an unknown account costs, so that its time does not tell which accounts there are.
+        self._nobody = close(Secrets(bytes(32), bytes(20)), "", randomness.token_hex(16), self._rules.cost)
+
+    def dispose(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    # --- who there is
+
+    def everyone(self) -> tuple[AccountInfo, ...]:
+        """All accounts, closed ones too, by id."""
+        with self._begin() as db:
+            rows = db.execute(sa.select(ACCOUNT).order_by(ACCOUNT.c.id)).mappings().all()
+            return tuple(self._info(db, row) for row in rows)
+
+    def people(self) -> list[Person]:
+        """What a roster says: every key that was ever in force, with its time; a closed account's key ends with it."""
+        with self._begin() as db:
+            former = sa.select(FORMER_KEY).order_by(FORMER_KEY.c.account, FORMER_KEY.c.until)
+            keys = [dict(row) for row in db.execute(former).mappings()]
+            keys += [
+                {"account": row["id"], "since": row["key_since"], "until": row["closed"]} | dict(row)
+                for row in db.execute(sa.select(ACCOUNT).order_by(ACCOUNT.c.id)).mappings()
+            ]
+            return [
+                Person(
+                    account=key["account"],
+                    name=key["name"],
+                    email=key["email"],
+                    roles=[*self._roles(db, key["account"])],
+                    public_key=key["public_key"],
+                    since=instant(key["since"]),
+                    until=instant(key["until"]) if key["until"] else None,
+                )
+                for key in keys
+            ]
+
+    # --- making and changing
+
+    def add(self, account: str, name: str, email: str, roles: Iterable[Role], password: str) -> str:
+        """Make an account; returns the URI that an authenticator takes (shown once, to its person).
+
+        Raises:
+            UsageError: The id is taken, now or ever; no role; or the password will not do.
+        """
+        given = sorted({*roles})
+        if not given:
+            raise UsageError("an account has at least one role", remedy=f"roles: {', '.join(Role)}")
+        if not name.strip():
+            raise UsageError("an account has the printed name of its person")
+        self._check_password(account, password)
+        made, now = Secrets.new(), self._now()
+        values = {
+            "id": account,
+            "name": name.strip(),
+            "email": email.strip().lower(),
+            "created": now,
+            **self._box(made, account, password, now),
+            "key_since": now,
+            "public_key": made.public_key().pem.decode(),
+        }
+        with self._begin() as db:
+            taken = sa.select(ACCOUNT.c.id).where(ACCOUNT.c.id == account)
+            if db.execute(taken).first():
+                raise UsageError(f"the account {account} is taken, and an id is never given again")
+            db.execute(ACCOUNT.insert().values(values))
+            db.execute(ROLE.insert(), [{"account": account, "role": role} for role in given])
+        return _uri(made, account)
+
+    def change_password(self, account: str, old: str, new: str) -> None:
+        """Close a person's secrets under a new password; keys and codes stay.
+
+        Raises:
+            UsageError: As `identify`, or the new password will not do.
+        """
+        opened, _ = self._open(account, old, aged=True)
+        self._check_password(account, new)
+        if new == old:
+            raise UsageError("the new password is the old one")
+        with self._begin() as db:
+            db.execute(
+                ACCOUNT.update().where(ACCOUNT.c.id == account).values(self._box(opened, account, new, self._now()))
+            )
+
+    def reset(self, account: str, password: str) -> str:
+        """Give a person who lost password or authenticator new secrets; returns the URI for the authenticator.
+
+        The key is new, too: nobody but the person could have opened the old one. What was signed with it stays valid.
+
+        Raises:
+            UsageError: There is no such account, it is closed, or the password will not do.
+        """
+        self._check_password(account, password)
+        made, now = Secrets.new(), self._now()
+        with self._begin() as db:
+            row = self._row(db, account)
+            db.execute(
+                FORMER_KEY.insert().values(
+                    account=account,
+                    name=row["name"],
+                    email=row["email"],
+                    public_key=row["public_key"],
+                    since=row["key_since"],
+                    until=now,
+                )
+            )
+            fresh = {"public_key": made.public_key().pem.decode(), "key_since": now, "last_step": 0}
+            changed = self._box(made, account, password, now) | fresh
+            db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(changed))
+            db.execute(SESSION.delete().where(SESSION.c.account == account))
+        return _uri(made, account)
+
+    def set_roles(self, account: str, roles: Sequence[Role]) -> None:
+        """Give an account other roles. Raises UsageError where there is no such account, or no role is left."""
+        if not roles:
+            raise UsageError("an account has at least one role", remedy="close the account instead")
+        with self._begin() as db:
+            self._row(db, account)
+            db.execute(ROLE.delete().where(ROLE.c.account == account))
+            db.execute(ROLE.insert(), [{"account": account, "role": role} for role in sorted({*roles})])
+
+    def close(self, account: str) -> None:
+        """Close an account for good: it signs nothing from now on. Raises UsageError where it is not there or closed."""
+        with self._begin() as db:
+            self._row(db, account)
+            db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(closed=self._now()))
+            db.execute(SESSION.delete().where(SESSION.c.account == account))
+
+    # --- showing to be somebody
+
+    def identify(self, account: str, password: str, code: str = "", session: str = "") -> Identified:
+        """Identify a person for one signature.
+
+        Args:
+            account: The account's id.
+            password: Its password.
+            code: A one-time code: needed unless `session` goes on.
+            session: The signing session that should go on.
+
+        Raises:
+            UsageError: Wrong account, password or code (which of them is not told), a locked or closed account, a password that
+                is too old, or a session that has ended and no code.
+        """
+        opened, row = self._open(account, password)
+        now = self._now()
+        with self._begin() as db:
+            goes_on = self._goes_on(db, account, session, now)
+            if not goes_on:
+                self._check_code(db, account, opened, code, now)
+                session = randomness.token_hex(8)
+                db.execute(SESSION.insert().values(id=session, account=account, started=now, used=now))
+            else:
+                db.execute(SESSION.update().where(SESSION.c.id == session).values(used=now))
+            db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=0, locked_until=None))
+            info = self._info(db, row)
+        key = PublicKey.from_pem(row["public_key"].encode())
+        components: tuple[Component, ...] = ("password",) if goes_on else ("password", "totp")
+        return Identified(info, opened.signer(), key, components, session, not goes_on)
+
+    def goes_on(self, account: str, session: str) -> bool:
+        """Whether a signing session of an account still goes on, so that the next signature takes no code."""
+        with self._begin() as db:
+            return self._goes_on(db, account, session, self._now())
+
+    def _open(self, account: str, password: str, *, aged: bool = False) -> tuple[Secrets, Any]:
+        """The secrets of an account; the attempt is counted first, and forgiven by `identify` alone."""
+        now = self._now()
+        with self._begin() as db:
+            counted = ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=ACCOUNT.c.failures + 1)
+            db.execute(counted)
+            row = db.execute(sa.select(ACCOUNT).where(ACCOUNT.c.id == account)).mappings().first()
+            if row is not None and row["locked_until"] is None and row["failures"] > self._rules.lock_after:
+                until = now + timedelta(minutes=self._rules.lock_minutes)
+                db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(locked_until=until))
+                row = db.execute(sa.select(ACCOUNT).where(ACCOUNT.c.id == account)).mappings().one()
+            elif row is not None and row["locked_until"] is not None and row["locked_until"] <= now:
+                db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(locked_until=None, failures=1))
+                row = db.execute(sa.select(ACCOUNT).where(ACCOUNT.c.id == account)).mappings().one()
+        opened = open_box(row["box"] if row is not None else self._nobody, account, password)
+        if row is not None and row["locked_until"] is not None:
+            raise UsageError(
+                f"the account {account} is locked until {row['locked_until']:%H:%M} UTC, after too many failed attempts",
+                remedy="wait; if the attempts were not yours, tell whoever looks after the accounts",
+            )
+        if opened is None or row is None or row["closed"] is not None:
+            raise UsageError("account, password or code is wrong")
+        if not aged and row["password_on"] + timedelta(days=self._rules.password_days) < now:
+            raise UsageError(
+                f"the password of {account} is of {row['password_on'].date()} and too old",
+                remedy="run `devicepipe account password`",
+            )
+        return opened, row
+
+    def _goes_on(self, db: sa.Connection, account: str, session: str, now: datetime) -> bool:
+        if not session:
+            return False
+        chosen = sa.select(SESSION).where(SESSION.c.id == session, SESSION.c.account == account)
+        row = db.execute(chosen).mappings().first()
+        return row is not None and row["used"] + timedelta(minutes=self._rules.session_minutes) > now
+
+    def _check_code(self, db: sa.Connection, account: str, opened: Secrets, code: str, now: datetime) -> None:
+        """Take a one-time code, once: the step that it is of is stored, and none up to it is taken again (RFC 6238, 5.2)."""
+        if not code:
+            raise UsageError("the first signature of a session takes a one-time code as well")
+        codes = _codes(opened)
+        step = int(now.timestamp()) // _STEP
+        found = next(
+            (
+                one
+                for one in range(step - _WINDOW, step + _WINDOW + 1)
+                if pyotp.utils.strings_equal(codes.at(one * _STEP), code)
+            ),
+            None,
+        )
+        taken = None
+        if found is not None:
+            unused = (
+                ACCOUNT.update().where(ACCOUNT.c.id == account, ACCOUNT.c.last_step < found).values(last_step=found)
+            )
+            taken = db.execute(unused).rowcount
+        if not taken:
+            raise UsageError("account, password or code is wrong")
+
+    # --- small things
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.begin() as db:
+                yield db
+        except sa.exc.SQLAlchemyError as error:
+            raise BenchError(
+                f"the database of accounts failed: {_first_line(error)}",
+                remedy="check the server or file, and run it again",
+            ) from error
+
+    def _row(self, db: sa.Connection, account: str) -> Any:
+        row = db.execute(sa.select(ACCOUNT).where(ACCOUNT.c.id == account)).mappings().first()
+        if row is None or row["closed"] is not None:
+            raise UsageError(
+                f"there is no account {account}" if row is None else f"the account {account} is closed",
+                remedy="see `devicepipe account list`",
+            )
+        return row
+
+    def _roles(self, db: sa.Connection, account: str) -> tuple[Role, ...]:
+        rows = db.execute(sa.select(ROLE.c.role).where(ROLE.c.account == account).order_by(ROLE.c.role))
+        return tuple(Role(role) for (role,) in rows)
+
+    def _info(self, db: sa.Connection, row: Any) -> AccountInfo:
+        return AccountInfo(
+            id=row["id"],
+            name=row["name"],
+            email=row["email"],
+            roles=self._roles(db, row["id"]),
+            created=row["created"],
+            password_on=row["password_on"],
+            closed=row["closed"],
+            locked_until=row["locked_until"],
+        )
+
+    def _box(self, opened: Secrets, account: str, password: str, now: datetime) -> dict[str, Any]:
+        box = close(opened, account, password, self._rules.cost)
+        return {"box": box, "password_on": now, "failures": 0, "locked_until": None}
+
+    def _check_password(self, account: str, password: str) -> None:
+        if len(password) < self._rules.shortest:
+            raise UsageError(f"a password has at least {self._rules.shortest} characters")
+        if account in password.lower() or len({*password}) < self._rules.shortest // 3:
+            raise UsageError(
+                "the password is too easily guessed", remedy="take several words that do not belong together"
+            )
+
+
+def _codes(opened: Secrets) -> pyotp.TOTP:
+    import base64
+
+    return pyotp.TOTP(base64.b32encode(opened.totp).decode(), interval=_STEP)
+
+
+def _uri(opened: Secrets, account: str) -> str:
+    return _codes(opened).provisioning_uri(name=account, issuer_name=ISSUER)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

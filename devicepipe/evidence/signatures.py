@@ -1,0 +1,307 @@
+"""Electronic signatures of people as evidence: what a person signed, under which roster of people, in which order.
+
+The record of a release lies in a folder beside its bundle (`<bundle>.signatures/`), since a sealed bundle takes nothing more:
+
+    0001.dsse.json …              signatures in their order, each by the key of its signer
+    rosters/<SHA-256>.dsse.json   the rosters that they were given under, each signed by the release key
+
+What always holds of a `SignedRecord`: every signature is about the release statement of this bundle (its digest, so that it can be
+neither excised nor transferred, 21 CFR 11.70), tells printed name, time and meaning (11.50), was made with the key that the roster
+gave to that person then, in a role that the person had, and names the one before it by digest: none is left out between two others,
+exchanged or brought in from another release. That the newest one is there only a transparency log can tell.
+
+Sources: 21 CFR 11.50, 11.70, 11.100, 11.200; in-toto Statement v1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, StringConstraints
+from securesystemslib.signer import Signer
+
+from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.dsse import open_envelope, payload_unverified, sign_envelope
+from devicepipe.evidence.files import read_file, shown, walk
+from devicepipe.evidence.layout import RELEASE_STATEMENT
+from devicepipe.evidence.model import Model, Sha256
+from devicepipe.evidence.statement import (
+    MAXIMUM_BYTES,
+    canonical_text,
+    make_statement,
+    parse_canonical,
+    read_predicate,
+)
+from devicepipe.signing.keys import PublicKey
+
+SIGNATURE = "urn:devicepipe:predicate:signature:v1"
+ROSTER = "urn:devicepipe:predicate:roster:v1"
+
+SUFFIX = ".dsse.json"
+ROSTERS = "rosters/"
+BOTH = 2
+"""The components of an identification: something that only the person knows, and something that only the person has."""
+_MOST = 9999
+
+ACCOUNT_FORM: Final = re.compile(r"[a-z][a-z0-9._-]{0,31}")
+Account = Annotated[str, StringConstraints(pattern=rf"^{ACCOUNT_FORM.pattern}$")]
+"""The id of an account: of one person for ever (11.100(a))."""
+_Words = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+Instant = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
+"""A time in UTC to the microsecond, RFC 3339: all of one length, so that they compare as text."""
+Component = Literal["password", "totp", "oidc"]
+
+
+class Person(Model):
+    """Somebody of a roster: account, printed name, roles, and the key of the signatures with the time that it is in force.
+
+    By the e-mail address a person is known as the author of commits.
+    """
+
+    account: Account
+    name: _Words
+    email: str
+    roles: list[_Words] = Field(min_length=1)
+    public_key: _Words
+    since: Instant
+    until: Instant | None = None
+
+
+class Roster(Model):
+    """Predicate ROSTER: the people who may sign, as the holder of the release key states it. Its subject is the release key."""
+
+    number: int = Field(ge=1)
+    on: Instant
+    people: list[Person]
+
+
+class Signature(Model):
+    """Predicate SIGNATURE: what a person signed. Its one subject is the release statement.
+
+    Attributes:
+        product: Whose release it is.
+        version: Of which version.
+        number: Its place among the signatures of the release, from 1.
+        follows: SHA-256 of the file of the signature before it.
+        roster: SHA-256 of the file of the roster.
+        action: What it does: submit, approve, reject, retract, release or withdraw.
+        meaning: What it means, in words (11.50(a)(3)).
+        account: Whose it is.
+        name: The signer's printed name (11.50(a)(1)).
+        role: The role that it was given in.
+        on: When, in UTC (11.50(a)(2)).
+        components: By what the signer was identified for it (11.200(a)(1)).
+        session: The signing session.
+        first_of_session: Whether it is the first of its session, which takes all components.
+    """
+
+    product: _Words
+    version: _Words
+    number: int = Field(ge=1, le=_MOST)
+    follows: Sha256 | None = None
+    roster: Sha256
+    action: Literal["submit", "approve", "reject", "retract", "release", "withdraw"]
+    meaning: _Words
+    account: Account
+    name: _Words
+    role: _Words
+    on: Instant
+    components: list[Component] = Field(min_length=1)
+    session: _Words
+    first_of_session: bool
+
+    @property
+    def told(self) -> str:
+        """The signature's manifestation in one line."""
+        return f"{self.name} ({self.role}) on {self.on[:10]} {self.on[11:19]} UTC: {self.meaning}"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A signature of a record: its file, the SHA-256 of that, what it says, and the id of the key that made it."""
+
+    file: str
+    sha256: str
+    signature: Signature
+    keyid: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRecord:
+    """The signatures of a release, verified and in their order, and the rosters that they were given under."""
+
+    signatures: tuple[Given, ...]
+    rosters: tuple[Roster, ...] = ()
+
+    def accounts_of(self, emails: Collection[str]) -> frozenset[str]:
+        """The accounts that a roster gives these e-mail addresses."""
+        people = (person for roster in self.rosters for person in roster.people)
+        return frozenset(person.account for person in people if person.email.lower() in emails)
+
+
+def instant(moment: datetime) -> str:
+    """A moment as evidence has it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def record_folder(bundle: Path) -> Path:
+    """Where the signatures of a bundle lie."""
+    return bundle.with_name(f"{bundle.name}.signatures")
+
+
+def signature_file(number: int) -> str:
+    """The name of a signature's file."""
+    return f"{number:04}{SUFFIX}"
+
+
+def sign_roster(roster: Roster, signer: Signer, public_key: PublicKey) -> bytes:
+    """The bytes of a roster's file. Raises UsageError and BenchError as `keys.sign`."""
+    subject = {"release-key": public_key.keyid}
+    return sign_envelope(canonical_text(make_statement(ROSTER, roster, subject, "the roster")), signer, public_key)
+
+
+def open_roster(data: bytes, public_key: PublicKey, link: str) -> Roster:
+    """A roster, its signature verified.
+
+    Raises:
+        IntegrityError: It is not exactly a roster signed by the release key, or has a person twice.
+    """
+    statement = parse_canonical(open_envelope(data, public_key, link), link)
+    if statement.predicate_type != ROSTER or statement.digest_of("release-key") != public_key.keyid:
+        raise IntegrityError("is no roster of this release key", link=link)
+    roster = read_predicate(statement.predicate, Roster, link)
+    keys = [_key(person, link).keyid for person in roster.people]
+    if len({*keys}) != len(keys):
+        raise IntegrityError("gives one key to two people, or twice to one", link=link)
+    return roster
+
+
+def sign_release(signature: Signature, release: str, signer: Signer, public_key: PublicKey) -> bytes:
+    """The bytes of a signature's file.
+
+    Args:
+        signature: What is signed.
+        release: SHA-256 of the release statement.
+        signer: The signer of the person's key.
+        public_key: Its public half.
+
+    Raises:
+        UsageError, BenchError: As `keys.sign`.
+    """
+    statement = make_statement(SIGNATURE, signature, {RELEASE_STATEMENT: release}, signature_file(signature.number))
+    return sign_envelope(canonical_text(statement), signer, public_key)
+
+
+def verify_record(folder: Path, release: str, product: str, version: str, release_key: PublicKey) -> SignedRecord:
+    """Verify the signatures of a release.
+
+    Args:
+        folder: The record's folder; there are no signatures where there is none.
+        release: SHA-256 of the release statement.
+        product: The product that it is of.
+        version: Its version.
+        release_key: The release key that the caller trusts, which the rosters are signed by.
+
+    Raises:
+        IntegrityError: A link does not hold; `link` names the first one.
+    """
+    if not folder.is_dir():
+        return SignedRecord(())
+    files, rosters = _files(folder)
+    known = {name: open_roster(read_file(folder, name, MAXIMUM_BYTES), release_key, name) for name in rosters}
+    for name in rosters:
+        if name != _roster_file(_digest(folder, name)):
+            raise IntegrityError("is not the roster that its name says", link=name)
+    given: list[Given] = []
+    for number, name in enumerate(files, start=1):
+        if name != signature_file(number):
+            raise IntegrityError("is missing, though there are later signatures", link=signature_file(number))
+        data = read_file(folder, name, MAXIMUM_BYTES)
+        one = _open_signature(data, known, release, name)
+        _check_place(one.signature, given, product, version, name)
+        given.append(one)
+    return SignedRecord(tuple(given), tuple(known.values()))
+
+
+def _files(folder: Path) -> tuple[list[str], list[str]]:
+    """The signatures and the rosters of a record, sorted; nothing else may be there."""
+    files: list[str] = []
+    rosters: list[str] = []
+    for entry in walk(folder):
+        if entry.is_folder and entry.name == ROSTERS.rstrip("/"):
+            continue
+        if not entry.is_file or not entry.name.endswith(SUFFIX):
+            raise IntegrityError("does not belong to a record of signatures", link=shown(entry.name))
+        (rosters if entry.name.startswith(ROSTERS) else files).append(entry.name)
+    return sorted(files), sorted(rosters)
+
+
+def _digest(folder: Path, name: str) -> str:
+    return hashlib.sha256(read_file(folder, name, MAXIMUM_BYTES)).hexdigest()
+
+
+def _roster_file(sha256: str) -> str:
+    return f"{ROSTERS}{sha256}{SUFFIX}"
+
+
+def _open_signature(data: bytes, rosters: dict[str, Roster], release: str, link: str) -> Given:
+    """A signature about the release, by the key of the person that it names, under the roster that it names."""
+    # Whose key to verify with is in the signed text: it is read first, and believed only if that key signed it.
+    claimed = _read(payload_unverified(data, link), release, link)
+    roster = rosters.get(_roster_file(claimed.roster))
+    if roster is None:
+        raise IntegrityError("was given under a roster that is not in the record", link=link)
+    why = f"the roster knows no {claimed.account}"
+    for person in (one for one in roster.people if one.account == claimed.account):
+        if not person.since <= claimed.on or (person.until is not None and claimed.on >= person.until):
+            why = f"the key of {claimed.account} was not in force on {claimed.on}"
+            continue
+        key = _key(person, link)
+        try:
+            signature = _read(open_envelope(data, key, link), release, link)
+        except IntegrityError as error:
+            why = error.message
+            continue
+        if signature.name != person.name or signature.role not in person.roles:
+            raise IntegrityError(
+                f"says {signature.name} ({signature.role}), the roster {person.name} ({', '.join(person.roles)})",
+                link=link,
+            )
+        return Given(link, hashlib.sha256(data).hexdigest(), signature, key.keyid)
+    raise IntegrityError(why, link=link)
+
+
+def _read(payload: bytes, release: str, link: str) -> Signature:
+    statement = parse_canonical(payload, link)
+    if statement.predicate_type != SIGNATURE:
+        raise IntegrityError("is no signature", link=link)
+    if len(statement.subjects) != 1 or statement.digest_of(RELEASE_STATEMENT) != release:
+        raise IntegrityError("is about another release statement than this bundle's", link=link)
+    return read_predicate(statement.predicate, Signature, link)
+
+
+def _check_place(signature: Signature, before: list[Given], product: str, version: str, link: str) -> None:
+    last = before[-1] if before else None
+    if (signature.product, signature.version) != (product, version):
+        raise IntegrityError(f"is about {signature.product} {signature.version}", link=link)
+    if signature.number != len(before) + 1 or signature.follows != (last.sha256 if last else None):
+        raise IntegrityError("does not follow the signature before it", link=link)
+    if last is not None and signature.on < last.signature.on:
+        raise IntegrityError(f"is of {signature.on}, before the signature that it follows", link=link)
+    if any(one.signature.session == signature.session and one.signature.account != signature.account for one in before):
+        raise IntegrityError("continues the signing session of somebody else", link=link)
+    if signature.first_of_session and len({*signature.components}) < BOTH:
+        raise IntegrityError("is the first of its session, and was given with one component only", link=link)
+
+
+def _key(person: Person, link: str) -> PublicKey:
+    try:
+        return PublicKey.from_pem(person.public_key.encode())
+    except UsageError as error:
+        raise IntegrityError(f"the key of {person.account} {error.message}", link=link) from error

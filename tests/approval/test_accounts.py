@@ -1,0 +1,211 @@
+"""Accounts in SQLite and in PostgreSQL: who is let in, who is not, and what is never told."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from devicepipe.approval.accounts import Accounts
+from devicepipe.approval.lifecycle import Role
+from devicepipe.approval.schema import ACCOUNT, ROLE
+from devicepipe.errors import BenchError, UsageError
+from devicepipe.signing.keys import PublicKey
+from tests.approval.conftest import CHEAP, Clock, code
+
+PASSWORD = "horse battery staple"
+WRONG = "account, password or code is wrong"
+
+
+@pytest.fixture
+def quinn(accounts: Accounts) -> str:
+    """The authenticator's URI of an account."""
+    return accounts.add("quinn", "Quinn Ångström", "Quinn@Example.com", [Role.QA, Role.REVIEWER], PASSWORD)
+
+
+def test_somebody_with_both_components_can_sign_under_the_key_of_the_roster(
+    accounts: Accounts, quinn: str, clock: Clock
+) -> None:
+    found = accounts.identify("quinn", PASSWORD, code(quinn, clock))
+    assert (found.components, found.first) == (("password", "totp"), True)
+    assert (found.account.name, found.account.email) == ("Quinn Ångström", "quinn@example.com")
+    assert found.account.roles == (Role.QA, Role.REVIEWER)
+    (person,) = accounts.people()
+    key = PublicKey.from_pem(person.public_key.encode())
+    assert key.verifies(bytes.fromhex(found.signer.sign(b"text").signature), b"text")
+    assert (person.account, person.since, person.until) == ("quinn", "2026-01-02T03:04:05.000000Z", None)
+
+
+@pytest.mark.parametrize(
+    ("account", "password", "steps"),
+    [("quinn", PASSWORD + "!", 0), ("nobody", PASSWORD, 0), ("quinn", PASSWORD, 3), ("quinn", PASSWORD, -3)],
+    ids=["password", "account", "code-to-come", "code-of-long-ago"],
+)
+def test_whatever_is_wrong_the_answer_is_the_same(
+    accounts: Accounts, quinn: str, clock: Clock, account: str, password: str, steps: int
+) -> None:
+    with pytest.raises(UsageError, match=f"^{WRONG}$"):
+        accounts.identify(account, password, code(quinn, clock, steps))
+
+
+def test_the_password_alone_begins_no_session(accounts: Accounts, quinn: str) -> None:
+    assert quinn
+    with pytest.raises(UsageError, match="takes a one-time code"):
+        accounts.identify("quinn", PASSWORD)
+
+
+def test_a_code_is_taken_once_and_none_before_it(accounts: Accounts, quinn: str, clock: Clock) -> None:
+    accounts.identify("quinn", PASSWORD, code(quinn, clock))
+    for steps in (0, -1):
+        with pytest.raises(UsageError, match=WRONG):
+            accounts.identify("quinn", PASSWORD, code(quinn, clock, steps))
+    clock.pass_(seconds=30)
+    assert accounts.identify("quinn", PASSWORD, code(quinn, clock)).first
+
+
+def test_a_session_goes_on_with_the_password_until_it_rests_too_long(
+    accounts: Accounts, quinn: str, clock: Clock
+) -> None:
+    session = accounts.identify("quinn", PASSWORD, code(quinn, clock)).session
+    for _ in range(3):
+        clock.pass_(minutes=14)
+        later = accounts.identify("quinn", PASSWORD, session=session)
+        assert (later.components, later.session, later.first) == (("password",), session, False)
+    clock.pass_(minutes=15)
+    assert not accounts.goes_on("quinn", session)
+    with pytest.raises(UsageError, match="takes a one-time code"):
+        accounts.identify("quinn", PASSWORD, session=session)
+
+
+def test_nobody_goes_on_in_the_session_of_another(accounts: Accounts, quinn: str, clock: Clock) -> None:
+    accounts.add("ron", "Ron", "ron@example.com", [Role.REVIEWER], "another good phrase")
+    session = accounts.identify("quinn", PASSWORD, code(quinn, clock)).session
+    with pytest.raises(UsageError, match="takes a one-time code"):
+        accounts.identify("ron", "another good phrase", session=session)
+
+
+def test_too_many_failures_lock_the_account_also_for_the_right_password(
+    accounts: Accounts, quinn: str, clock: Clock
+) -> None:
+    for _ in range(CHEAP.lock_after):
+        with pytest.raises(UsageError, match=WRONG):
+            accounts.identify("quinn", "not this one at all")
+    with pytest.raises(UsageError, match="is locked until 03:19 UTC"):
+        accounts.identify("quinn", PASSWORD, code(quinn, clock))
+    assert accounts.everyone()[0].locked_until is not None
+    clock.pass_(minutes=CHEAP.lock_minutes)
+    assert accounts.identify("quinn", PASSWORD, code(quinn, clock)).first
+    assert accounts.everyone()[0].locked_until is None
+
+
+def test_attempts_at_once_are_no_more_attempts(accounts: Accounts, quinn: str) -> None:
+    assert quinn
+    start = threading.Barrier(8)
+
+    def attempt(_: int) -> str:
+        start.wait()
+        try:
+            accounts.identify("quinn", "not this one at all")
+        except UsageError as error:
+            return error.message
+        return "let in"
+
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(attempt, range(8)))
+    assert told.count(WRONG) <= CHEAP.lock_after
+    assert sum("locked" in one for one in told) >= 8 - CHEAP.lock_after
+
+
+def test_a_password_that_is_too_old_signs_nothing_until_it_is_changed(
+    accounts: Accounts, quinn: str, clock: Clock
+) -> None:
+    clock.pass_(days=CHEAP.password_days, seconds=1)
+    with pytest.raises(UsageError, match="is of 2026-01-02 and too old"):
+        accounts.identify("quinn", PASSWORD, code(quinn, clock))
+    accounts.change_password("quinn", PASSWORD, "quite another phrase")
+    before = accounts.people()
+    assert accounts.identify("quinn", "quite another phrase", code(quinn, clock)).first
+    assert accounts.people() == before, "the key stays"
+    with pytest.raises(UsageError, match=WRONG):
+        accounts.identify("quinn", PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("password", "why"),
+    [
+        ("short", "at least 12"),
+        ("quinn quinn quinn", "guessed"),
+        ("aaaaaaaaaaaaaaaa", "guessed"),
+        (PASSWORD, "the old one"),
+    ],
+)
+def test_a_password_that_will_not_do_is_refused(accounts: Accounts, quinn: str, password: str, why: str) -> None:
+    assert quinn
+    with pytest.raises(UsageError, match=why):
+        accounts.change_password("quinn", PASSWORD, password)
+
+
+def test_a_reset_gives_a_new_key_and_keeps_the_old_one_in_the_roster(
+    accounts: Accounts, quinn: str, clock: Clock
+) -> None:
+    (before,) = accounts.people()
+    session = accounts.identify("quinn", PASSWORD, code(quinn, clock)).session
+    clock.pass_(hours=1)
+    uri = accounts.reset("quinn", "quite another phrase")
+    old, new = accounts.people()
+    assert old == before.model_copy(update={"until": "2026-01-02T04:04:05.000000Z"})
+    assert new.since == old.until
+    assert new.public_key != old.public_key
+    assert not accounts.goes_on("quinn", session)
+    with pytest.raises(UsageError, match=WRONG):
+        accounts.identify("quinn", "quite another phrase", code(quinn, clock))
+    assert accounts.identify("quinn", "quite another phrase", code(uri, clock)).first
+
+
+def test_a_closed_account_signs_nothing_and_its_id_is_never_given_again(
+    accounts: Accounts, quinn: str, clock: Clock
+) -> None:
+    clock.pass_(hours=1)
+    accounts.close("quinn")
+    with pytest.raises(UsageError, match=WRONG):
+        accounts.identify("quinn", PASSWORD, code(quinn, clock))
+    assert accounts.people()[0].until == "2026-01-02T04:04:05.000000Z"
+    with pytest.raises(UsageError, match="never given again"):
+        accounts.add("quinn", "Another Quinn", "q@example.com", [Role.QA], "quite another phrase")
+    with pytest.raises(UsageError, match="is closed"):
+        accounts.reset("quinn", "quite another phrase")
+
+
+def test_roles_can_be_changed_but_not_taken_away_altogether(accounts: Accounts, quinn: str) -> None:
+    assert quinn
+    accounts.set_roles("quinn", [Role.ENGINEER])
+    assert accounts.everyone()[0].roles == (Role.ENGINEER,)
+    with pytest.raises(UsageError, match="at least one role"):
+        accounts.set_roles("quinn", [])
+    with pytest.raises(UsageError, match="no account nobody"):
+        accounts.set_roles("nobody", [Role.QA])
+
+
+def test_neither_password_nor_key_nor_code_is_in_the_database(
+    url: str, accounts: Accounts, quinn: str, clock: Clock
+) -> None:
+    found = accounts.identify("quinn", PASSWORD, code(quinn, clock))
+    assert PASSWORD not in repr(found)
+    secret = quinn.partition("secret=")[2].partition("&")[0]
+    engine = sa.create_engine(url)
+    with engine.connect() as db:
+        stored = repr([[*db.execute(sa.select(table))] for table in (ACCOUNT, ROLE)])
+    engine.dispose()
+    assert "quinn" in stored
+    assert PASSWORD not in stored
+    assert secret not in stored
+
+
+def test_a_database_that_cannot_be_reached_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="the database of accounts cannot be used"):
+        Accounts(f"sqlite:///{tmp_path}/none/accounts.sqlite", CHEAP)
+    with pytest.raises(BenchError, match="the database of accounts cannot be used"):
+        Accounts(f"postgresql+psycopg://tester@/none?host={tmp_path}", CHEAP)
