@@ -86,6 +86,19 @@ def commit_of(root: Path, revision: str) -> Commit:
     return Commit(id=said.strip(), epoch=epoch, dirty=())
 
 
+def authors_since_tag(root: Path, commit: str) -> list[str]:
+    """The e-mail addresses of who wrote a commit and what led to it since the newest tag before it (all, without one), sorted.
+
+    Those whom a commit names as co-authors count.
+    """
+    before = f"{commit}^" if _git(root, "rev-list", "--parents", "-n1", commit).split()[1:] else ""
+    tags = _git(root, "tag", "--merged", before, "--sort=-creatordate").split() if before else []
+    span = [commit, f"^{tags[0]}"] if tags else [commit]
+    form = "--format=%ae%n%(trailers:key=Co-authored-by,valueonly,only,unfold)"
+    told = _git(root, "log", form, *span, "--", ".").lower()
+    return sorted({found for line in told.splitlines() if "@" in (found := line.rpartition("<")[2].rstrip("> "))})
+
+
 def commits_that_changed(root: Path, file: str, text: str) -> list[str]:
     """The commits, newest first, that made a text appear in a file (relative to the root) more or less often."""
     return _git(root, "log", "--format=%H", f"-S{text}", "--", file).split()

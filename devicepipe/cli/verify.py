@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from devicepipe.cli.common import json_option, print_json, tell
 from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
+
+if TYPE_CHECKING:
+    from devicepipe.evidence.predicates import Release
 
 
 @click.command()
@@ -20,20 +24,33 @@ from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
 def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
     """Check the release bundle in the folder BUNDLE with nothing but a public key: no network, no repository.
 
+    People's signatures, in BUNDLE.signatures beside it, are checked with it.
+
     Exit codes: 0 intact and releasable, 1 intact but NOT RELEASABLE, 2 no such bundle or key, 4 not intact (the first
     broken link is named).
     """
+    from devicepipe.cli.approve import standing_json, tell_standing
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.signing.keys import PublicKey
+    from devicepipe.stages.standing import signed_standing
 
     if not key.is_file():
         raise UsageError("is no file", file=key, remedy="name the public PEM file of the release key")
     verified = verify_bundle(bundle, PublicKey.load(key))
     release = verified.release
+    record, policy, standing = signed_standing(verified)
     code = EXIT_OK if release.releasable else EXIT_PRODUCT_FAILED
     if as_json:
         links = [{"link": link.link, "check": link.check} for link in verified.links]
-        print_json({"intact": True, "keyid": verified.public_key.keyid, "release": release.to_json(), "links": links})
+        print_json(
+            {
+                "intact": True,
+                "keyid": verified.public_key.keyid,
+                "release": release.to_json(),
+                "links": links,
+                "approval": standing_json(record, policy, standing),
+            }
+        )
         return code
     if verbose:
         for link in verified.links:
@@ -45,6 +62,14 @@ def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
     )
     if release.development_keys:
         tell("signed with DEVELOPMENT keys: not for production", fg="yellow")
+    _tell_gate(release)
+    if record.signatures:
+        tell_standing(record, policy, standing)
+    return code
+
+
+def _tell_gate(release: Release) -> None:
+    """What the rules decided."""
     if release.releasable:
         tell("RELEASABLE, WITH WAIVERS" if release.waived else "RELEASABLE", fg="green", bold=True)
     else:
@@ -55,4 +80,3 @@ def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
         tell(f"  {waived}", fg="yellow")
     for weakened in release.weakened or ():
         tell(f"  rule changed: {weakened}", fg="yellow")
-    return code

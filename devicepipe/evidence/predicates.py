@@ -103,7 +103,8 @@ class SourceInfo(Model):
 
     `dirty` is true when the tree differed from the commit (`--allow-dirty`): such a bundle is never releasable. `coverage` are the
     boards whose tests' coverage is recorded, `campaigns` those that each board must have run, `vulnerabilities` the snapshot that
-    components are checked against, `history` whether the history of the product is told.
+    components are checked against, `history` whether the history of the product is told, `authors` the e-mail addresses of who
+    wrote the change since the last tag.
     """
 
     product: str
@@ -124,6 +125,7 @@ class SourceInfo(Model):
     campaigns: list[CampaignWish] | None = None
     vulnerabilities: VulnerabilityWish | None = None
     history: bool | None = None
+    authors: list[str] | None = None
 
     @property
     def wishes(self) -> list[CampaignWish]:

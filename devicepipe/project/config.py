@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from devicepipe.errors import UsageError
+from devicepipe.project.approval_settings import ApprovalSettings
 from devicepipe.project.board import Board, load_board
 from devicepipe.project.exchange import TraceMapping, TraceResults, TraceSource
 from devicepipe.project.policy import PolicySettings, is_path
@@ -257,6 +258,7 @@ class _File(Table):
     secrets: SecretSettings = SecretSettings.model_construct()
     vulnerabilities: VulnerabilitySettings | None = None
     documents: DocumentSettings = DocumentSettings.model_construct()
+    approval: ApprovalSettings = ApprovalSettings.model_construct()
     output: str = "dist"
 
 
@@ -296,6 +298,7 @@ class Project(BaseModel):
     secrets: SecretSettings = SecretSettings.model_construct()
     vulnerabilities: VulnerabilitySettings | None = None
     documents: DocumentSettings
+    approval: ApprovalSettings = ApprovalSettings.model_construct()
     output: str
 
     @property
@@ -406,6 +409,7 @@ def load_project(path: Path) -> Project:
         secrets=file.secrets,
         vulnerabilities=file.vulnerabilities,
         documents=file.documents,
+        approval=file.approval,
         output=file.output,
     )
 

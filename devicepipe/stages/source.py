@@ -8,7 +8,7 @@ from platform import python_version
 
 from devicepipe.build.python_environment import environment_listing
 from devicepipe.build.soup import fetch, lay_down, load_lock
-from devicepipe.build.source import Commit
+from devicepipe.build.source import Commit, authors_since_tag
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.facts import sha256_of, utc_now
 from devicepipe.evidence.layout import IMAGE_KEY, PYTHON_ENVIRONMENT, RELEASE_KEY, SOURCE_CONFIG, SOURCE_FILES
@@ -120,5 +120,6 @@ def attest_source(context: Context, commit: Commit, files: list[str], dirty: boo
         or None,
         vulnerabilities=None if context.in_place else wish_of(project),
         history=None if context.in_place else True,
+        authors=None if context.in_place else authors_since_tag(context.home, commit.id),
     )
     writer.attest("source", SOURCE, info, [MANIFEST, CONFIG, PYTHON_ENVIRONMENT, IMAGE_KEY, RELEASE_KEY])

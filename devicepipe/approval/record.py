@@ -1,0 +1,218 @@
+"""Signing a release: one more signature in its record, if the life of the release allows it.
+
+What always holds: a signature is written after the record was verified and the state machine had no objection, whole or
+not at all, and never in the place of another; two people who sign at once both sign, one after the other. A process that is
+killed leaves the record as it was, or with the signature whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from devicepipe.approval.lifecycle import Act, Action, ApprovalPolicy, Role, Standing, after, replay
+from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.layout import RELEASE_STATEMENT
+from devicepipe.evidence.signatures import (
+    ROSTERS,
+    SUFFIX,
+    Given,
+    Signature,
+    SignedRecord,
+    instant,
+    open_roster,
+    record_folder,
+    sign_release,
+    signature_file,
+    verify_record,
+)
+from devicepipe.evidence.verify import VerifiedBundle
+
+if TYPE_CHECKING:
+    from devicepipe.approval.accounts import Identified
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What somebody wants to sign: the action, the role that it is done in, and its meaning in words."""
+
+    action: Action
+    role: Role
+    meaning: str
+
+
+def read_record(bundle: VerifiedBundle) -> SignedRecord:
+    """The signatures of a verified bundle. Raises IntegrityError as `verify_record`."""
+    release = bundle.release
+    statement = bundle.sha256(RELEASE_STATEMENT)
+    return verify_record(record_folder(bundle.folder), statement, release.product, release.version, bundle.public_key)
+
+
+def standing_of(record: SignedRecord, policy: ApprovalPolicy, authors: Collection[str] = ()) -> Standing:
+    """Where a release stands by its signatures.
+
+    Args:
+        record: The signatures.
+        policy: What a release takes to be approved.
+        authors: The e-mail addresses of those who wrote the change.
+
+    Raises:
+        IntegrityError: A signature is there that could not be given when it was.
+    """
+    acts = [Act(Action(one.signature.action), one.signature.account, _role(one)) for one in record.signatures]
+    for count in range(1, len(acts) + 1):
+        try:
+            replay(acts[:count], policy, record.accounts_of(authors))
+        except UsageError as error:
+            raise IntegrityError(
+                f"could not be given: {error.message}", link=record.signatures[count - 1].file
+            ) from error
+    return replay(acts, policy, record.accounts_of(authors))
+
+
+def check_intent(
+    bundle: VerifiedBundle,
+    intent: Intent,
+    account: str,
+    roster: bytes,
+    *,
+    policy: ApprovalPolicy,
+    authors: Collection[str],
+) -> Standing:
+    """Find out, before anybody is asked for a secret, whether an account may sign; returns where the release would stand.
+
+    Raises:
+        UsageError: It may not be signed now, not by this account, or not in this role.
+        IntegrityError: The record as it stands does not hold.
+    """
+    if not intent.meaning.strip():
+        raise UsageError(
+            "a signature has a meaning", remedy='say it: --meaning "I have reviewed the verification report"'
+        )
+    if not bundle.release.releasable and intent.action in (Action.SUBMIT, Action.APPROVE, Action.RELEASE):
+        raise UsageError(
+            f"it is NOT RELEASABLE: {bundle.release.reasons[0]}", remedy="mend it and make the release anew"
+        )
+    people = open_roster(roster, bundle.public_key, "the roster")
+    mine = [one for one in people.people if one.account == account and one.until is None]
+    if not mine:
+        raise UsageError(f"the roster knows no {account}", remedy="have it signed anew: `devicepipe account roster`")
+    if intent.role not in mine[0].roles:
+        raise UsageError(
+            f"{account} is no {intent.role}: {', '.join(mine[0].roles)}", remedy="sign in a role that you have (--role)"
+        )
+    record = read_record(bundle)
+    record = replace(record, rosters=(*record.rosters, people))
+    return after(standing_of(record, policy, authors), Act(intent.action, account, intent.role), policy)
+
+
+def sign(
+    bundle: VerifiedBundle,
+    intent: Intent,
+    who: Identified,
+    roster: bytes,
+    *,
+    policy: ApprovalPolicy,
+    authors: Collection[str],
+    now: Callable[[], datetime],
+) -> tuple[Given, Standing]:
+    """Sign a release; returns the signature and where the release stands with it.
+
+    Args:
+        bundle: The release.
+        intent: What is signed.
+        who: The signer.
+        roster: The roster's file, by which `who` may sign.
+        policy: What a release takes to be approved.
+        authors: The e-mail addresses of those who wrote the change.
+        now: The clock.
+
+    Raises:
+        UsageError: It may not be signed now, not by this person, or not in this role.
+        IntegrityError: The record as it stands does not hold.
+    """
+    _check_key(roster, bundle, who)
+    folder = record_folder(bundle.folder)
+    with _locked(folder):
+        standing = check_intent(bundle, intent, who.account.id, roster, policy=policy, authors=authors)
+        record = read_record(bundle)
+        last = record.signatures[-1] if record.signatures else None
+        signature = Signature(
+            product=bundle.release.product,
+            version=bundle.release.version,
+            number=len(record.signatures) + 1,
+            follows=last.sha256 if last else None,
+            roster=hashlib.sha256(roster).hexdigest(),
+            action=intent.action.value,
+            meaning=intent.meaning.strip(),
+            account=who.account.id,
+            name=who.account.name,
+            role=intent.role.value,
+            on=instant(now()),
+            components=[*who.components],
+            session=who.session,
+            first_of_session=who.first,
+        )
+        data = sign_release(signature, bundle.sha256(RELEASE_STATEMENT), who.signer, who.public_key)
+        _write(folder, f"{ROSTERS}{signature.roster}{SUFFIX}", roster)
+        _write(folder, signature_file(signature.number), data)
+        given = read_record(bundle).signatures[-1]
+    return given, standing
+
+
+def _role(one: Given) -> Role:
+    try:
+        return Role(one.signature.role)
+    except ValueError as error:
+        raise IntegrityError(f"was given as {one.signature.role}, which is no role", link=one.file) from error
+
+
+def _check_key(roster: bytes, bundle: VerifiedBundle, who: Identified) -> None:
+    people = open_roster(roster, bundle.public_key, "the roster").people
+    mine = [one for one in people if one.account == who.account.id and one.until is None]
+    if not any(one.public_key.encode() == who.public_key.pem for one in mine):
+        raise UsageError(
+            f"the roster does not know the key of {who.account.id}",
+            remedy="have it signed anew: `devicepipe account roster`",
+        )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One signer at a time. The lock is beside the record, which holds nothing but evidence."""
+    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write(folder: Path, name: str, data: bytes) -> None:
+    """Write a file whole or not at all, and never over another one."""
+    target = folder / name
+    if target.exists() and target.read_bytes() == data:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the record: what a killed process leaves is not found in it.
+    handle, temporary = tempfile.mkstemp(prefix=f".{folder.name}-", dir=folder.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, 0o644)
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        os.link(temporary, target)
+    finally:
+        Path(temporary).unlink()
+    for one in (target.parent, folder, folder.parent):
+        opened = os.open(one, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

@@ -1,0 +1,194 @@
+"""`devicepipe account`: the people who may sign, and the roster of them that the release key signs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from devicepipe.cli.common import json_option, open_project, print_json, project_option, tell
+from devicepipe.cli.secrets_in import SecretsIn, secrets_option
+from devicepipe.errors import UsageError
+
+if TYPE_CHECKING:
+    from devicepipe.approval.accounts import Accounts
+    from devicepipe.approval.lifecycle import Role
+    from devicepipe.project.config import Project
+
+
+@click.group()
+def account() -> None:
+    """Make and change the accounts of people who sign releases.
+
+    What may be signed by whom is in the roster, a file that the release key signs: each change here signs it anew.
+    """
+
+
+@account.command()
+@click.argument("id_", metavar="ID")
+@click.option("--name", required=True, help="The printed name, as it stands beside signatures.")
+@click.option("--email", required=True, help="The address by which commits name the person.")
+@click.option("--role", "roles", multiple=True, required=True, help="What the person may sign as (repeatable).")
+@secrets_option
+@project_option
+@json_option
+def add(
+    id_: str, *, name: str, email: str, roles: tuple[str, ...], secrets_fd: int | None, folder: Path, as_json: bool
+) -> None:
+    """Make the account ID for a person, who types the first password.
+
+    Prints once what the person's authenticator takes (RFC 6238). An ID belongs to one person for ever.
+    """
+    from devicepipe.evidence.signatures import ACCOUNT_FORM
+
+    if not ACCOUNT_FORM.fullmatch(id_):
+        raise UsageError(
+            f"'{id_}' cannot name an account", remedy="a to z, digits, '.', '_' and '-', at most 32, a letter first"
+        )
+    given = _roles(roles)
+    project, secret = open_project(folder), SecretsIn(secrets_fd)
+    with _accounts(project) as accounts:
+        uri = accounts.add(id_, name, email, given, secret.ask(f"First password of {id_}", confirm=True))
+        roster = _renew(project, accounts)
+    _tell_enrolment(id_, uri, roster, as_json=as_json)
+
+
+@account.command("list")
+@project_option
+@json_option
+def list_(folder: Path, as_json: bool) -> None:
+    """List the accounts, closed ones too."""
+    with _accounts(open_project(folder)) as accounts:
+        found = accounts.everyone()
+    if as_json:
+        print_json(
+            [
+                {
+                    "account": one.id,
+                    "name": one.name,
+                    "email": one.email,
+                    "roles": [*one.roles],
+                    "passwordOn": one.password_on.isoformat(),
+                    "closed": one.closed.isoformat() if one.closed else None,
+                    "lockedUntil": one.locked_until.isoformat() if one.locked_until else None,
+                }
+                for one in found
+            ]
+        )
+        return
+    for one in found:
+        state = "closed" if one.closed else "locked" if one.locked_until else ""
+        tell(f"{one.id:16} {one.name:28} {', '.join(one.roles):28} {state}".rstrip(), dim=bool(one.closed))
+    if not found:
+        tell("there is no account yet: `devicepipe account add`")
+
+
+@account.command()
+@click.argument("id_", metavar="ID")
+@click.option("--role", "roles", multiple=True, required=True, help="The roles that it has from now on (repeatable).")
+@project_option
+@json_option
+def roles(id_: str, *, roles: tuple[str, ...], folder: Path, as_json: bool) -> None:
+    """Give the account ID other roles."""
+    given = _roles(roles)
+    project = open_project(folder)
+    with _accounts(project) as accounts:
+        accounts.set_roles(id_, given)
+        _tell_roster(_renew(project, accounts), as_json=as_json)
+
+
+@account.command()
+@click.argument("id_", metavar="ID")
+@secrets_option
+@project_option
+def password(id_: str, *, secrets_fd: int | None, folder: Path) -> None:
+    """Change the password of the account ID; the key and the authenticator stay."""
+    secret = SecretsIn(secrets_fd)
+    with _accounts(open_project(folder)) as accounts:
+        old = secret.ask(f"Password of {id_}")
+        accounts.change_password(id_, old, secret.ask("New password", confirm=True))
+    tell("changed")
+
+
+@account.command()
+@click.argument("id_", metavar="ID")
+@secrets_option
+@project_option
+@json_option
+def reset(id_: str, *, secrets_fd: int | None, folder: Path, as_json: bool) -> None:
+    """Give a person who lost password or authenticator a new password, authenticator and key.
+
+    What was signed with the old key stays valid; nothing more is signed with it.
+    """
+    project, secret = open_project(folder), SecretsIn(secrets_fd)
+    with _accounts(project) as accounts:
+        uri = accounts.reset(id_, secret.ask(f"New password of {id_}", confirm=True))
+        roster = _renew(project, accounts)
+    _tell_enrolment(id_, uri, roster, as_json=as_json)
+
+
+@account.command()
+@click.argument("id_", metavar="ID")
+@project_option
+@json_option
+def close(id_: str, *, folder: Path, as_json: bool) -> None:
+    """Close the account ID for good. What its person signed stays valid."""
+    project = open_project(folder)
+    with _accounts(project) as accounts:
+        accounts.close(id_)
+        _tell_roster(_renew(project, accounts), as_json=as_json)
+
+
+@account.command()
+@project_option
+@json_option
+def roster(folder: Path, as_json: bool) -> None:
+    """Sign the roster of people anew, as the accounts are now, with the release key."""
+    project = open_project(folder)
+    with _accounts(project) as accounts:
+        _tell_roster(_renew(project, accounts), as_json=as_json)
+
+
+@contextmanager
+def _accounts(project: Project) -> Iterator[Accounts]:
+    from devicepipe.stages.approval import open_accounts
+
+    accounts = open_accounts(project)
+    try:
+        yield accounts
+    finally:
+        accounts.dispose()
+
+
+def _renew(project: Project, accounts: Accounts) -> Path:
+    from devicepipe.stages.approval import renew_roster
+
+    return renew_roster(project, accounts)
+
+
+def _roles(names: tuple[str, ...]) -> list[Role]:
+    from devicepipe.approval.lifecycle import Role
+
+    for name in names:
+        if name not in [*Role]:
+            raise UsageError(f"there is no role '{name}'", remedy=f"roles: {', '.join(Role)}")
+    return [Role(name) for name in names]
+
+
+def _tell_enrolment(id_: str, uri: str, roster: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"account": id_, "authenticator": uri, "roster": str(roster)})
+        return
+    tell(f"{id_}: give this to the person's authenticator now; it is not shown again", bold=True)
+    tell(f"  {uri}")
+    tell(f"commit {roster}")
+
+
+def _tell_roster(roster: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"roster": str(roster)})
+    else:
+        tell(f"the roster is signed: commit {roster}")

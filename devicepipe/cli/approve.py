@@ -1,0 +1,203 @@
+"""`devicepipe approve` and its kin: a person signs a release; `approvals` tells where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from devicepipe.cli.common import json_option, open_project, print_json, project_option, tell
+from devicepipe.cli.secrets_in import SecretsIn, secrets_option
+from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
+
+if TYPE_CHECKING:
+    from devicepipe.approval.lifecycle import ApprovalPolicy, Standing
+    from devicepipe.evidence.signatures import Given, SignedRecord
+    from devicepipe.evidence.verify import VerifiedBundle
+
+_COLORS = {"draft": "yellow", "candidate": "yellow", "approved": "green", "released": "green", "withdrawn": "red"}
+
+
+def _signing(action: str, words: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """The options that every signature has."""
+
+    def made(function: Callable[..., Any]) -> click.Command:
+        for one in (
+            json_option,
+            project_option,
+            secrets_option,
+            click.option("--role", help="What you sign as (default: the one role of yours that may)."),
+            click.option("--as", "account", required=True, metavar="ID", help="Your account."),
+            click.option("--meaning", required=True, help=f"What your signature means, e.g. {words}."),
+            click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path)),
+        ):
+            function = one(function)
+        return click.command(action)(function)
+
+    return made
+
+
+@_signing("submit", '"Ready for review"')
+def submit(**options: Any) -> int:
+    """Sign the release BUNDLE as a candidate, for others to judge."""
+    return _sign("submit", **options)
+
+
+@_signing("approve", '"I have reviewed the verification report and approve the release"')
+def approve(**options: Any) -> int:
+    """Sign your approval of the release BUNDLE (21 CFR Part 11).
+
+    The first signature of a session asks for password and one-time code, each later one for the password. The bundle is verified
+    first; the signature goes into BUNDLE.signatures beside it.
+
+    Exit codes: 0 signed, 2 it may not be signed by you now, 4 the bundle or its signatures do not hold.
+    """
+    return _sign("approve", **options)
+
+
+@_signing("reject", '"The occlusion test misses a case, see issue 12"')
+def reject(**options: Any) -> int:
+    """Sign that the release BUNDLE is not approved; approvals so far are void."""
+    return _sign("reject", **options)
+
+
+@_signing("retract", '"I overlooked an open anomaly"')
+def retract(**options: Any) -> int:
+    """Sign that you take your own approval of the release BUNDLE back."""
+    return _sign("retract", **options)
+
+
+@_signing("withdraw", '"Field report 7: alarms without cause"')
+def withdraw(**options: Any) -> int:
+    """Sign that the release BUNDLE is withdrawn, for good."""
+    return _sign("withdraw", **options)
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--key", type=click.Path(path_type=Path), help="The release key to trust (default: the project's).")
+@project_option
+@json_option
+def approvals(bundle: Path, key: Path | None, folder: Path, as_json: bool) -> int:
+    """Show who signed what of the release BUNDLE, and what it wants yet.
+
+    Exit codes: 0 approved or released, 1 not (yet), 4 the bundle or its signatures do not hold.
+    """
+    from devicepipe.evidence.verify import verify_bundle
+    from devicepipe.signing.keys import PublicKey
+    from devicepipe.stages.context import open_keys
+    from devicepipe.stages.standing import signed_standing
+
+    public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).release.public
+    verified = verify_bundle(bundle, public)
+    record, policy, standing = signed_standing(verified)
+    if as_json:
+        print_json(standing_json(record, policy, standing))
+    else:
+        tell(f"{verified.release.product} {verified.release.version}", bold=True)
+        tell_standing(record, policy, standing)
+    return EXIT_OK if standing.state in ("approved", "released") else EXIT_PRODUCT_FAILED
+
+
+def standing_json(record: SignedRecord, policy: ApprovalPolicy, standing: Standing) -> dict[str, Any]:
+    """The signatures and where a release stands, as JSON data."""
+    return {
+        "state": standing.state,
+        "missing": {str(role): count for role, count in standing.missing(policy).items()},
+        "signatures": [one.signature.to_json() | {"file": one.file, "keyid": one.keyid} for one in record.signatures],
+    }
+
+
+def tell_standing(record: SignedRecord, policy: ApprovalPolicy, standing: Standing) -> None:
+    """The signatures and where a release stands, for people."""
+    for one in record.signatures:
+        tell(f"  {one.signature.action:9} {one.signature.told}")
+    tell(standing.state.upper(), fg=_COLORS[standing.state], bold=True)
+    missing = standing.missing(policy)
+    if missing and standing.state in ("draft", "candidate"):
+        tell(f"wanted: {', '.join(f'{count} approval as {role}' for role, count in missing.items())}")
+
+
+def _sign(
+    action: str,
+    *,
+    bundle: Path,
+    meaning: str,
+    account: str,
+    role: str | None,
+    secrets_fd: int | None,
+    folder: Path,
+    as_json: bool,
+) -> int:
+    from devicepipe.approval.lifecycle import Action
+    from devicepipe.approval.record import Intent, check_intent, sign
+    from devicepipe.evidence.verify import verify_bundle
+    from devicepipe.stages.approval import current_roster, open_accounts
+    from devicepipe.stages.context import open_keys
+    from devicepipe.stages.standing import authors_of, policy_of
+
+    project = open_project(folder)
+    verified = verify_bundle(bundle, open_keys(project).release.public)
+    roster, policy = current_roster(project), policy_of(verified)
+    intent = Intent(Action(action), _role(roster, verified, account, role, Action(action)), meaning)
+    check_intent(verified, intent, account, roster, policy=policy, authors=authors_of(verified))
+    session, secret = project.state / f"session-{account}", SecretsIn(secrets_fd)
+    accounts = open_accounts(project)
+    try:
+        earlier = session.read_text(encoding="ascii") if session.is_file() else ""
+        word = secret.ask(f"Password of {account}")
+        code = "" if accounts.goes_on(account, earlier) else secret.ask("One-time code")
+        who = accounts.identify(account, word, code, earlier)
+    finally:
+        accounts.dispose()
+    session.touch(mode=0o600)
+    session.write_text(who.session, encoding="ascii")
+    given, standing = sign(
+        verified, intent, who, roster, policy=policy, authors=authors_of(verified), now=lambda: datetime.now(UTC)
+    )
+    _tell_signed(verified, given, standing, policy, as_json=as_json)
+    return EXIT_OK
+
+
+def _role(roster: bytes, bundle: VerifiedBundle, account: str, wanted: str | None, action: Any) -> Any:
+    """The role that is signed in: the wanted one, or the only one that the person has and that may do it."""
+    from devicepipe.approval.lifecycle import RIGHTS, Role
+    from devicepipe.evidence.signatures import open_roster
+
+    if wanted is not None:
+        if wanted not in [*Role]:
+            raise UsageError(f"there is no role '{wanted}'", remedy=f"roles: {', '.join(Role)}")
+        return Role(wanted)
+    people = open_roster(roster, bundle.public_key, "the roster").people
+    mine = {role for one in people if one.account == account and one.until is None for role in one.roles}
+    may = sorted(mine & {*RIGHTS[action]})
+    if len(may) != 1:
+        why = (
+            f"{account} has several roles that may {action}: {', '.join(may)}"
+            if may
+            else f"{account} has no role that may {action}"
+        )
+        raise UsageError(
+            why, remedy="name one: --role" if may else f"roles that may: {', '.join(sorted(RIGHTS[action]))}"
+        )
+    return Role(may[0])
+
+
+def _tell_signed(
+    bundle: VerifiedBundle, given: Given, standing: Standing, policy: ApprovalPolicy, *, as_json: bool
+) -> None:
+    if as_json:
+        print_json(
+            given.signature.to_json()
+            | {
+                "file": given.file,
+                "state": standing.state,
+                "missing": {str(k): v for k, v in standing.missing(policy).items()},
+            }
+        )
+        return
+    tell(f"signed: {given.signature.told}", fg="green")
+    tell(f"{bundle.release.product} {bundle.release.version} is {standing.state}", bold=True)

@@ -1,0 +1,42 @@
+"""[approval] of devicepipe.toml: where the accounts are, and what a release takes to be approved."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from devicepipe.project.toml_file import Table
+
+ApprovingRole = Literal["reviewer", "qa", "regulatory", "release-manager"]
+
+
+class ApprovalSettings(Table):
+    """Who approves a release, and how people show who they are.
+
+    Attributes:
+        accounts: The URL of the database of accounts; the environment variable DEVICEPIPE_ACCOUNTS goes before it.
+        roster: The file with the roster of people, signed by the release key.
+        approvals: Role -> how many different people must approve in it.
+        separate: The roles in which neither an author of the change nor who submitted it may approve.
+        password_days: How old a password may be.
+        lock_after: How many failed attempts in a row lock an account.
+        lock_minutes: For how long.
+        session_minutes: How long a signing session goes on after its last signature.
+    """
+
+    accounts: str = "sqlite:///.devicepipe/accounts.sqlite"
+    roster: str = "approval/roster.dsse.json"
+    approvals: dict[ApprovingRole, int] = Field(default={"reviewer": 1, "qa": 1}, min_length=1)
+    separate: tuple[ApprovingRole, ...] = Field(default=("reviewer", "qa", "regulatory"), strict=False)
+    password_days: int = Field(default=365, ge=1)
+    lock_after: int = Field(default=5, ge=1)
+    lock_minutes: int = Field(default=15, ge=1)
+    session_minutes: int = Field(default=15, ge=0)
+
+    @field_validator("approvals")
+    @classmethod
+    def _at_least_one(cls, value: dict[ApprovingRole, int]) -> dict[ApprovingRole, int]:
+        if min(value.values()) < 1:
+            raise ValueError("a role that is named takes at least 1 approval; leave it out if it takes none")
+        return value

@@ -1,0 +1,72 @@
+"""Approval: a product's accounts, and its roster of people."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from devicepipe.approval.accounts import AccountRules, Accounts
+from devicepipe.errors import UsageError
+from devicepipe.evidence.signatures import Roster, instant, open_roster, sign_roster
+from devicepipe.project.config import Project
+from devicepipe.stages.context import open_keys
+
+ACCOUNTS_VARIABLE = "DEVICEPIPE_ACCOUNTS"
+
+
+def open_accounts(project: Project) -> Accounts:
+    """The product's accounts.
+
+    Raises:
+        BenchError: The database cannot be used.
+    """
+    settings = project.approval
+    url = os.environ.get(ACCOUNTS_VARIABLE) or settings.accounts
+    scheme, relative, path = url.partition("sqlite:///")
+    if relative and not scheme and not path.startswith("/"):
+        file = project.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        url = f"sqlite:///{file}"
+    rules = AccountRules(
+        password_days=settings.password_days,
+        lock_after=settings.lock_after,
+        lock_minutes=settings.lock_minutes,
+        session_minutes=settings.session_minutes,
+    )
+    return Accounts(url, rules)
+
+
+def current_roster(project: Project) -> bytes:
+    """The bytes of the product's roster.
+
+    Raises:
+        UsageError: There is none yet.
+    """
+    path = project.root / project.approval.roster
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"there is no roster of people: {error.strerror}",
+            file=path,
+            remedy="make accounts with `devicepipe account add`; who holds the release key signs their roster",
+        ) from error
+
+
+def renew_roster(project: Project, accounts: Accounts) -> Path:
+    """Sign the roster of the accounts as they are now, with the release key; returns its file, to be committed.
+
+    Raises:
+        UsageError, BenchError: As `open_keys` and `keys.sign`.
+        IntegrityError: The roster that is there is not one of this release key.
+    """
+    key = open_keys(project).release
+    path = project.root / project.approval.roster
+    number = open_roster(path.read_bytes(), key.public, path.name).number + 1 if path.exists() else 1
+    roster = Roster(number=number, on=instant(datetime.now(UTC)), people=accounts.people())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    new.write_bytes(sign_roster(roster, key.signer, key.public))
+    new.replace(path)
+    return path

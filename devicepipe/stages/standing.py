@@ -1,0 +1,48 @@
+"""Where a release stands by what people signed, told from the bundle and its signatures alone."""
+
+from __future__ import annotations
+
+import tomllib
+
+from pydantic import ValidationError
+
+from devicepipe.approval.lifecycle import ApprovalPolicy, Role, Standing
+from devicepipe.approval.record import read_record, standing_of
+from devicepipe.errors import IntegrityError
+from devicepipe.evidence.layout import SOURCE_CONFIG
+from devicepipe.evidence.predicates import SourceInfo
+from devicepipe.evidence.signatures import SignedRecord
+from devicepipe.evidence.verify import VerifiedBundle
+from devicepipe.project.approval_settings import ApprovalSettings
+
+
+def policy_of(bundle: VerifiedBundle) -> ApprovalPolicy:
+    """What the release takes to be approved, as the devicepipe.toml that was released says.
+
+    Raises:
+        IntegrityError: That says nothing that can be understood.
+    """
+    try:
+        table = tomllib.loads(bundle.read(SOURCE_CONFIG).decode()).get("approval", {})
+        settings = ApprovalSettings.model_validate(table)
+    except (ValueError, ValidationError) as error:
+        raise IntegrityError(f"its [approval] cannot be read: {error}", link=SOURCE_CONFIG) from error
+    return ApprovalPolicy(
+        thresholds={Role(role): count for role, count in settings.approvals.items()},
+        separate=frozenset(map(Role, settings.separate)),
+    )
+
+
+def authors_of(bundle: VerifiedBundle) -> list[str]:
+    """The e-mail addresses of who wrote what is released."""
+    return bundle.predicate(SourceInfo).authors or []
+
+
+def signed_standing(bundle: VerifiedBundle) -> tuple[SignedRecord, ApprovalPolicy, Standing]:
+    """The signatures of a release, what it takes, and where it stands.
+
+    Raises:
+        IntegrityError: A signature does not hold, or could not be given when it was.
+    """
+    record, policy = read_record(bundle), policy_of(bundle)
+    return record, policy, standing_of(record, policy, authors_of(bundle))
