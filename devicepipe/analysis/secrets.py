@@ -1,5 +1,8 @@
 """Searching files for private keys and tokens: the project's own keys by their bytes, and what others look like.
 
+The project's own keys are also found where their bytes are written one by one: as an array of a program, as pairs of hexadecimal
+digits with something between them, as escapes of a string.
+
 What always holds: every search first proves itself on planted secrets, made for this run, one for each rule and one for keys
 (`unproven`); a finding never holds the secret. Intel HEX files are searched as the bytes they stand for, too.
 
@@ -32,6 +35,14 @@ _RULES: Mapping[str, re.Pattern[bytes]] = {
     ),
     "pkcs8-ec": re.compile(rb"\x02\x01\x00\x30[\x0c-\x20]\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06", re.DOTALL),
     "pkcs8-rsa": re.compile(rb"\x02\x01\x00\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x04\x82"),
+    "pkcs1-rsa": re.compile(rb"\x30\x82..\x02\x01\x00\x02\x82[\x00-\x08].\x00[\x80-\xff]", re.DOTALL),
+    "sec1-ec": re.compile(rb"\x02\x01\x01\x04(?:\x20.{32}|\x30.{48}|\x42.{66})\xa0[\x07-\x0c]\x06", re.DOTALL),
+    "pkcs12-key-store": re.compile(
+        rb"\x02\x01\x03\x30(?:[\x20-\x80]|\x81.|\x82..)\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01", re.DOTALL
+    ),
+    "jwk-private-key": re.compile(
+        rb'"kty"[^{}]{1,4000}"d"\s*:\s*"[A-Za-z0-9_-]{42}|"d"\s*:\s*"[A-Za-z0-9_-]{42,4000}"[^{}]{1,4000}"kty"'
+    ),
     "ssh-private-key": re.compile(rb"openssh-key-v1\x00|b3BlbnNzaC1r[Z]XktdjEA"),
     "putty-private-key": re.compile(rb"PuTTY-User-Key-File-[23]: "),
     "aws-key": re.compile(rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
@@ -43,6 +54,14 @@ _RULES: Mapping[str, re.Pattern[bytes]] = {
     "npm-token": re.compile(rb"\bnpm_[A-Za-z0-9]{36}\b"),
     "pypi-token": re.compile(rb"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50}"),
 }
+
+_NUMBER = rb"(?:0[xX][0-9a-fA-F]{1,2}|[0-9]{1,3})[uU]?"
+_WRITTEN = (
+    re.compile(rb"%s(?:[ \t]*,\s*%s){15,}" % (_NUMBER, _NUMBER)),
+    re.compile(rb"[0-9a-fA-F]{2}(?:(?:[: -]|:?\s{1,9})[0-9a-fA-F]{2}){15,}"),
+    re.compile(rb"(?:\\x[0-9a-fA-F]{2}){16,}"),
+)
+_DIGITS = re.compile(rb"(?:0[xX]|\\x)([0-9a-fA-F]{1,2})|([0-9a-fA-F]+)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,6 +92,10 @@ class Search:
             at = data.find(form)
             if at >= 0:
                 yield Hit(name, _line(data, at) if text else 0, OWN_KEY)
+        if text and self._keys:
+            for at, written in _written(data):
+                if any(form in written for form in self._keys):
+                    yield Hit(name, _line(data, at), OWN_KEY)
         for rule, pattern in _RULES.items():
             for match in pattern.finditer(data):
                 yield Hit(name, _line(data, match.start()) if text else 0, rule)
@@ -85,10 +108,14 @@ def planted() -> dict[str, bytes]:
     curve = generate_private_key(SECP256R1())
     der: dict[str, Ed25519PrivateKey | EllipticCurvePrivateKey] = {"pkcs8-ed25519": ed25519, "pkcs8-ec": curve}
     made = {rule: key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()) for rule, key in der.items()}
+    made["sec1-ec"] = curve.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    made["pkcs1-rsa"] = bytes.fromhex("308204a30201000282010100c5")
+    made["pkcs12-key-store"] = bytes.fromhex("308203420201033082030806092a864886f70d010701")
     made["pkcs8-rsa"] = bytes.fromhex("308204bd020100300d06092a864886f70d0101010500048204a7")
     made["pem-private-key"] = curve.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     made["ssh-private-key"] = ed25519.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     tokens = {
+        "jwk-private-key": ('{"kty":"OKP","crv":"Ed25519",', f'"d":"{run[:43]}"}}'),
         "putty-private-key": ("PuTTY-User-Key-", "File-3: ssh-ed25519"),
         "aws-key": ("AK", "IA" + run.upper()[:16]),
         "github-token": ("gh", "p_" + run[:36]),
@@ -116,10 +143,23 @@ def unproven() -> list[str]:
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         own = Search(private_forms(pem))
-        for data in (der, pem, der.hex().encode(), *(base64.b64encode(bytes(shift) + der) for shift in range(3))):
-            if OWN_KEY not in {hit.rule for hit in own.file("x", b"before" + data + b"after")}:
+        array = ", ".join(f"0x{byte:02x}" for byte in der).encode()
+        for data in (der, pem, der.hex().encode(), array, der.hex(":").encode(), *(base64.b64encode(bytes(shift) + der) for shift in range(3))):
+            if OWN_KEY not in {hit.rule for hit in own.file("x", b"before\n" + data + b"\nafter")}:
                 missed.append(OWN_KEY)
     return sorted(set(missed))
+
+
+def _written(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Bytes that a text writes one by one, and where that begins."""
+    for form, pattern in enumerate(_WRITTEN):
+        for match in pattern.finditer(data):
+            # Without 0x, a number of an array is decimal and one of a dump hexadecimal.
+            found = (
+                int(hexadecimal, 16) if hexadecimal else int(other, 16 if form else 10)
+                for hexadecimal, other in _DIGITS.findall(match[0])
+            )
+            yield match.start(), bytes(value for value in found if value < 256)
 
 
 def _line(data: bytes, at: int) -> int:

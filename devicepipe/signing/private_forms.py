@@ -1,4 +1,4 @@
-"""The forms in which a private key's bytes could stand in a file: raw, in hexadecimal, in base64 at any offset.
+"""The forms in which a private key's bytes could stand in a file: raw, in hexadecimal, in base64 (also that of URLs) at any offset.
 
 What always holds: the forms are long enough (15 bytes or more of the secret) that none is found by chance.
 """
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from devicepipe.errors import UsageError
 
 _PART = 20
+_OF_URLS = bytes.maketrans(b"+/", b"-_")
 
 
 def private_forms(pem: bytes) -> tuple[bytes, ...]:
@@ -50,4 +51,5 @@ def _forms(secret: bytes) -> list[bytes]:
     whole = [form.rstrip(b"=")[:-2] for form in shifted]
     # A line break cuts PEM's base64 after 64 letters: a part of the secret is enough to know it, and every line holds a whole part.
     parts = [form[start : start + _PART] for form in whole for start in range(0, len(form) - _PART + 1, _PART)]
-    return [secret, text.encode(), text.upper().encode(), *parts]
+    parts += [part.translate(_OF_URLS) for part in parts]
+    return [secret, text.encode(), text.upper().encode(), *dict.fromkeys(parts)]

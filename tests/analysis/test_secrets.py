@@ -84,6 +84,14 @@ def test_an_own_key_is_found_in_every_form(kind: str) -> None:
         der_of(kind),
         der_of(kind).hex().encode(),
         base64.b64encode(b"x" + der_of(kind)),
+        base64.urlsafe_b64encode(b"x" + der_of(kind)),
+        "unsigned char k[] = {{{}}};".format(", ".join(f"0x{byte:02X}u" for byte in der_of(kind))).encode(),
+        ",\n    ".join(f"0x{byte:x}" for byte in der_of(kind)).encode(),
+        "k = [{}]".format(",".join(str(byte) for byte in der_of(kind))).encode(),
+        der_of(kind).hex(":").encode(),
+        der_of(kind).hex(" ").upper().encode(),
+        "\n    ".join(der_of(kind)[at : at + 15].hex(":") + ":" for at in range(0, 1200, 15)).encode(),
+        "".join(f"\\x{byte:02x}" for byte in der_of(kind)).encode(),
     ):
         assert "own-key" in {hit.rule for hit in search.file("x", b"before" + data)}
     other = Ed25519PrivateKey.generate().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
