@@ -37,6 +37,9 @@ _HEAD = """\
 """
 
 
+_ADVICE = "docs/reference/analysis.md says how a baseline is written"
+
+
 class _Entry(Table):
     fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     tool: Text
@@ -84,7 +87,7 @@ def load_baseline(path: Path | None) -> Baseline:
     """
     if path is None:
         return Baseline()
-    source = TomlFile.read(path)
+    source = TomlFile.read(path, remedy="make it by `devicepipe analyse --write-baseline`", advice=_ADVICE)
     entries: dict[str, Disposition] = {}
     for index, entry in enumerate(source.parse(_File).finding):
         if entry.fingerprint in entries:

@@ -89,7 +89,7 @@ def load_deviations(path: Path | None) -> Deviations:
     """
     if path is None:
         return Deviations()
-    source = TomlFile.read(path)
+    source = TomlFile.read(path, advice="docs/reference/configuration.md says how a deviation is written")
     entries: list[Deviation] = []
     for index, written in enumerate(source.parse(_File).deviation):
         seen = [(entry.rule, scope) for entry in entries for scope in entry.scope]

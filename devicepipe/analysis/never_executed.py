@@ -71,7 +71,7 @@ def load_reasons(path: Path, boards: Sequence[str]) -> tuple[Entry, ...]:
     Raises:
         UsageError: A key is missing, unknown or wrong, or a board is unknown; names file, line and key.
     """
-    source = TomlFile.read(path)
+    source = TomlFile.read(path, advice="docs/reference/coverage.md says how a reason is written")
     entries = source.parse(_File).never_executed
     for index, entry in enumerate(entries):
         for board in entry.boards:

@@ -144,7 +144,8 @@ def unproven() -> list[str]:
         der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         own = Search(private_forms(pem))
         array = ", ".join(f"0x{byte:02x}" for byte in der).encode()
-        for data in (der, pem, der.hex().encode(), array, der.hex(":").encode(), *(base64.b64encode(bytes(shift) + der) for shift in range(3))):
+        shifted = (base64.b64encode(bytes(shift) + der) for shift in range(3))
+        for data in (der, pem, der.hex().encode(), array, der.hex(":").encode(), *shifted):
             if OWN_KEY not in {hit.rule for hit in own.file("x", b"before\n" + data + b"\nafter")}:
                 missed.append(OWN_KEY)
     return sorted(set(missed))
@@ -159,7 +160,7 @@ def _written(data: bytes) -> Iterator[tuple[int, bytes]]:
                 int(hexadecimal, 16) if hexadecimal else int(other, 16 if form else 10)
                 for hexadecimal, other in _DIGITS.findall(match[0])
             )
-            yield match.start(), bytes(value for value in found if value < 256)
+            yield match.start(), bytes(value & 0xFF for value in found)
 
 
 def _line(data: bytes, at: int) -> int:

@@ -94,7 +94,7 @@ def load_stack_table(path: Path | None, *, board: str, program: str) -> StackTab
     """
     if path is None:
         return StackTable({}, {}, ())
-    source = TomlFile.read(path)
+    source = TomlFile.read(path, advice="docs/reference/memory.md says what is declared and how")
     file = source.parse(_File)
 
     def unique(kind: str, entries: tuple[_Entry, ...], name: Callable[[int], str]) -> None:

@@ -47,8 +47,14 @@ def analyse(boards: tuple[str, ...], only_new: bool, write: bool, folder: Path, 
             "names no baseline",
             file=project.root / CONFIG_NAME,
             key="analysis.baseline",
-            remedy="name the file in [analysis]",
+            remedy='name the file that is to be written in [analysis]: baseline = "firmware/analysis-baseline.toml"',
         )
+    if write and boards:
+        raise UsageError("a baseline is written of all boards", remedy="leave out --board")
+    if write:
+        path = project.root / str(project.analysis.baseline)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     made = develop(
         project, "analyse", boards=boards, progress=make_progress(quiet=as_json), cancel=threading.Event()
     )  # fmt: skip
@@ -57,7 +63,7 @@ def analyse(boards: tuple[str, ...], only_new: bool, write: bool, folder: Path, 
     shown = {one: on for one, on in places.items() if not only_new or _is_new(one)}
     troubles = [trouble for result in results for trouble in _troubles(result)]
     if write:
-        _write(project, list(places), complete=not boards)
+        _write(project, list(places))
     if as_json:
         print_json({"findings": [one.to_json() | {"boards": on} for one, on in shown.items()], "troubles": troubles})
     else:
@@ -96,11 +102,9 @@ def _troubles(result: StaticAnalysis) -> list[str]:
     return [f"{result.board}: {trouble}" for trouble in sorted(off) + failed]
 
 
-def _write(project: Project, findings: list[Finding], *, complete: bool) -> None:
+def _write(project: Project, findings: list[Finding]) -> None:
     from devicepipe.analysis.baseline import lines_of, load_baseline, write_baseline
 
-    if not complete:
-        raise UsageError("a baseline is written of all boards", remedy="leave out --board")
     path = project.root / str(project.analysis.baseline)
     lines = {file: lines_of(project.root / file) for file in {one.file for one in findings}}
     new = write_baseline(path, findings, load_baseline(path), lines)

@@ -26,6 +26,7 @@ from devicepipe.project.quarantine import load_quarantine
 from devicepipe.stages.build import build
 from devicepipe.stages.context import Context, default_tester, open_keys
 from devicepipe.stages.coverage import measure_coverage
+from devicepipe.stages.declarations import read_declarations
 from devicepipe.stages.sign import sign
 from devicepipe.stages.source import attest_source, lay_down_libraries
 from devicepipe.stages.static_analysis import analyse_statically
@@ -85,6 +86,8 @@ def develop(
     items = read_items(project) if goal == "test" else ()
     if goal == "test":
         load_quarantine(project)  # so that a mistake in it is told before anything is built
+    if goal == "analyse":
+        read_declarations(project)
     commit = read_commit(project.root)
     keys = open_keys(project)
     final = project.state / "dev"

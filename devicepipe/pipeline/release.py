@@ -37,6 +37,7 @@ from devicepipe.stages.build import build, rebuild
 from devicepipe.stages.campaign import run_campaigns
 from devicepipe.stages.context import Context, default_tester, open_keys
 from devicepipe.stages.coverage import measure_coverage, merge_coverage
+from devicepipe.stages.declarations import read_declarations
 from devicepipe.stages.document import check_documents, document
 from devicepipe.stages.gate import gate
 from devicepipe.stages.history import attest_history, read_earlier
@@ -124,6 +125,7 @@ def make_release(
     load_quarantine(project)
     load_policy(project)
     check_documents(project)
+    read_declarations(project)
     settle(final)
     _check_final(final, replace_existing)
     with workspace(project.state / "work") as work:
@@ -145,7 +147,16 @@ def _prepare(project: Project, version: str, commit: Commit, work: Path, cancel:
     keys = open_keys(project)
     copy = work / "source"
     export_tree(project.root, copy, commit=commit)
-    committed = load_project(copy / CONFIG_NAME)
+    try:
+        committed = load_project(copy / CONFIG_NAME)
+    except UsageError as error:
+        raise UsageError(
+            f"{error.message} in the commit",
+            file=project.root / CONFIG_NAME,
+            line=error.line,
+            key=error.key,
+            remedy="commit it, or take it out: no commit holds empty folders and what .gitignore names",
+        ) from error
     if [board.name for board in committed.boards] != [board.name for board in project.boards]:
         raise UsageError("the commit's boards differ from the working tree's", file=project.root / CONFIG_NAME)
     context = Context(

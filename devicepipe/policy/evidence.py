@@ -43,7 +43,9 @@ The shape, with the keys that rules use:
     board.analysis         tools, unproven (names), checks (count), failedChecks, errors (sentences), deviated (count),
                            wanted (count), absent (sentences: wanted tools that did not run), undisposed (findings that the
                            baseline has no decision about, in sentences; only where the product has one),
-                           open (MISRA findings without a deviation, in sentences; only where the product has a file of them)
+                           open (MISRA findings without a deviation, in sentences; only where the product has a file of them),
+                           misra and others (counts of findings), claimed and baseline (whether the product has a file of
+                           deviations, and a baseline: where not, `open` and `undisposed` are empty whatever was found)
 """
 
 from __future__ import annotations
@@ -494,6 +496,10 @@ def _analysis(analysis: StaticAnalysis) -> Plain:
         "checks": len(analysis.checks),
         "failedChecks": [f"{check.name}: {check.message}" for check in analysis.checks if not check.passed],
         "deviated": sum(found.deviated for found in analysis.findings),
+        "misra": sum(found.rule.startswith("misra") for found in analysis.findings),
+        "others": sum(not found.rule.startswith("misra") for found in analysis.findings),
+        "claimed": analysis.deviations is not None,
+        "baseline": analysis.dispositions is not None,
         "open": [],
     }
     data["undisposed"] = [

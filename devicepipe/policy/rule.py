@@ -22,6 +22,7 @@ The language is defined at https://cel.dev; what the variables hold is written i
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -34,6 +35,7 @@ from devicepipe.project.policy import Role
 from devicepipe.project.toml_file import Table, Text, TomlFile, Where
 
 _SEEN = "{seen}"
+_MISSING = re.compile(r'Key not found in map : "(.*)"')
 REMEDY = "docs/reference/policy.md says how a rule set is written"
 
 # The types an expression may have, by CEL's names. What evidence holds is DYN, known only when it is read: that will do for
@@ -189,7 +191,9 @@ def _evaluate(expression: cel.Expression, variables: cel.Activation) -> tuple[An
     except RuntimeError as error:  # CEL gives up, e.g. after too many steps
         return None, str(error)
     if value.type() in (cel.Type.ERROR, cel.Type.UNKNOWN):
-        return None, str(value.plain_value()).partition(": ")[2]
+        told = str(value.plain_value()).partition(": ")[2]
+        missing = _MISSING.fullmatch(told)
+        return None, f"there is no evidence of '{missing[1]}'" if missing else told
     return value.plain_value(), ""
 
 

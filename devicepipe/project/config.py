@@ -204,7 +204,7 @@ class AnalysisSettings(Table):
 
     tools: tuple[AnalysisTool, ...] = Field(default=("cppcheck", "misra", "gcc", "gcc-analyzer"), strict=False)
     baseline: str | None = None
-    forbidden_symbols: tuple[str, ...] | None = Field(default=None, strict=False)
+    forbidden_symbols: tuple[str, ...] | None = Field(default=None, min_length=1, strict=False)
 
 
 class VulnerabilitySettings(Table):
@@ -483,7 +483,7 @@ def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
             for index, entry in enumerate(file.traceability.results)
         ),
         (("tests", "path"), file.tests.path, "folder"),
-        (("analysis", "baseline"), file.analysis.baseline, "file"),
+        (("analysis", "baseline"), file.analysis.baseline, "place"),  # `devicepipe analyse --write-baseline` makes it
         (("coverage", "never-executed"), file.coverage.never_executed, "file"),
         (("campaigns", "module"), file.campaigns.module, "file"),
         *(

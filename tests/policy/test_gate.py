@@ -533,7 +533,7 @@ DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
     ),
     "no-application-built": (
         with_board(build=BuildResult(board="small", firmwares=[], compilers=[])),
-        "payload-tested-is-payload-signed", "small", 'cannot be decided: Key not found in map : "payloadDigest"',
+        "payload-tested-is-payload-signed", "small", "no evidence of 'payloadDigest'",
     ),
     "another-image-on-the-device": (
         changed("tests", identity_before=identity("small").model_copy(update={"digest": OTHER})),
@@ -547,7 +547,7 @@ DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
     "identity-errors": (changed("tests", identity_errors=["the version differs"]),
         "identity-confirmed", "small", "the version differs",
     ),
-    "silent-device": (changed("tests", identity_after=None), "identity-confirmed", "small", "cannot be decided: Key not found"),
+    "silent-device": (changed("tests", identity_after=None), "identity-confirmed", "small", "no evidence of 'after'"),
     "analysis-error": (changed("analysis", findings=[ERROR, WARNING]), "analysis-clean", "small", "a.c:7: out of bounds"),
     "stack-that-can-overflow": (
         with_board(memory=memory("small", worst=2049)), "stack-bounded", "small", "application: 2049 bytes",
@@ -608,7 +608,7 @@ DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
         dataclasses.replace(GOOD, boards=GOOD.boards[:1]), "all-boards-complete", "", "large: no evidence at all",
     ),
     "no-boards": (dataclasses.replace(GOOD, boards=()), "no-failed-verdicts", "", "cannot be decided: there is no board"),
-    "no-source": (dataclasses.replace(GOOD, source=None), "clean-source", "", 'cannot be decided: Key not found in map : "source"'),
+    "no-source": (dataclasses.replace(GOOD, source=None), "clean-source", "", "no evidence of 'source'"),
     "no-trace": (dataclasses.replace(GOOD, traceability=None), "requirements-verified", "", "cannot be decided"),
     "no-build": (with_board(build=None), "payload-tested-is-payload-signed", "small", "cannot be decided"),
     "no-second-build": (with_board(reproducibility=None), "builds-reproducible", "small", "cannot be decided"),
@@ -633,7 +633,7 @@ DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
     ),
     "component-without-data": (checked(assessment("no_data")), "no-data-decided", "", "crypto: no record names it"),
     "snapshot-too-old": (
-        checked(assessment(maxAge=30, snapshot=OLD)), "snapshot-fresh", "", "31 days old, 30 are allowed: 7 records of 2025-12-01",
+        checked(assessment(maxAge=30, snapshot=OLD)), "snapshot-fresh", "", "31 days old, 30 days are allowed: 7 records of 2025",
     ),
     "support-ended": (with_board(sbom=sbom(end_of_support="2020-01-01")), "support-stated", "small", "ended on 2020-01-01"),
 }  # fmt: skip
