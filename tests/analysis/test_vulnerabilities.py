@@ -279,12 +279,29 @@ def test_a_snapshot_tells_whether_the_catalogue_is_in_it_and_is_the_same_however
     assert make_store(tmp_path / "b", None) == first
 
 
-def test_a_catalogue_alone_is_no_snapshot_and_a_damaged_one_is_counted_as_passed_over(tmp_path: Path) -> None:
+def test_a_catalogue_alone_is_no_snapshot_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no vulnerability record"):
         make_store(dump(tmp_path / "alone", kev("CVE-0000-1")), None)
     damaged = kev() | {"vulnerabilities": [{"cveID": "CVE-0000-1"}]}
-    facts = make_store(dump(tmp_path / "damaged", AFFECTING, damaged), None)
-    assert (facts.format, facts.skipped) == ("osv", 1)
+    with pytest.raises(UsageError, match="is not of the form that it claims"):
+        make_store(dump(tmp_path / "damaged", AFFECTING, damaged), None)
+
+
+@pytest.mark.parametrize("what", ["cut off", "another form", "too large"])
+def test_a_file_that_cannot_be_read_is_not_passed_over(tmp_path: Path, what: str) -> None:
+    folder = dump(tmp_path / "dump", AFFECTING)
+    text = json.dumps(REPAIRED)
+    wrong = {
+        "cut off": text[:-3],
+        "another form": json.dumps(REPAIRED | {"affected": "all"}),
+        "too large": " " * 17 * 2**20 + text,
+    }
+    (folder / "wrong.json").write_text(wrong[what])
+    with pytest.raises(UsageError, match=r"wrong\.json is (no|larger)") as caught:
+        make_store(folder, None)
+    assert caught.value.remedy
+    (folder / "wrong.json").write_text('{"schema": "of something else"}')
+    assert make_store(folder, None).skipped == 1
 
 
 def test_a_snapshot_that_is_not_there_or_another_one_is_told(tmp_path: Path) -> None:
