@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicepipe.cli.common import counted, note, open_bundle, open_project, project_option, tell
+from devicepipe.cli.common import counted, note, open_bundle, project_option, tell
 from devicepipe.cli.trace_check import cache_option, tell_findings
 from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED
 
@@ -48,10 +48,11 @@ def matrix(csv_file: Path | None, html_file: Path | None, bundle: Path | None, f
         failed = False
     else:
         from devicepipe.stages.trace_check import check_working_tree
+        from devicepipe.stages.trace_project import open_trace_project
 
-        project = open_project(folder)
+        project = open_trace_project(folder, cached=cached)
         found = check_working_tree(project, cached=cached)
-        rows, boards, title = found.rows, found.boards, f"{project.product.title}: traceability matrix"
+        rows, boards, title = found.rows, project.boards, f"{project.title}: traceability matrix"
         items = {item.id: item for item in found.items}
         failed = tell_findings(found.findings, err=True)
     if csv_file is not None:
