@@ -14,7 +14,7 @@ from reportlab.pdfbase import pdfmetrics
 
 from devicepipe.documents.model import Logo, Path
 from devicepipe.documents.page import Page
-from devicepipe.documents.typeface import Face
+from devicepipe.documents.typeface import Face, faces_of
 
 _FRAME_WIDTH = 0.8
 
@@ -31,10 +31,11 @@ class Glyphs:
         """Pairs of a font's name in the file and a string of it."""
         key = (face, text)
         if key not in self._known:
-            font = pdfmetrics.getFont(face.value)
             self._known[key] = tuple(
                 (font.getSubsetInternalName(subset, self._document), f"({self._canvas._escape(part)})")  # noqa: SLF001
-                for subset, part in font.splitString(text, self._document)
+                for one, stretch in faces_of(text, face)
+                for font in (pdfmetrics.getFont(one.value),)
+                for subset, part in font.splitString(stretch, self._document)
             )
         return self._known[key]
 
