@@ -14,7 +14,7 @@ from devicepipe.errors import UsageError
 from devicepipe.stages.trace_check import check_working_tree
 from devicepipe.stages.trace_project import STATE, open_trace_project
 from devicepipe.traceability.drafts import Draft
-from tests.traceability.test_schema import CONFIG, project
+from tests.traceability.test_schema import CONFIG, REPOSITORY, project
 
 Answer = tuple[list[Draft], list[str]]
 
@@ -57,6 +57,7 @@ EDITS: st.SearchStrategy[tuple[str, str, list[str]]] = st.one_of(
     st.tuples(st.just("toml"), st.just(""), st.sampled_from(TOML).map(lambda text: [text])),
     st.tuples(st.just("record"), st.just(""), st.sampled_from(["one", "two"]).map(lambda text: [text])),
     st.tuples(st.just("gone"), st.sampled_from(["a", "b"]), st.just(list[str]())),
+    st.tuples(st.just("board"), st.just(""), st.sampled_from(["\n", "}"]).map(lambda text: [text])),
     st.tuples(st.just("schema"), st.just(""), st.sampled_from(SCHEMAS).map(lambda text: [text])),
     st.tuples(st.just("folder"), st.sampled_from(["gone", "hil", "firmware/src"]), st.just(list[str]())),
 )
@@ -106,6 +107,8 @@ def edit(root: Path, kind: str, name: str, parts: list[str]) -> None:
         (root / "devicepipe.toml").write_text(CONFIG + parts[0])
     elif kind == "record":
         (root / "record.txt").write_text(parts[0])
+    elif kind == "board":
+        (root / "boards/microbit.json").write_text((REPOSITORY / "boards/microbit.json").read_text() + parts[0])
     elif kind == "schema":
         (root / "schema.toml").write_text(parts[0])
     elif kind == "folder":  # there, or gone
