@@ -18,6 +18,7 @@ WINDOWS = {1: 10.0, 2: 6.0, 5: 4.0, 10: 3.0, 15: 2.0, 30: 2.0}
 SETTLED = 5  # minutes after which windows begin
 
 
+@pytest.mark.verifies("RC-002", "RC-028", kind="effectiveness")
 @pytest.mark.verifies("SRS-002", "SRS-030")
 def test_one_hour_of_infusion(pump: Pump, measure: Measure) -> None:
     """5.0 ml/h, 20 ml syringe, one hour: the account within 5 % of the plant's own, the flow of each window within its limits.

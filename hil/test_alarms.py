@@ -87,6 +87,7 @@ def test_limit_is_the_configured_one(pump: Pump) -> None:
         pump.command("stop")
 
 
+@pytest.mark.verifies("RC-003", kind="effectiveness")
 @pytest.mark.verifies("SRS-006")
 def test_real_occlusion_and_what_it_leaves(pump: Pump, measure: Measure) -> None:
     """The line closes at 50.0 ml/h: alarm within 60 s; when it opens, no more than 500 µl reach the patient at once."""
@@ -258,6 +259,7 @@ def test_start_is_refused_with_air_in_the_line(pump: Pump) -> None:
     _start_is_refused(pump, "air", _air)
 
 
+@pytest.mark.verifies("RC-011", kind="effectiveness")
 @pytest.mark.verifies("SRS-035")
 def test_air_that_arrives_is_stopped_at_the_detector(pump: Pump, measure: Measure) -> None:
     """A bubble of 1 ml arrives after some delivery: of it no more than 10 µl pass the detector at 100.0 ml/h."""
@@ -270,6 +272,7 @@ def test_air_that_arrives_is_stopped_at_the_detector(pump: Pump, measure: Measur
     measure("air past the detector", pump.plant.expelled - begin, "µl", 0, 10)
 
 
+@pytest.mark.verifies("RC-012", kind="effectiveness")
 @pytest.mark.verifies("SRS-036")
 @pytest.mark.parametrize(("name", "cause"), [("door", _door), ("syringe", _syringe)])
 def test_door_and_syringe_stop_the_drive(pump: Pump, measure: Measure, name: str, cause: Cause) -> None:
@@ -284,6 +287,7 @@ def test_start_is_refused_with_open_door_or_without_syringe(pump: Pump, name: st
     _start_is_refused(pump, name, cause)
 
 
+@pytest.mark.verifies("RC-014", kind="effectiveness")
 @pytest.mark.verifies("SRS-037")
 def test_near_empty_and_then_empty(pump: Pump, measure: Measure) -> None:
     """1.8 ml at 30.0 ml/h: near-empty, priority low, 3 min before the end, delivery goes on; empty at 500 µm stops it.
@@ -365,6 +369,7 @@ def test_start_is_refused_with_an_empty_battery(pump: Pump) -> None:
     assert pump.command("start") == "OK start rate=100"
 
 
+@pytest.mark.verifies("RC-018", kind="effectiveness")
 @pytest.mark.verifies("SRS-038")
 def test_battery_runs_down_in_an_orderly_way(pump: Pump, measure: Measure) -> None:
     """Off mains from 20.9 %: first the warning, and the stop not before the 15 % between them are used up."""
@@ -450,6 +455,7 @@ def test_new_alarm_ends_the_silence(pump: Pump) -> None:
     assert pump.status().audio == "on"
 
 
+@pytest.mark.verifies("RC-019", kind="effectiveness")
 @pytest.mark.verifies("SRS-040")
 def test_silence_hides_no_alarm_and_clears_none(pump: Pump) -> None:
     """While silenced the alarm is shown, latched, and nothing starts; silencing again begins 120 s anew."""

@@ -92,6 +92,7 @@ def test_boluses_outside_the_limits_are_refused(pump: Pump) -> None:
     give(pump, 10)
 
 
+@pytest.mark.verifies("RC-001", kind="effectiveness")
 @pytest.mark.verifies("SRS-027")
 def test_bolus_beyond_the_rate_of_the_syringe_is_refused(pump: Pump) -> None:
     """At 100.0 ml/h a bolus on top would exceed what the syringe allows: ERR bolus hard-limit, the rate stays."""
@@ -161,6 +162,7 @@ def test_lockout_lasts_over_stop_start_and_programme(pump: Pump) -> None:
     assert refusal(pump, 20)[0] == "lockout"
 
 
+@pytest.mark.verifies("RC-017", kind="effectiveness")
 @pytest.mark.verifies("SRS-029")
 def test_hourly_limit_slides(pump: Pump) -> None:
     """200 µl an hour: 80 + 100 µl in 6 min, then 21 are refused with 20 left and 20 taken; after 59 min none; after 61 min 80.

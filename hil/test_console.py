@@ -123,6 +123,7 @@ def test_malformed_numbers_are_refused(pump: Pump, command: str) -> None:
     assert pump.command("config") == settings
 
 
+@pytest.mark.verifies("RC-008", kind="effectiveness")
 @pytest.mark.verifies("SRS-010")
 def test_lines_with_unprintable_characters_are_refused(pump: Pump) -> None:
     """A stop command with a NUL, an escape or a byte above 127 inside is no stop command: ERR, and the delivery goes on."""

@@ -138,6 +138,7 @@ def test_idle_after_power_up(pump: Pump) -> None:
     assert pump.link.motor.steps == 0
 
 
+@pytest.mark.verifies("RC-004", kind="effectiveness")
 @pytest.mark.verifies("SRS-004")
 @pytest.mark.parametrize("means", ["command", "pin"])
 def test_idle_after_a_reset_during_a_delivery(pump: Pump, means: str) -> None:
@@ -209,6 +210,7 @@ def test_volumes_to_be_infused_inside_the_range(pump: Pump) -> None:
             assert reply == "ERR program vtbi-limit", (syringe, vtbi)
 
 
+@pytest.mark.verifies("RC-013", kind="effectiveness")
 @pytest.mark.verifies("SRS-026")
 @pytest.mark.parametrize(("rate", "setting", "kvo"), [(1000, 10, 10), (1000, 35, 35), (40, 50, 40)])
 def test_keep_vein_open_after_the_volume(pump: Pump, rate: int, setting: int, kvo: int, measure: Measure) -> None:

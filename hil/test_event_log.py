@@ -99,6 +99,7 @@ def test_completion_is_recorded(pump: Pump) -> None:
     assert ("alarm", 12) in events
 
 
+@pytest.mark.verifies("RC-022", kind="effectiveness")
 @pytest.mark.verifies("SRS-044")
 def test_log_survives_resets_and_tells_of_them(pump: Pump) -> None:
     """After a reset by command and one by the pin all records are as before, and two boots follow, the first with reason 1."""

@@ -99,6 +99,7 @@ def test_settings_are_kept(pump: Pump) -> None:
     assert settings(pump) == changed
 
 
+@pytest.mark.verifies("RC-021", kind="effectiveness")
 @pytest.mark.verifies("SRS-043")
 @pytest.mark.parametrize("copy", [0, 1])
 def test_damaged_copy_is_restored_from_the_other(pump: Pump, copy: int) -> None:
@@ -137,6 +138,7 @@ def test_image_leaves_room_in_its_slot(pump: Pump, measure: Measure) -> None:
     measure("free in slot 0", 100 * (1 - pump.device.images.signed.stat().st_size / slot), "%", 15, 100)
 
 
+@pytest.mark.verifies("RC-027", kind="effectiveness")
 @pytest.mark.verifies("SRS-055")
 def test_stack_has_room_after_use(pump: Pump, measure: Measure) -> None:
     """After the self-test, the identity, a delivery, an alarm, a setting and the log: at most 90 % of the stack was ever used."""

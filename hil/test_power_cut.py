@@ -52,6 +52,7 @@ def slots(device: Device) -> bytes:
     return b"".join(device.read_flash(regions[name].offset, regions[name].size) for name in ("slot0", "slot1", "state"))
 
 
+@pytest.mark.verifies("RC-024", kind="effectiveness")
 @pytest.mark.verifies("SRS-048")
 def test_power_cuts_over_an_update(device: Device) -> None:
     """A trial, its confirmation and a revert, cut at and inside about 40 of their flash operations.

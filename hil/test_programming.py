@@ -38,6 +38,7 @@ def test_programme_takes_effect_only_by_its_token(pump: Pump) -> None:
     assert pump.command("start") == "OK start rate=123"
 
 
+@pytest.mark.verifies("RC-016", kind="effectiveness")
 @pytest.mark.verifies("SRS-021")
 def test_token_of_an_earlier_programme_confirms_nothing(pump: Pump) -> None:
     """Two programmes have different tokens; the first one's is refused after the second; a token counts once."""
@@ -64,6 +65,7 @@ def test_confirmation_comes_too_late_after_thirty_seconds(pump: Pump) -> None:
     assert pump.command("start") == "ERR start state=idle"
 
 
+@pytest.mark.verifies("RC-015", kind="effectiveness")
 @pytest.mark.verifies("SRS-022")
 def test_hard_limits(pump: Pump) -> None:
     """Morphine at its hard limits is taken; 0.1 ml/h outside of them it is refused, and the programme that was confirmed stays."""
@@ -155,6 +157,7 @@ def library_copies(pump: Pump) -> tuple[int, int, int]:
     pytest.fail("there is no library in the factory image")
 
 
+@pytest.mark.verifies("RC-025", kind="effectiveness")
 @pytest.mark.verifies("SRS-024")
 @pytest.mark.parametrize("where", ["header", "payload", "signature", "erased"])
 def test_library_that_is_not_whole_is_not_used(pump: Pump, where: str) -> None:

@@ -30,6 +30,7 @@ def fields(device: Device, line: str) -> dict[str, str]:
     return dict(re.findall(r"(\S+)=(\S*)", reply))
 
 
+@pytest.mark.verifies("RC-020", kind="effectiveness")
 @pytest.mark.verifies("SRS-041")
 def test_control_loop_that_hangs_ends_in_a_reset(device: Device, measure: Measure) -> None:
     """The loop stands still: reset by itself, and not before 0.9 s, then ready, idle at rate 0.
@@ -156,6 +157,7 @@ def test_processor_fault_is_told_and_ends_in_the_safe_state(
     assert device.command(f"log {newest}").endswith(" event=boot value=4")
 
 
+@pytest.mark.verifies("RC-007", kind="effectiveness")
 @pytest.mark.verifies("SRS-012")
 def test_self_test_that_fails_is_a_fault_for_good(device: Device, dut: Dut) -> None:
     """A bit of the image changes in flash while the device runs: selftest fails, alarm fault, which cannot be silenced or cleared.

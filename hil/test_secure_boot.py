@@ -273,6 +273,7 @@ def test_stored_counter_that_cannot_be_read_starts_nothing(device: Device) -> No
     assert device.wait_started() == "boot: refused bad-state"
 
 
+@pytest.mark.verifies("RC-005", kind="effectiveness")
 @pytest.mark.verifies("SRS-020")
 def test_refused_image_never_runs(device: Device, image: Image, dut: Dut, tmp_path: Path) -> None:
     """An unsigned image that would run perfectly well: after the refusal the device sends nothing and answers nothing.

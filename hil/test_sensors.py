@@ -26,6 +26,7 @@ def _link_alarm(pump: Pump) -> None:
     pump.assert_stands(2000)
 
 
+@pytest.mark.verifies("RC-010", kind="effectiveness")
 @pytest.mark.verifies("SRS-031")
 @pytest.mark.parametrize("how", ["silent", "stale"])
 def test_sensors_that_say_nothing_new_stop_the_drive(pump: Pump, measure: Measure, how: str) -> None:
@@ -221,6 +222,7 @@ def _siphon(pump: Pump) -> None:
     pump.plant.siphon = 60.0
 
 
+@pytest.mark.verifies("RC-009", kind="effectiveness")
 @pytest.mark.verifies("SRS-034")
 @pytest.mark.parametrize("fault", [_slip, _too_much, _sensor_stands, _siphon])
 def test_flow_that_is_not_that_of_the_steps(pump: Pump, measure: Measure, fault: Callable[[Pump], None]) -> None:

@@ -195,6 +195,7 @@ def test_malformed_frames_change_nothing(pump: Pump) -> None:
     assert answers[1] == answers[0]
 
 
+@pytest.mark.verifies("RC-026", kind="effectiveness")
 @pytest.mark.verifies("SRS-053")
 def test_update_is_refused_while_delivering(pump: Pump) -> None:
     """Upload, erase and change of state: busy (10), slot 1 stays, and the delivery goes on; reading the state is answered.

@@ -110,6 +110,7 @@ def test_update_by_smp(update: Update) -> None:
     assert holds(update, "slot1", device.images.signed.read_bytes())
 
 
+@pytest.mark.verifies("RC-023", kind="effectiveness")
 @pytest.mark.verifies("SRS-047", "SRS-051")
 @pytest.mark.virtual_time(at="plant_sent")
 def test_unconfirmed_trial_reverts(update: Update) -> None:
@@ -223,6 +224,7 @@ def test_bad_images_are_not_swapped_in(update: Update) -> None:
         update.assert_boot(refused="none")
 
 
+@pytest.mark.verifies("RC-006", kind="effectiveness")
 @pytest.mark.verifies("SRS-045", "SRS-019")
 @pytest.mark.virtual_time(at="plant_sent")
 def test_older_image_is_not_swapped_in(update: Update) -> None:

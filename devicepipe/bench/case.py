@@ -17,12 +17,15 @@ from devicepipe.evidence.results import Quarantine
 from devicepipe.project.quarantine import Quarantined
 
 MARKS = (
-    "verifies(*items): the traceability items that the test verifies",
+    'verifies(*items): the items that the test verifies; with kind="effectiveness", risk controls that it shows to work',
     "boards(*names): the only boards that the test applies to",
     "requires(*tags): what the device must have, by its tags in the inventory or as built-in capability; else the test is not run",
     "limit(name, unit, low=None, high=None): a value that the test must measure, with its limits",
     "virtual_time(at, every=100): the device is halted at the function `at`, called every so many ms, unless the test waits for it",
 )
+
+IMPLEMENTATION, EFFECTIVENESS = "implementation", "effectiveness"
+"""In which sense a test verifies an item: that it is done as written, or that it, a risk control, makes the risk smaller."""
 
 
 def case_of(item: pytest.Item, spec: SessionSpec) -> Collected:
@@ -37,7 +40,12 @@ def case_of(item: pytest.Item, spec: SessionSpec) -> Collected:
     Raises:
         pytest.UsageError: A mark `verifies` is not a list of item ids, `requires` not one of tags, or `limit` no name with limits.
     """
-    verifies = sorted({name for mark in item.iter_markers("verifies") for name in _names(item, mark)})
+    kinds = [
+        (name, kind)
+        for mark in item.iter_markers("verifies")
+        for names, kind in [_verified(item, mark)]
+        for name in names
+    ]
     required = {name for mark in item.iter_markers("requires") for name in _names(item, mark)}
     if "emulated" not in spec.has and virtual_time_of(item) is not None:
         required.add("virtual-time")
@@ -52,7 +60,8 @@ def case_of(item: pytest.Item, spec: SessionSpec) -> Collected:
             file, line = item.path, 1
     return Collected(
         id=item.nodeid,
-        verifies=verifies,
+        verifies=sorted({name for name, _ in kinds}),
+        effectiveness=sorted({name for name, kind in kinds if kind == EFFECTIVENESS}),
         procedure_file=relative(file, spec.root),
         procedure_line=line,
         procedure_sha256=hashlib.sha256(source or file.read_bytes()).hexdigest(),
@@ -191,6 +200,17 @@ def shadowed_tests(source: str) -> list[tuple[str, int, int]]:
 def relative(file: Path, root: Path) -> str:
     """A file's path relative to `root` where it lies inside, otherwise only its name: evidence holds no path of a machine."""
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
+
+
+def _verified(item: pytest.Item, mark: pytest.Mark) -> tuple[tuple[str, ...], str]:
+    """The items that a mark `verifies` names, and in which sense."""
+    kind = mark.kwargs.get("kind", IMPLEMENTATION)
+    if kind not in (IMPLEMENTATION, EFFECTIVENESS):
+        raise pytest.UsageError(
+            f"{item.nodeid}: mark 'verifies' knows the kinds {IMPLEMENTATION} and {EFFECTIVENESS}, not {kind!r}"
+        )
+    others = {key: value for key, value in mark.kwargs.items() if key != "kind"}
+    return _names(item, pytest.Mark(mark.name, mark.args, others, _ispytest=True)), kind
 
 
 def _names(item: pytest.Item, mark: pytest.Mark) -> tuple[str, ...]:

@@ -105,6 +105,7 @@ class CaseResult:
             measurements=self.measurements,
             earlier_attempts=self.attempts,
             quarantine=self.case.quarantine,
+            effectiveness=self.case.effectiveness or None,
             log_start=self.log_start,
             log_end=self.log_end if self.log_end is not None else max(self.log_start, log_size if self.starts else 0),
         )

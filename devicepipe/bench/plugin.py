@@ -8,7 +8,8 @@ Fixtures:
         `measure("flow error", 1.2)` with those of the mark `limit`.
 
 Marks:
-    verifies(*items): The traceability items that the test verifies, e.g. `@pytest.mark.verifies("SRS-012")`; may be repeated.
+    verifies(*items): The traceability items that the test verifies, e.g. `@pytest.mark.verifies("SRS-012")`; may be repeated. With
+        kind="effectiveness", the risk controls of which it shows that they work, e.g. `verifies("RC-003", kind="effectiveness")`.
     boards(*names): The test applies to these boards only. On others it is deselected: it is no case there and has no verdict.
     requires(*tags): The device must have all of these, by its tags in the inventory, or by what the bench knows of it (`emulated`,
         `debugger`, `read-flash`, `write-flash`, `virtual-time`). Where it lacks one the test is not run, and says so.

@@ -36,6 +36,7 @@ class Collected(_Entry):
         limits: What it must measure, by its marks.
         lacks: What it requires and the device has not, in words: it is not run.
         quarantine: That it is in quarantine.
+        effectiveness: Those of `verifies` whose effectiveness, as risk controls, it shows.
     """
 
     event: Literal["collected"] = "collected"
@@ -48,6 +49,7 @@ class Collected(_Entry):
     limits: list[Limit] = Field(default_factory=list)
     lacks: list[str] = Field(default_factory=list)
     quarantine: Quarantine | None = None
+    effectiveness: list[str] = Field(default_factory=list)
 
 
 class LeftOut(_Entry):

@@ -21,6 +21,15 @@ _COMMANDS = {
     ),
     "import": ("devicepipe.cli.trace_exchange", "Write the items of other tools' files as Markdown."),
     "export": ("devicepipe.cli.trace_exchange", "Write the product's items into another tool's files."),
+    "show": (
+        "devicepipe.cli.trace_show",
+        "Show an item with everything above and below it, down to code and verdicts.",
+    ),
+    "impact": (
+        "devicepipe.cli.trace_impact",
+        "Show what changed between two commits, bundles or baselines, and what has to be run again.",
+    ),
+    "baseline": ("devicepipe.cli.trace_impact", "Keep items and tests as they stand in a file, to compare with later."),
     "review": (
         "devicepipe.cli.trace_review",
         "Record that you reviewed items as they stand, after showing what changed since the last review.",

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicepipe.cli.common import counted, note, open_bundle, project_option, tell
+from devicepipe.cli.common import counted, note, open_bundle, open_project, project_option, tell
 from devicepipe.cli.trace_check import cache_option, tell_findings
-from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED
+from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from devicepipe.evidence.predicates import Traceability
     from devicepipe.traceability.drafts import Traced
     from devicepipe.traceability.matrix import Row
 
@@ -28,13 +29,25 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--bundle", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Of this bundle, with its verdicts."
 )
+@click.option(
+    "--evidence",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Of the working tree, with what this older release still proves; the rest of it is stale.",
+)
 @project_option
 @cache_option
-def matrix(csv_file: Path | None, html_file: Path | None, bundle: Path | None, folder: Path, cached: bool) -> int:
+def matrix(
+    csv_file: Path | None,
+    html_file: Path | None,
+    bundle: Path | None,
+    evidence: Path | None,
+    folder: Path,
+    cached: bool,
+) -> int:
     """Write the matrix: hazard, risk control, user needs, requirement, design items, test, and the verdict on each board.
 
-    Of the working tree it is checked as `trace check` does; no test has run there, so that every verdict is "not run". With neither
-    --csv nor --html it is printed as CSV.
+    Of the working tree it is checked as `trace check` does; no test has run there, so that every verdict is "not run", but for what
+    --evidence still proves of it. With neither --csv nor --html it is printed as CSV.
 
     Exit codes: 0 written, and no error in the items; 1 written, with errors; 2 usage.
     """
@@ -43,16 +56,25 @@ def matrix(csv_file: Path | None, html_file: Path | None, bundle: Path | None, f
     from devicepipe.traceability.matrix_files import csv_lines, html_lines
 
     gc.disable()  # nothing that is made here is given up before the end, and looking for it takes a third of the time
+    if bundle is not None and evidence is not None:
+        raise UsageError("name either --bundle or --evidence", remedy="--bundle shows the release itself")
     if bundle is not None:
         rows, items, boards, title = _of_bundle(bundle)
         failed = False
+    elif evidence is not None:
+        from devicepipe.stages.proof import still_proven
+
+        project = open_project(folder)
+        proven = still_proven(project, open_bundle(evidence))
+        rows, items = _rows(proven), {item.id: item for item in proven.items}
+        boards, title = [one.name for one in project.boards], f"{project.product.title}: what {evidence.name} proves"
+        failed = tell_findings(proven.findings, err=True)
     else:
         from devicepipe.stages.trace_check import check_working_tree
-        from devicepipe.stages.trace_project import open_trace_project
 
-        project = open_trace_project(folder, cached=cached)
+        project = open_project(folder)
         found = check_working_tree(project, cached=cached)
-        rows, boards, title = found.rows, project.boards, f"{project.title}: traceability matrix"
+        rows, boards, title = found.rows, found.boards, f"{project.product.title}: traceability matrix"
         items = {item.id: item for item in found.items}
         failed = tell_findings(found.findings, err=True)
     if csv_file is not None:
@@ -70,13 +92,17 @@ def matrix(csv_file: Path | None, html_file: Path | None, bundle: Path | None, f
 
 def _of_bundle(folder: Path) -> tuple[Sequence[Row], Mapping[str, Traced], Sequence[str], str]:
     from devicepipe.evidence.predicates import SourceInfo, Traceability
-    from devicepipe.traceability.matrix import Row
 
     bundle = open_bundle(folder)
     source, traced = bundle.predicate(SourceInfo), bundle.predicate(Traceability)
-    rows = [Row(**row.model_dump()) for row in traced.matrix]
     items = {item.id: item for item in traced.items}
-    return rows, items, source.boards, f"{source.title} {source.version}: traceability matrix"
+    return _rows(traced), items, source.boards, f"{source.title} {source.version}: traceability matrix"
+
+
+def _rows(traced: Traceability) -> list[Row]:
+    from devicepipe.traceability.matrix import Row
+
+    return [Row(**row.model_dump()) for row in traced.matrix]
 
 
 def _write(path: Path, lines: Iterable[str], newline: str = "\n") -> None:

@@ -257,11 +257,10 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class KeyValues:
-    """Facts by name, one a line; `captioned` as of a table."""
+    """Facts by name, one a line."""
 
     caption: str
     rows: tuple[tuple[str, Cell], ...]
-    captioned: bool = True
 
 
 @dataclass(frozen=True, slots=True)

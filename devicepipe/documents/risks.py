@@ -11,16 +11,12 @@ from devicepipe.evidence.predicates import ANOMALY, HAZARD, OPEN, SOUP, Item
 
 def open_anomalies(record: ReleaseRecord) -> Table:
     """Known problems that are part of this release."""
-    return _anomalies(
-        "Open anomalies", _of_status(record, still_open=True), "There is no open anomaly among the items."
-    )
+    return _anomalies(_of_status(record, still_open=True), "There is no open anomaly among the items.")
 
 
 def resolved_anomalies(record: ReleaseRecord) -> Table:
     """Known problems that are resolved."""
-    return _anomalies(
-        "Resolved anomalies", _of_status(record, still_open=False), "There is no resolved anomaly among the items."
-    )
+    return _anomalies(_of_status(record, still_open=False), "There is no resolved anomaly among the items.")
 
 
 def _of_status(record: ReleaseRecord, *, still_open: bool) -> list[Item]:
@@ -70,7 +66,7 @@ def _rating(item: Item, key: str) -> Cell:
     return Cell(rating) if rating else Cell("not rated", tone=Tone.WARNING)
 
 
-def _anomalies(caption: str, anomalies: list[Item], empty: str) -> Table:
+def _anomalies(anomalies: list[Item], empty: str) -> Table:
     rows = tuple(
         (
             Cell(item.id, item.title, strong=True, anchor=anchors.item(item.id)),
@@ -94,7 +90,7 @@ def _anomalies(caption: str, anomalies: list[Item], empty: str) -> Table:
         Column("Impact", 17),
         Column("Rationale", 17),
     )
-    return Table(caption, columns, rows, empty=empty)
+    return Table("Anomalies", columns, rows, empty=empty)
 
 
 def soup_table(record: ReleaseRecord) -> Table:

@@ -42,6 +42,9 @@ def check_currency(
             case = cases.get((board, row.test))  # a test that is written down as an item has none
             if verdict == Verdict.PASSED and case is not None and (item := _item(row)):
                 _check_cell(expected, runs[board], case, item, board, link)
+            if row.effectiveness and case is not None and row.risk_control not in (case.effectiveness or ()):
+                said = f"shows {case.id} as a test of {row.risk_control}'s effectiveness, which it is not marked as"
+                raise IntegrityError(said, link=link)
     bound = sum(case.fingerprints is not None for case in cases.values())
     said = f"{bound} of {len(cases)} results say of which items"
     return f"what it shows as passed is about the items, tests and images of this bundle; {said}"

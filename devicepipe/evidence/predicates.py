@@ -14,44 +14,16 @@ Sources: in-toto attestation framework v1 (spec/v1/statement.md, spec/predicates
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from devicepipe.evidence.model import Commit, Model, Sha256, Time
 from devicepipe.evidence.reviews import Review
-from devicepipe.evidence.words import (
-    ANOMALY,
-    DESIGN,
-    EVIDENCE_DIGEST,
-    HAZARD,
-    OPEN,
-    RATINGS,
-    REQUIREMENT,
-    RISK_CONTROL,
-    SOUP,
-    TEST,
-    USER_NEED,
-    record_of,
-)
+from devicepipe.evidence.risk import RiskMatrix
 
-__all__ = [  # where the rest of the house has them from
-    "ANOMALY",
-    "DESIGN",
-    "EVIDENCE_DIGEST",
-    "HAZARD",
-    "OPEN",
-    "RATINGS",
-    "REQUIREMENT",
-    "RISK_CONTROL",
-    "SOUP",
-    "TEST",
-    "USER_NEED",
-    "Commit",
-    "Model",
-    "Sha256",
-    "Time",
-]
+__all__ = ["Commit", "Model", "Sha256", "Time"]  # where the rest of the house has them from
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
@@ -470,6 +442,26 @@ class ImageSigning(Model):
 # --- trace ----------------------------------------------------------------------------------------------------------
 
 
+REQUIREMENT = "requirement"
+"""The item type that tests verify."""
+HAZARD = "hazard"
+RISK_CONTROL = "risk-control"
+USER_NEED = "user-need"
+DESIGN = "design"
+TEST = "test"
+"""A test that is written down as an item, because it is no device test: its procedure is carried out elsewhere."""
+SOUP = "soup"
+"""Software of unknown provenance (IEC 62304 8.1.2, 7.1.3)."""
+ANOMALY = "anomaly"
+"""A known problem of the product, open or resolved."""
+OPEN = "open"
+"""The status of an anomaly that is not resolved."""
+RATINGS = ("severity", "probability", "severity-after", "probability-after")
+"""The fields of a hazard that rate it without and with its risk controls."""
+EVIDENCE_DIGEST = "evidence-sha256"
+"""The field of an item that holds the SHA-256 of the file named by `evidence`; written by devicepipe only."""
+
+
 class Item(Model):
     """A traceability item as it stood in the released commit. `fields` holds the further `- key: value` lines."""
 
@@ -490,11 +482,19 @@ class Item(Model):
         return record_of(self.fields)
 
 
+def record_of(fields: Mapping[str, str]) -> str:
+    """What `Item.record` is, of an item's fields."""
+    if EVIDENCE_DIGEST not in fields:
+        return ""
+    return f"{fields.get('verification', '')}: {fields.get('evidence', '')}"
+
+
 class MatrixRow(Model):
     """One line of the matrix: hazard → risk control → requirement → test → verdict on each board ("" = does not apply).
 
     `user_needs` are those that the requirement satisfies, `designs` the design items that realise it (or, without a requirement,
-    the one that the line is about); None where the product has none.
+    the one that the line is about); None where the product has none. `effectiveness` is true where the test is shown as one of
+    the risk control's effectiveness.
     """
 
     hazard: str = ""
@@ -504,6 +504,7 @@ class MatrixRow(Model):
     verdicts: dict[str, str]
     user_needs: list[str] | None = None
     designs: list[str] | None = None
+    effectiveness: Literal[True] | None = None
 
 
 class TraceFinding(Model):
@@ -544,6 +545,7 @@ class Traceability(Model):
     `reviews` are those of the items, None where the product keeps none; `code` and `commits` the markers in sources and in the
     messages of commits, None where none was looked for.
     `procedures` are the SHA-256 of the functions in each file that has tests, as the commit has them; None: not recorded.
+    `risk` is what the product takes for acceptable; None where it does not say (risk.py tells whether the risks are closed).
     """
 
     items: list[Item]
@@ -553,6 +555,7 @@ class Traceability(Model):
     code: list[CodeMarker] | None = None
     commits: list[CommitMarker] | None = None
     procedures: dict[str, list[Sha256]] | None = None
+    risk: RiskMatrix | None = None
 
 
 # --- release --------------------------------------------------------------------------------------------------------

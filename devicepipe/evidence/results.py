@@ -5,16 +5,26 @@ They stand under `devicepipe` of an in-toto test-result predicate (spec/predicat
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, FiniteFloat, StringConstraints, model_validator
 
 from devicepipe.evidence.predicates import Model, Sha256, Subject, Time, Tool
-from devicepipe.evidence.words import Verdict
-
-__all__ = ["Verdict"]  # where the rest of the house has it from
 
 Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$")]
+
+
+class Verdict(StrEnum):
+    """The closed set of test verdicts. Nothing else may be mapped to `passed`.
+
+    `failed` accuses the product, `error` the bench or the harness; `not_run` always has a reason.
+    """
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    NOT_RUN = "not_run"
 
 
 class Identity(Model):
@@ -139,6 +149,7 @@ class TestCase(Model):
     `procedure` is file, line and SHA-256 of the test's source; `expected` is its docstring: IEC 62304 5.7.5's procedure and
     expected result. `log` is the part of the raw serial log, by byte offsets, that the case produced. `fingerprints` are those
     that the items it verifies had in the commit that was tested: the verdict is about these, and no later ones. None: not recorded.
+    `effectiveness` are those of `verifies` that are risk controls whose effectiveness it shows; None: none.
     """
 
     __test__: ClassVar[bool] = False  # not a test, whatever pytest makes of the name
@@ -159,6 +170,7 @@ class TestCase(Model):
     earlier_attempts: list[Attempt] = Field(default_factory=list)
     quarantine: Quarantine | None = None
     fingerprints: dict[str, Sha256] | None = None
+    effectiveness: list[str] | None = None
 
     @property
     def passed_on_retry(self) -> bool:

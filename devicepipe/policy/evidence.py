@@ -23,6 +23,7 @@ The shape, with the keys that rules use:
     release.soup           total, unlisted (sentences: locked components that no SOUP item is about)
     release.anomalies      total, open (sentences), unassessed (sentences: open ones without cause, impact or rationale)
     release.tests          unknownItems (sentences); only where every board has a test run
+    release.risk, release.reviews          policy/closure.py
     release.vulnerabilities, board.sbom    policy/supply.py
     board.name
     board.build            payloadDigest (of the application's binary)
@@ -77,6 +78,7 @@ from devicepipe.evidence.predicates import (
 from devicepipe.evidence.results import Identity, TestRun, Verdict
 from devicepipe.evidence.secrets import Secrets
 from devicepipe.evidence.vulnerabilities import Assessment
+from devicepipe.policy.closure import reviews_data, risk_data
 from devicepipe.policy.secrets import secrets_data
 from devicepipe.policy.supply import SbomEvidence, sbom_data, vulnerability_data
 from devicepipe.policy.trace import trace_data
@@ -165,6 +167,8 @@ def release_data(evidence: GateInput) -> Plain:
         }
         data["anomalies"] = _anomalies(traced)
         data |= trace_data(traced)
+        data["risk"] = risk_data(traced)
+        data["reviews"] = reviews_data(traced)
         runs = [board.tests for board in evidence.boards if board.tests is not None]
         if len(runs) == len(evidence.boards):
             data["tests"] = {"unknownItems": _unknown_items(traced, runs)}
@@ -334,13 +338,20 @@ def _missing(evidence: GateInput) -> Iterator[str]:
 
 
 def _hazards(traced: Traceability) -> Plain:
-    """Read from the matrix: a hazard whose line ends before a requirement is open."""
+    """Read from the matrix: a hazard of which no line reaches a control, or a control of which none reaches a requirement, is open.
+
+    A line may end early because its test is one of the hazard or the control themselves.
+    """
+    controlled = {row.hazard for row in traced.matrix if row.risk_control}
+    required = {(row.hazard, row.risk_control) for row in traced.matrix if row.requirement}
     open_lines = {
         f"{row.risk_control}, which mitigates {row.hazard}, has no requirement"
         if row.risk_control
         else f"{row.hazard} has no risk control": None
         for row in traced.matrix
-        if row.hazard and not row.requirement
+        if row.hazard
+        and (row.hazard, row.risk_control) not in required
+        and (row.risk_control or row.hazard not in controlled)
     }
     unrated = [
         f"{item.id} has no {rating}"

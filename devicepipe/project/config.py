@@ -16,12 +16,11 @@ from devicepipe.errors import UsageError
 from devicepipe.project.approval_settings import ApprovalSettings
 from devicepipe.project.board import Board, load_board
 from devicepipe.project.exchange import TraceMapping, TraceResults, TraceSource
-from devicepipe.project.place import CONFIG_NAME, find_project
 from devicepipe.project.policy import PolicySettings, is_path
 from devicepipe.project.toml_file import Table, TomlFile, Where, matching
 from devicepipe.project.trace_schema import SchemaText
 
-__all__ = ["CONFIG_NAME", "find_project"]  # where the rest of the house has them from
+CONFIG_NAME = "devicepipe.toml"
 
 CampaignName = Literal["powercut", "bitflip", "fuzz"]
 _REMEDY = "see docs/reference/configuration.md"
@@ -111,12 +110,17 @@ class Keys(Table):
     release_public: str | None = None
 
 
+Acceptable = Literal["acceptable", "benefit-risk", "unacceptable"]
+"""What a risk is: acceptable, only where a benefit-risk analysis justifies it, or not at all."""
+
+
 class TraceSettings(SchemaText):
     """[traceability]: where the items lie, which id prefix is which item type, and the words that rate hazards, least first.
 
     `schema` names a file with further types, links and rules; the tables `types`, `links` and `rules` may stand here as well.
     `code` are the folders whose sources are searched for markers: the firmware project's if none is named.
     `reviews` says whether items must be reviewed: "required", or only "when-kept", where there is a file of reviews.
+    `acceptability` says for each severity and, in their order, each probability whether a risk is acceptable (risk.md).
     `source`, `results` and `mapping` are about what other tools have (docs/reference/exchange.md).
     """
 
@@ -127,6 +131,7 @@ class TraceSettings(SchemaText):
     schema_: str | None = Field(default=None, alias="schema")
     code: tuple[str, ...] = Field(default=(), strict=False)
     reviews: Literal["required", "when-kept"] = "when-kept"
+    acceptability: dict[str, Annotated[tuple[Acceptable, ...], Field(strict=False)]] | None = None
     source: tuple[TraceSource, ...] = Field(default=(), strict=False)
     results: tuple[TraceResults, ...] = Field(default=(), strict=False)
     mapping: TraceMapping = TraceMapping.model_construct()
@@ -345,6 +350,21 @@ class Project(BaseModel):
                 return board
         known = ", ".join(board.name for board in self.boards)
         raise UsageError(f"unknown board '{name}'", file=self.root / CONFIG_NAME, remedy=f"known boards: {known}")
+
+
+def find_project(start: Path) -> Path:
+    """The devicepipe.toml of `start` or of the nearest folder above it.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / CONFIG_NAME).is_file():
+            return folder / CONFIG_NAME
+    raise UsageError(
+        f"no {CONFIG_NAME} in {start} or a folder above it",
+        remedy="run it in the product's repository, or write one: see the README",
+    )
 
 
 def load_project(path: Path) -> Project:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from devicepipe.evidence.predicates import TraceFinding
 from devicepipe.traceability.device_tests import DeviceTest
-from devicepipe.traceability.findings import Found
+from devicepipe.traceability.drafts import Traced
 from devicepipe.traceability.markers import Markers
 from devicepipe.traceability.matrix import (
     ORPHAN_TEST,
@@ -18,16 +18,12 @@ from devicepipe.traceability.matrix import (
 )
 from devicepipe.traceability.soup import Locked
 
-if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import TraceFinding
-    from devicepipe.traceability.drafts import Traced
-
 ERROR, WARNING = "error", "warning"
 
 _WARNINGS = (ORPHAN_TEST, VERIFIED_BY_RECORD)
 
 
-def severity_of(finding: Found | TraceFinding) -> str:
+def severity_of(finding: TraceFinding) -> str:
     """Whether a finding is an `error` or a `warning`, which is told only."""
     return finding.severity or (WARNING if finding.kind in _WARNINGS else ERROR)
 
@@ -42,7 +38,9 @@ def check_items(
     markers: Markers | None = None,
 ) -> StaticTrace:
     """The matrix and the findings that need no results: see `matrix.trace`; a requirement is tested where any test names it."""
-    traced = [TracedTest(one.id, one.verifies, one.file, one.line, {}) for one in tests]
+    traced = [
+        TracedTest(one.id, one.verifies, one.file, one.line, {}, effectiveness=one.effectiveness) for one in tests
+    ]
     found = trace_statically(items, traced, boards, rules=rules, unlisted=unlisted, markers=markers)
     undecided = {one.id for one in tests if not one.decided}
     kept = [one for one in found.findings if not (one.kind == ORPHAN_TEST and one.item in undecided)]

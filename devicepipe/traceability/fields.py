@@ -12,12 +12,14 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from devicepipe.evidence.words import EVIDENCE_DIGEST
+from devicepipe.evidence.predicates import EVIDENCE_DIGEST, RISK_CONTROL
 from devicepipe.traceability.markdown import RawItem
 from devicepipe.traceability.schema import ItemType, Schema
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SIMILAR = 0.8
+_METHODS = {RISK_CONTROL: "effectiveness"}
+"""The field that says how an item is verified by its record, where that is not `verification`."""
 
 BOARDS = "boards"
 EVIDENCE = "evidence"
@@ -91,11 +93,11 @@ class FieldRules:
                 only = " and ".join(f"{title}s" for title in self._reserved[key])
                 raise raw.error(key, f"{kind.called} has no '{key}'", remedy=f"only {only} have it")
             return
-        if key == EVIDENCE and raw.fields.get("verification", "test") == "test":
+        if key == EVIDENCE and raw.fields.get(method := _METHODS.get(kind.name, "verification"), "test") == "test":
             raise raw.error(
                 key,
-                "is for a requirement verified by analysis or inspection",
-                remedy="add '- verification: analysis', or remove the line: a test's evidence is found by its id",
+                f"is for a {kind.title} verified by analysis or inspection",
+                remedy=f"add '- {method}: analysis', or remove the line: a test's evidence is found by its id",
             )
         if field.form == "date":
             _check_date(raw, key, value)

@@ -17,23 +17,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from devicepipe.evidence.words import DESIGN, HAZARD, RATINGS, REQUIREMENT, RISK_CONTROL, TEST, USER_NEED, Verdict
+from devicepipe.evidence.predicates import (
+    DESIGN,
+    HAZARD,
+    RATINGS,
+    REQUIREMENT,
+    RISK_CONTROL,
+    TEST,
+    USER_NEED,
+    Item,
+    MatrixRow,
+    Traceability,
+    TraceFinding,
+)
+from devicepipe.evidence.results import TestCase, TestRun, Verdict
+from devicepipe.evidence.risk import RiskMatrix
+from devicepipe.project.config import Project
+from devicepipe.project.trace_schema import SafetyClass
 from devicepipe.traceability.coverage import RuleCheck
+from devicepipe.traceability.currency import Stale
+from devicepipe.traceability.drafts import Traced
 from devicepipe.traceability.fields import Scales
-from devicepipe.traceability.findings import Found
 from devicepipe.traceability.markers import UNKNOWN_ITEM, Markers
+from devicepipe.traceability.risk import risk_findings, risk_matrix
 from devicepipe.traceability.schema import Schema, project_schema, shipped_schema
 from devicepipe.traceability.soup import Locked
-
-if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import Item, MatrixRow, Traceability
-    from devicepipe.evidence.results import TestCase, TestRun
-    from devicepipe.project.config import Project
-    from devicepipe.project.trace_schema import SafetyClass
-    from devicepipe.traceability.currency import Stale
-    from devicepipe.traceability.drafts import Traced
 
 UNTESTED_REQUIREMENT = "untested-requirement"
 UNVERIFIED_CONTROL = "unverified-control"
@@ -55,7 +65,8 @@ _IN_ROWS = (HAZARD, RISK_CONTROL, REQUIREMENT, USER_NEED, DESIGN)
 class TracedTest:
     """One test over all boards: the items it names, where it stands, and its verdict on each board that has it.
 
-    `boards` are those that it must be run on whatever it verifies: the ones of a written test.
+    `boards` are those that it must be run on whatever it verifies: the ones of a written test. `effectiveness` are those of the
+    items that are risk controls which it shows to work.
     """
 
     id: str
@@ -64,22 +75,27 @@ class TracedTest:
     line: int
     verdicts: dict[str, str]
     boards: tuple[str, ...] = ()
+    effectiveness: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TraceRules:
-    """What a trace is held to: the schema, the product's safety class, and the words that rate hazards (compared if given)."""
+    """What a trace is held to: the schema, the product's safety class, the words that rate hazards, and what is acceptable.
+
+    Ratings are compared where the words are given, risks are judged where it is said what is acceptable.
+    """
 
     schema: Schema
     safety_class: SafetyClass = "C"
     scales: Scales = field(default_factory=Scales)
+    acceptability: RiskMatrix | None = None
 
     @classmethod
     def of(cls, project: Project) -> TraceRules:
         """Those of a project. Raises UsageError where its schema is wrong."""
         settings = project.traceability
         scales = Scales(settings.severities, settings.probabilities)
-        return cls(project_schema(project), project.product.safety_class, scales)
+        return cls(project_schema(project), project.product.safety_class, scales, risk_matrix(project))
 
 
 def trace(
@@ -110,28 +126,23 @@ def trace(
         `untested-requirement` (per board; the message begins with `no-test`, `not-run` or `not-passed`), `unverified-control`,
         `unknown-item` (with the test's or marker's file and line), `unknown-item-in-commit`, `unconfirmed-identity` (per board),
         `verified-by-record`, `orphan-test`, `unreduced-hazard` (rated worse with its controls than without), `unlisted-soup`,
-        `stale-evidence` (currency.py).
+        `stale-evidence` (currency.py), and those of open risks (risk.py).
     """
-    from devicepipe.evidence.predicates import CodeMarker, Traceability
-
     rules = rules or TraceRules(shipped_schema())
     tests = [*written_tests(items, written or {}), *(stale.part(_tests(runs)) if stale else _tests(runs))]
     markers = markers or Markers()
     traced = _Trace(items, tests, boards, rules, markers)
-    findings = [
-        *traced.findings(),
-        *_identity_findings(runs),
-        *_rating_findings(items, rules.scales),
-        *map(_unlisted, unlisted),
-    ]
+    findings = [*traced.findings(), *_identity_findings(runs), *_rating_findings(items, rules.scales)]
+    findings += [*map(_unlisted, unlisted), *(stale.findings(items) if stale else [])]
+    rows = list(traced.rows())
+    findings += risk_findings(items, rows, rules.acceptability, tests)
     return Traceability(
         items=list(items),
-        matrix=[row.evidence() for row in traced.rows()],
-        findings=[*(found.evidence() for found in findings), *(stale.findings(items) if stale else [])],
-        code=None
-        if markers.code is None
-        else [one if isinstance(one, CodeMarker) else one.evidence() for one in markers.code],
+        matrix=[row.evidence() for row in rows],
+        findings=findings,
+        code=None if markers.code is None else list(markers.code),
         commits=None if markers.commits is None else list(markers.commits),
+        risk=rules.acceptability,
     )
 
 
@@ -145,11 +156,10 @@ class Row(NamedTuple):
     requirement: str = ""
     user_needs: list[str] | None = None
     designs: list[str] | None = None
+    effectiveness: Literal[True] | None = None
 
     def evidence(self) -> MatrixRow:
         """The line as a value of the evidence."""
-        from devicepipe.evidence.predicates import MatrixRow
-
         return MatrixRow(**self._asdict())
 
 
@@ -158,7 +168,7 @@ class StaticTrace:
     """The matrix and the findings of items before any test has run."""
 
     rows: list[Row]
-    findings: list[Found]
+    findings: list[TraceFinding]
 
 
 def trace_statically(
@@ -175,7 +185,9 @@ def trace_statically(
     tests = [*written_tests(items, {}), *tests]
     traced = _Trace(items, tests, boards, rules, markers or Markers(), judged=False)
     findings = [*traced.findings(), *_rating_findings(items, rules.scales), *map(_unlisted, unlisted)]
-    return StaticTrace(list(traced.rows()), findings)
+    rows = list(traced.rows())
+    findings += risk_findings(items, rows, rules.acceptability, tests, judged=False)
+    return StaticTrace(rows, findings)
 
 
 def written_tests(items: Sequence[Traced], verdicts: Mapping[str, Mapping[str, str]]) -> list[TracedTest]:
@@ -183,11 +195,12 @@ def written_tests(items: Sequence[Traced], verdicts: Mapping[str, Mapping[str, s
     return [
         TracedTest(
             item.id,
-            tuple(item.links.get("verifies", ())),
+            tuple(dict.fromkeys([*item.links.get("verifies", ()), *item.links.get("demonstrates", ())])),
             item.file,
             item.line,
             dict(verdicts.get(item.id, {})),
             tuple(item.boards),
+            tuple(item.links.get("demonstrates", ())),
         )
         for item in items
         if item.type == TEST
@@ -223,7 +236,7 @@ class _Trace:
                 self._verifying.setdefault(name, []).append(test)
         self._gaps = {item.id: list(self._gaps_of(item)) for item in items if item.type == REQUIREMENT}
 
-    def findings(self) -> Iterator[Found]:
+    def findings(self) -> Iterator[TraceFinding]:
         """What does not hold of the items, the tests and the markers."""
         yield from self._item_findings()
         yield from self._test_findings()
@@ -261,7 +274,9 @@ class _Trace:
             yield from self._control_rows(control, hazard=hazard.id)
 
     def _control_rows(self, control: Traced, hazard: str = "") -> Iterator[Row]:
-        yield from self._test_rows(control, hazard=hazard, risk_control=control.id, needed=())
+        for test in self._verifying.get(control.id, ()):
+            shows: Literal[True] | None = True if control.id in test.effectiveness else None
+            yield self._row(test, (), hazard=hazard, risk_control=control.id, effectiveness=shows)
         requirements = self._sources("implements", control.id)
         if not requirements and control.id not in self._verifying:
             yield self._row(None, (), hazard=hazard, risk_control=control.id)
@@ -320,7 +335,7 @@ class _Trace:
             else:
                 yield board, f"not-run: {_names(list(seen))}"
 
-    def _item_findings(self) -> Iterator[Found]:
+    def _item_findings(self) -> Iterator[TraceFinding]:
         for item in self._items:
             yield from self._rules.findings(item)
             if item.type == RISK_CONTROL:
@@ -334,11 +349,11 @@ class _Trace:
                 if item.record:
                     yield _finding(VERIFIED_BY_RECORD, item, f"not verified by a test, but by {item.record}")
 
-    def _test_findings(self) -> Iterator[Found]:
+    def _test_findings(self) -> Iterator[TraceFinding]:
         for test in self._tests:
             for name in test.verifies:
                 if name not in self._known:
-                    yield Found(
+                    yield TraceFinding(
                         kind=UNKNOWN_ITEM,
                         item=name,
                         message=f"{test.id} verifies {name}, but there is no such item",
@@ -346,12 +361,12 @@ class _Trace:
                         line=test.line,
                     )
             if not test.verifies and test.id not in self._known:
-                yield Found(
+                yield TraceFinding(
                     kind=ORPHAN_TEST, item=test.id, message="the test verifies no item", file=test.file, line=test.line
                 )
 
 
-def _rating_findings(items: Sequence[Traced], scales: Scales) -> Iterator[Found]:
+def _rating_findings(items: Sequence[Traced], scales: Scales) -> Iterator[TraceFinding]:
     for item in items:
         if item.type != HAZARD or not {*RATINGS} <= item.fields.keys():
             continue
@@ -364,15 +379,17 @@ def _rating_findings(items: Sequence[Traced], scales: Scales) -> Iterator[Found]
                 )
 
 
-def _unlisted(component: Locked) -> Found:
+def _unlisted(component: Locked) -> TraceFinding:
     file, _, line = component.place.rpartition(":")
-    return Found(kind=UNLISTED_SOUP, item=component.name, message="no SOUP item is about it", file=file, line=int(line))
+    return TraceFinding(
+        kind=UNLISTED_SOUP, item=component.name, message="no SOUP item is about it", file=file, line=int(line)
+    )
 
 
-def _identity_findings(runs: Sequence[TestRun]) -> Iterator[Found]:
+def _identity_findings(runs: Sequence[TestRun]) -> Iterator[TraceFinding]:
     for run in runs:
         if run.identity_errors:
-            yield Found(
+            yield TraceFinding(
                 kind=UNCONFIRMED_IDENTITY,
                 item=run.device.serial,
                 board=run.board,
@@ -380,8 +397,8 @@ def _identity_findings(runs: Sequence[TestRun]) -> Iterator[Found]:
             )
 
 
-def _finding(kind: str, item: Traced, message: str, board: str = "") -> Found:
-    return Found(kind=kind, item=item.id, board=board, message=message, file=item.file, line=item.line)
+def _finding(kind: str, item: Traced, message: str, board: str = "") -> TraceFinding:
+    return TraceFinding(kind=kind, item=item.id, board=board, message=message, file=item.file, line=item.line)
 
 
 def _tests(runs: Sequence[TestRun]) -> list[TracedTest]:
@@ -390,11 +407,17 @@ def _tests(runs: Sequence[TestRun]) -> list[TracedTest]:
     for run in runs:
         for case in run.cases:
             # The named items are part of the key: what a test names on one board says nothing about another one.
-            key = (case.id, *case.verifies)
+            key = (case.id, *case.verifies, "", *(case.effectiveness or ()))
             test = tests.get(key)
             if test is None:
-                place = (case.procedure_file, case.procedure_line)
-                tests[key] = test = TracedTest(case.id, tuple(dict.fromkeys(case.verifies)), *place, {})
+                tests[key] = test = TracedTest(
+                    case.id,
+                    tuple(dict.fromkeys(case.verifies)),
+                    case.procedure_file,
+                    case.procedure_line,
+                    {},
+                    effectiveness=tuple(case.effectiveness or ()),
+                )
             verdict = _verdict(run, case)
             before = test.verdicts.get(run.board, verdict)
             test.verdicts[run.board] = min(verdict, before, key=_WORST_FIRST.index)

@@ -10,11 +10,12 @@ import ast
 import hashlib
 import inspect
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from devicepipe.errors import UsageError
-from devicepipe.traceability.device_tests import test_files
+from devicepipe.traceability.device_tests import test_files, tests_in
+from devicepipe.traceability.impact import TestState
 from devicepipe.traceability.markdown import read_text
 
 
@@ -53,10 +54,37 @@ def _digests(path: Path) -> Iterator[str]:
         raise UsageError(
             f"is no Python: {error.msg}", file=path, line=error.lineno, remedy="correct the test"
         ) from error
-    # As Python's `linecache` has it, of which the session takes the source.
-    lines = io.StringIO(text if text.endswith("\n") else f"{text}\n").readlines()
+    lines = _lines(text)
     for node in ast.walk(module):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
-            # The very function that `inspect.getsource` ends a function's source with, which the session takes.
-            yield hashlib.sha256("".join(inspect.getblock(lines[first - 1 :])).encode()).hexdigest()
+            yield _digest(lines, first)
+
+
+def _lines(text: str) -> list[str]:
+    """As Python's `linecache` has them, of which the session takes the source."""
+    return io.StringIO(text if text.endswith("\n") else f"{text}\n").readlines()
+
+
+def _digest(lines: Sequence[str], first: int) -> str:
+    """The digest of the function that begins in a line, as far as `inspect.getsource` takes it to go, which the session uses."""
+    return hashlib.sha256("".join(inspect.getblock(lines[first - 1 :])).encode()).hexdigest()
+
+
+def test_states(folder: Path, root: Path) -> dict[str, TestState]:
+    """The tests below a folder by id (with the file's path relative to the root), each with its source's digest.
+
+    Raises:
+        UsageError: A file is no Python; names the line.
+    """
+    found: dict[str, TestState] = {}
+    for path in test_files(folder):
+        lines = _lines(read_text(path))
+        for test in tests_in(path, folder, root):
+            file, _, name = test.id.partition("::")
+            full = f"{(folder / file).relative_to(root).as_posix()}::{name}"
+            found[full] = TestState(full, test.verifies, _digest(lines, test.line), test.file, test.line)
+    return found
+
+
+test_states.__test__ = False  # type: ignore[attr-defined]  # no test, whatever pytest makes of the name

@@ -174,6 +174,19 @@ def changed_and_told(trace: dict[str, Any]) -> None:
     ]  # fmt: skip
 
 
+def not_marked(trace: dict[str, Any]) -> None:
+    """A test is shown as one of a control's effectiveness."""
+    trace["matrix"].append(
+        {"hazard": "HAZ-001", "riskControl": "RC-001", "requirement": "", "test": "hil/test_pump.py::test_1",
+         "verdicts": {"alpha": "failed"}, "effectiveness": True}
+    )  # fmt: skip
+
+
+def test_a_test_that_is_not_marked_shows_no_effectiveness(tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError, match="as a test of RC-001's effectiveness, which it is not marked as"):
+        verify(tmp_path, not_marked)
+
+
 def other_image(result: dict[str, Any]) -> None:
     result["devicepipe"]["imageDigest"] = "0" * 64
 

@@ -17,6 +17,7 @@ from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_policy
 from devicepipe.project.config import load_project
 from devicepipe.stages.gate import evidence_of
+from devicepipe.traceability.reviews import review_of
 from tests.evidence.synthetic_bundle import Made, Spoil, board_files, development_keys, make_bundle
 from tests.policy.test_gate import ASSESSED, RATED, VARIED, failed, item, other, with_fingerprint
 
@@ -64,12 +65,57 @@ def varied_builds(builds: dict[str, Any]) -> None:
     builds["varied"] = [one.to_json() for one in VARIED]
 
 
+PASSED = dict.fromkeys(BOARDS, "passed")
+WORKS = {"hazard": "HAZ-900", "riskControl": "RC-900", "requirement": "", "test": "hil/test_pump.py::test_2", "verdicts": PASSED,
+         "effectiveness": True}  # fmt: skip
+MATRIX = {
+    "severities": ["serious", "critical"],
+    "probabilities": ["improbable", "remote", "frequent"],
+    "acceptability": {
+        "serious": ["acceptable", "acceptable", "unacceptable"],
+        "critical": ["acceptable", "benefit-risk", "unacceptable"],
+    },
+}
+
+
 def whole_trace(trace: dict[str, Any]) -> None:
-    trace["items"] = [item("SRS-001", BOARDS).to_json()]
+    """A requirement of its own, and a hazard whose control is implemented by a verified requirement and shown to work."""
+    linked = {"links": {"implements": ["RC-900"]}}
+    chain = [
+        item("SRS-001", BOARDS),
+        other("HAZ-900", "hazard", **RATED),
+        other("RC-900", "risk-control", new_hazards="none; it only watches"),
+        with_fingerprint(**item("SRS-900", BOARDS).model_dump(exclude={"fingerprint"}) | linked),
+    ]
+    trace["items"] = [one.to_json() for one in chain]
+    above = {"hazard": "HAZ-900", "riskControl": "RC-900", "requirement": "SRS-900"}
+    trace["matrix"] += [
+        above | {"test": "hil/test_pump.py::test_1", "verdicts": dict(PASSED)},
+        WORKS | {"verdicts": dict(PASSED)},
+    ]
+    trace["risk"] = MATRIX
+    trace["reviews"] = "all"
+
+
+def review_all(trace: dict[str, Any]) -> None:
+    """Every item that is there is reviewed, unless something else was said of reviews."""
+    if trace.get("reviews") == "all":
+        items = {one["id"]: Item.from_json(one) for one in trace["items"]}
+        when = "2026-02-01T08:00:00Z"
+        trace["reviews"] = [
+            review_of(one, items, by="A. Tester", on=when, note="x").to_json() for one in items.values()
+        ]
+
+
+def whole_tests(result: dict[str, Any]) -> None:
+    one, two = result["devicepipe"]["cases"]
+    one["verifies"] = ["SRS-001", "SRS-900"]
+    two.update(verifies=["RC-900", "SRS-001"], effectiveness=["RC-900"])
 
 
 WHOLE: dict[str, Change] = {"traceability": whole_trace}
 for _board in BOARDS:
+    WHOLE[f"{_board}/test"] = whole_tests
     WHOLE |= {f"{_board}/analysis": whole_analysis, f"{_board}/memory": whole_memory}
     WHOLE |= {f"{_board}/sbom": whole_sbom, f"{_board}/reproducibility": varied_builds}
 
@@ -83,6 +129,8 @@ def bundle(folder: Path, changes: dict[str, Change] | None = None, files: dict[s
             for one in (WHOLE.get(name), changes.get(name)):
                 if one is not None:
                     one(predicate)
+            if name == "traceability":
+                review_all(predicate)
 
         return change
 
@@ -145,7 +193,32 @@ def trace_finding(kind: str, name: str) -> dict[str, object]:
 
 def no_pass_on_beta(trace: dict[str, Any]) -> None:
     for row in trace["matrix"]:
-        row["verdicts"]["beta"] = "failed"
+        if row["requirement"] == "SRS-001":
+            row["verdicts"]["beta"] = "failed"
+
+
+def without_requirement(trace: dict[str, Any]) -> None:
+    """A control that works, and that no requirement asks for."""
+    control = other("RC-901", "risk-control", new_hazards="none; it only watches").to_json()
+    trace["items"].append(control | {"boards": list(BOARDS)})
+    trace["matrix"].append(WORKS | {"hazard": "", "riskControl": "RC-901"})
+
+
+def rated(severity: str, probability: str) -> Change:
+    def change(trace: dict[str, Any]) -> None:
+        trace["items"][1]["fields"] |= {"severity-after": severity, "probability-after": probability}
+
+    return change
+
+
+def one_unreviewed(trace: dict[str, Any]) -> None:
+    review_all(trace)
+    trace["reviews"].pop()
+
+
+def changed_since_review(trace: dict[str, Any]) -> None:
+    review_all(trace)
+    trace["items"][0]["fingerprint"] = "7" * 64
 
 
 def broken_promise(campaigns: dict[str, Any]) -> None:
@@ -232,6 +305,22 @@ CRAFTED: dict[str, tuple[str, dict[str, Change]]] = {
         "hazards-rated", {"traceability": add("items", other("HAZ-001", "hazard", **RATED | {"severity": ""}).to_json())}),
     "a hazard that its control makes worse": (
         "hazards-rated", {"traceability": add("findings", trace_finding("unreduced-hazard", "HAZ-001"))}),
+    "nothing says what is acceptable": ("risk-acceptability-stated", {"traceability": lambda trace: trace.pop("risk")}),
+    "a control without a requirement": ("controls-implemented", {"traceability": without_requirement}),
+    "a control that nothing shows to work": (
+        "controls-effective", {"traceability": lambda trace: trace["matrix"][-1].pop("effectiveness")}),
+    "a control that does not work on one board": (
+        "controls-effective", {"traceability": lambda trace: trace["matrix"][-1]["verdicts"].update(beta="failed")}),
+    "a control whose proof is stale": (
+        "controls-effective", {"traceability": lambda trace: trace["matrix"][-1]["verdicts"].update(beta="stale")}),
+    "a control that does not say what it brings": (
+        "control-hazards-assessed", {"traceability": lambda trace: trace["items"][2]["fields"].clear()}),
+    "an unacceptable residual risk": ("residual-risk-acceptable", {"traceability": rated("serious", "frequent")}),
+    "a residual risk without its justification": ("residual-risk-acceptable", {"traceability": rated("critical", "remote")}),
+    "a residual risk in no scale": ("residual-risk-acceptable", {"traceability": rated("bad", "remote")}),
+    "no reviews": ("reviews-kept", {"traceability": lambda trace: trace.pop("reviews")}),
+    "an item that nobody reviewed": ("items-reviewed", {"traceability": one_unreviewed}),
+    "an item that changed since its review": ("items-reviewed", {"traceability": changed_since_review}),
     "a library that nobody reviewed": ("soup-listed", {"traceability": add("findings", trace_finding("unlisted-soup", "zlib"))}),
     "an anomaly without a cause": (
         "anomalies-assessed", {"traceability": add("items", other("ANO-001", "anomaly", **ASSESSED | {"cause": ""}).to_json())}),

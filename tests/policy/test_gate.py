@@ -49,12 +49,14 @@ from devicepipe.evidence.predicates import (
 from devicepipe.evidence.results import Attempt, Device, Identity, Quarantine, Verdict
 from devicepipe.evidence.results import TestCase as Case
 from devicepipe.evidence.results import TestRun as Run
+from devicepipe.evidence.risk import RiskMatrix
 from devicepipe.evidence.secrets import SecretFinding, Secrets
 from devicepipe.evidence.vulnerabilities import Assessment, ComponentVerdict, Exploited, Match
 from devicepipe.policy.evidence import BoardEvidence, GateInput, board_data, release_data
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_rule_set
 from devicepipe.policy.supply import SbomEvidence
+from devicepipe.traceability.reviews import review_of
 
 COMMIT = "c" * 40
 PAYLOAD = "1" * 64
@@ -291,7 +293,19 @@ def traced(
     *verdicts: str, items: tuple[Item, ...] = (item("SRS-1"),), findings: tuple[TraceFinding, ...] = ()
 ) -> Traceability:
     row = MatrixRow(requirement="SRS-1", test="t", verdicts=dict(zip(BOARDS, verdicts or ("passed",) * 2, strict=True)))
-    return Traceability(items=list(items), matrix=[row], findings=list(findings))
+    reviews = [review_of(one, {}, by="A. Tester", on=WHEN, note="x") for one in items]
+    return Traceability(items=list(items), matrix=[row], findings=list(findings), reviews=reviews, risk=MATRIX)
+
+
+MATRIX = RiskMatrix(
+    severities=["serious", "critical"],
+    probabilities=["improbable", "remote", "frequent"],
+    acceptability={
+        "serious": ["acceptable", "acceptable", "unacceptable"],
+        "critical": ["acceptable", "benefit-risk", "unacceptable"],
+    },
+)
+CONTROL = {"new_hazards": "none; it only watches"}
 
 
 def assessment(verdict: str = "fixed", *matches: Match, **changes: Any) -> Assessment:
@@ -476,6 +490,27 @@ DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
     "hazard-made-worse": (
         with_finding(TraceFinding(kind="unreduced-hazard", item="HAZ-1", message="worse")),
         "hazards-rated", "", "HAZ-1: worse",
+    ),
+    "control-that-no-requirement-implements": (
+        with_items(other("RC-1", "risk-control", **CONTROL)), "controls-implemented", "", "RC-1: no requirement implements it",
+    ),
+    "control-that-nothing-shows-to-work": (
+        with_items(other("RC-1", "risk-control", **CONTROL)), "controls-effective", "", "RC-1: nothing shows that it is effective",
+    ),
+    "control-that-is-silent-about-new-hazards": (
+        with_items(other("RC-1", "risk-control")), "control-hazards-assessed", "", "RC-1: it does not say",
+    ),
+    "residual-risk-that-nobody-takes": (
+        with_items(other("HAZ-1", "hazard", **RATED | {"probability_after": "frequent"})),
+        "residual-risk-acceptable", "", "HAZ-1: its residual risk (critical and frequent) is unacceptable",
+    ),
+    "residual-risk-without-a-justification": (
+        with_items(other("HAZ-1", "hazard", **RATED | {"probability_after": "remote"})),
+        "residual-risk-acceptable", "", "HAZ-1: its residual risk (critical and remote) needs a benefit-risk justification",
+    ),
+    "item-that-nobody-reviewed": (
+        dataclasses.replace(GOOD, traceability=traced().model_copy(update={"reviews": []})),
+        "items-reviewed", "", "SRS-1: nobody has reviewed it",
     ),
     "library-that-nobody-reviewed": (
         with_finding(TraceFinding(kind="unlisted-soup", item="zlib", message="no item")),
@@ -771,7 +806,7 @@ def large_release() -> GateInput:
 def test_what_cel_reads_does_not_grow_with_the_verified_requirements(rules: RuleSet, large_release: GateInput) -> None:
     """CEL ends an evaluation after 10,000 steps; how long judging takes is for benchmarks/bench_gate.py to say."""
     assert decide(large_release, rules).releasable
-    assert len(repr(release_data(large_release))) < 1500
+    assert len(repr(release_data(large_release))) < 2000
     assert all(len(repr(board_data(one, ["a"]))) < 2000 for one in large_release.boards)
 
 

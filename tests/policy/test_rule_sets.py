@@ -32,8 +32,10 @@ SHIPPED = (
 BEGINS_WITH = {  # class: the rules whose clauses begin to apply with it
     "b": {"design-complete", "builds-reproducible", "builds-in-other-surroundings",
           "hazards-controlled", "hazards-rated", "anomalies-assessed", "misra-deviations", "analysis-clean",
-          "analysis-tools-complete", "findings-disposed", "no-affected-component", "no-data-decided", "snapshot-fresh"},
-    "c": {"design-implemented", "stack-bounded", "no-recursion", "slot-spare", "never-executed-explained"},
+          "analysis-tools-complete", "findings-disposed", "no-affected-component", "no-data-decided", "snapshot-fresh",
+          "risk-acceptability-stated", "controls-implemented", "controls-effective", "control-hazards-assessed",
+          "residual-risk-acceptable", "items-reviewed"},
+    "c": {"design-implemented", "stack-bounded", "no-recursion", "slot-spare", "never-executed-explained", "reviews-kept"},
 }  # fmt: skip
 
 

@@ -30,6 +30,7 @@ Somebody acts on a wrong display.
 
 ## RC-001 Plain replies
 - mitigates: HAZ-001
+- new-hazards: none; it only says what is
 
 The pump says what it does.
 
@@ -45,6 +46,7 @@ SMALL_TESTS = '''
 import pytest
 
 
+@pytest.mark.verifies("RC-001", kind="effectiveness")
 @pytest.mark.verifies("SRS-001")
 def test_status(device):
     """It answers."""
@@ -104,6 +106,12 @@ class Product:
             "".join(one for one in devices if not any(board in one for board in gone)), encoding="utf-8"
         )
 
+    def review(self) -> None:
+        """Review all items as they stand: what was reviewed of the reference product is another one with fewer boards or items."""
+        (self.root / "requirements/reviews.jsonl").unlink(missing_ok=True)
+        done = self.run("trace", "review", "--all", "--note", "for a test")
+        assert done.code == 0, done.err
+
     def coverage(self, table: str) -> None:
         """Have another table [coverage] in devicepipe.toml, or none."""
         text = (self.root / "devicepipe.toml").read_text(encoding="utf-8")
@@ -134,6 +142,7 @@ class Product:
         for file in (self.root / "hil").glob("test_*.py"):
             file.unlink()
         (self.root / "hil/test_small.py").write_text(SMALL_TESTS, encoding="utf-8")
+        self.review()
 
     def run(self, *arguments: str) -> Outcome:
         """Run the devicepipe command in the product's root."""
@@ -184,6 +193,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Product:
     product = make_product(tmp_path_factory.mktemp("released") / "product")
     product.only_boards(*RELEASED_BOARDS)
     product.campaigns({"powercut": 4, "bitflip": 15, "fuzz": 4})
+    product.review()
     product.commit("chore: two boards")
     outcome = product.run("release", "1.2.3", "--json")
     assert outcome.code == 0, outcome.err + outcome.out

@@ -121,7 +121,8 @@ def test_untested_requirement_test_of_an_unknown_one_and_too_little_executed(sma
     outcome, report, matrix = release(small)
     assert_refused(small, outcome, report, "SRS-999", "SRS-998")
     coverage = {"coverage-minimum", "never-executed-explained"}
-    assert failed_rules(outcome) == {"requirements-verified", "tests-known-items", *coverage}
+    items = {"requirements-verified", "tests-known-items", "controls-implemented", "items-reviewed"}
+    assert failed_rules(outcome) == {*items, *coverage}
     assert "SRS-999" in matrix
     (told,) = (one["message"] for one in outcome.json()["decisions"] if one["rule"] == "never-executed-explained")
     assert told.startswith(

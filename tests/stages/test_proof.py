@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from devicepipe.cli.main import cli
 from devicepipe.errors import UsageError
 from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.layout import SOURCE_CONFIG, SOURCE_FILES
@@ -199,6 +201,18 @@ def test_a_parent_that_changed_makes_evidence_stale_until_it_is_reviewed(root: P
     assert "RC-001, which it rests on, changed" in stale(traced)[0]
     review()
     assert stale(proven(root, bundle)) == []
+
+
+def test_the_matrix_shows_what_is_stale(root: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    replace("hil/test_pump.py", "It runs.", "It walks.")(root)
+    result = CliRunner().invoke(cli, ["trace", "matrix", "--evidence", str(bundle)], standalone_mode=False)
+    assert result.return_value == 1
+    assert "test_1,stale,stale" in result.output
+    assert "test_2,passed,passed" in result.output
+    assert "its source is another one" in result.output
+    shown = CliRunner().invoke(cli, ["trace", "show", "SRS-001", "--evidence", str(bundle)], standalone_mode=False)
+    assert "alpha stale, beta stale" in shown.output
 
 
 def test_a_bundle_that_does_not_say_its_sources_is_refused(root: Path, tmp_path: Path) -> None:
