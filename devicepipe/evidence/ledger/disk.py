@@ -14,6 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+MAXIMUM_READ = 128 * 1024 * 1024
+"""The most that is read of a file, in bytes: more than any file of a log can have."""
+
 _SYNCS_AT_ONCE = 8
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -29,10 +32,10 @@ class Disk:
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file. Raises FileNotFoundError where there is none."""
+        """The bytes of a file, and no more than `MAXIMUM_READ` of them. Raises FileNotFoundError where there is none."""
         handle = os.open(self.folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
-            return file.read()
+            return file.read(MAXIMUM_READ)
 
     def names(self, folder: str) -> list[str]:
         """The names in a folder, sorted; none where there is no such folder."""
@@ -90,14 +93,21 @@ class Disk:
             names.clear()
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Alone among all that lock this folder. Waits for the one who has it, and the kernel ends that with its process."""
-        handle = os.open(self.folder / ".lock", _CREATE, 0o666)
+    def locked(self, name: str = ".lock") -> Iterator[None]:
+        """Alone among all that lock by this file. Waits for the one who has it, and the kernel ends that with its process."""
+        handle = os.open(self.folder / name, _CREATE, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
             os.close(handle)
+
+    def make(self) -> None:
+        """Make the folder itself, and make that last. Does nothing where it is there."""
+        missing = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for one in missing:
+            _sync(one.parent, os.O_RDONLY | os.O_DIRECTORY, os.fsync)
 
     # --- what the system does ---------------------------------------------------------------------------------------
 

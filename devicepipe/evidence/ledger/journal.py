@@ -11,6 +11,7 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.ledger.tiles import decode_bundle, encode_bundle
@@ -18,6 +19,7 @@ from devicepipe.evidence.ledger.tiles import decode_bundle, encode_bundle
 JOURNAL = ".journal"
 
 _MAGIC = b"dpj1"
+_CANDIDATES = 1000  # places that may begin a record: a torn one has a few by chance, and more are meant to waste time
 _HEAD = struct.Struct(">4sI32s")
 _BODY = struct.Struct(">QII")
 
@@ -62,8 +64,10 @@ def parse_journal(data: bytes) -> Journal:
         record, place = found
         records.append(record)
     later = data.find(_MAGIC, place + 1)
-    while later >= 0:
-        if _record(data, later):
+    for tried in count(1):
+        if later < 0:
+            break
+        if tried > _CANDIDATES or _record(data, later):
             raise IntegrityError(
                 f"is damaged at byte {place}: the record there is not what was written",
                 link=JOURNAL,
@@ -82,9 +86,9 @@ def _record(data: bytes, place: int) -> tuple[Record, int] | None:
     body = data[start : start + length]
     if magic != _MAGIC or len(body) != length or length < _BODY.size or hashlib.sha256(body).digest() != digest:
         return None
-    old, count, size = _BODY.unpack_from(body)
+    old, entries, size = _BODY.unpack_from(body)
     bundle = body[_BODY.size : _BODY.size + size]
     try:
-        return Record(old, tuple(decode_bundle(bundle, count)), body[_BODY.size + size :]), start + length
+        return Record(old, tuple(decode_bundle(bundle, entries)), body[_BODY.size + size :]), start + length
     except ValueError:
         return None

@@ -32,6 +32,7 @@ from devicepipe.evidence.ledger.tiles import (
 from devicepipe.evidence.ledger.tree import HASH_SIZE, fold, full_root
 from devicepipe.evidence.ledger.writer import replay
 
+_ATTEMPTS = 20
 _RESTORE = "do not trust the log as it is; compare it with a copy, or with what a witness saw"
 
 
@@ -69,14 +70,15 @@ def verify_log(
         UsageError: There is no log.
         IntegrityError: Something does not hold; names the file, and the entry where it can.
     """
-    while True:
+    for attempt in range(_ATTEMPTS):
         log = Log.open(folder, trust)
         try:
             return _verify(log, trust, earlier or {}, processes)
         except IntegrityError:
             # Whoever appends meanwhile moves tiles; the log as it is now decides.
-            if log.disk.read(CHECKPOINT) == log.signed.data:
+            if attempt == _ATTEMPTS - 1 or log.disk.read(CHECKPOINT) == log.signed.data:
                 raise
+    raise AssertionError
 
 
 def _verify(log: Log, trust: Trust, earlier: Mapping[str, bytes], processes: int) -> VerifiedLog:

@@ -83,8 +83,8 @@ def witness_checkpoint(
             was seen (a fork). Nothing is cosigned, and what was seen stays.
     """
     disk = Disk(state.parent)
-    state.parent.mkdir(parents=True, exist_ok=True)
-    with disk.locked():
+    disk.make()
+    with disk.locked(f".{state.name}.lock"):
         signed = open_checkpoint(data, trust, "checkpoint")
         seen = _seen(state, trust, signer, first=first)
         if seen is not None:

@@ -42,6 +42,8 @@ from devicepipe.signing.keys import PublicKey
 NEW_CHECKPOINT = ".checkpoint.new"
 PUBLISH_AT = 16 * 1024 * 1024
 """How many bytes of the journal a long series of batches fills before it is published."""
+MAXIMUM_BATCH = 32 * 1024 * 1024
+"""The most bytes that the entries of a batch have together, with two for the length of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class LogWriter:
             The entries' numbers.
 
         Raises:
-            UsageError: An entry is too long, or the signer is not the log's. Of a UsageError about an entry, nothing happened.
+            UsageError: An entry or all of them are too long, and nothing happened; or the signer is not the log's.
             BenchError: The signing device, or the disk, failed. The writer is of no more use.
         """
         return self.append_raw([encode_entry(entry) for entry in entries])
@@ -100,6 +102,8 @@ class LogWriter:
         old = self._growth.size
         if not entries:
             return range(old, old)
+        if sum(map(len, entries)) + 2 * len(entries) > MAXIMUM_BATCH:
+            raise UsageError(f"a batch of more than {MAXIMUM_BATCH} bytes is too large", remedy="append it in parts")
         with self._or_broken():
             self._growth.extend(entries)
             checkpoint = Checkpoint(self._published.origin, self._growth.size, self._growth.root())
@@ -220,8 +224,8 @@ def create_log(folder: Path, signer: NoteSigner, disk: Disk | None = None) -> Si
     check_origin(signer.key.name)
     try:
         if disk is None:
-            folder.mkdir(parents=True, exist_ok=True)
             disk = Disk(folder)
+            disk.make()
         with disk.locked():
             if CHECKPOINT in disk.names(""):
                 raise UsageError("there is a log already", file=folder, remedy="append to it, or name another folder")

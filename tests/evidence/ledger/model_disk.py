@@ -97,7 +97,7 @@ class ModelDisk(Disk):
         self._point(name, None)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, name: str = ".lock") -> Iterator[None]:
         yield
 
     def _is_folder(self, name: str) -> bool:

@@ -101,13 +101,13 @@ def crash_and_go_on(seed: int, *, kill: bool) -> None:
         assert log.root_at(earlier.size) == earlier.root  # whoever saw a checkpoint still finds its tree in the log
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32))
 def test_kill_at_any_step(seed: int) -> None:
     crash_and_go_on(seed, kill=True)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 2**32))
 def test_loss_of_power_at_any_step(seed: int) -> None:
     crash_and_go_on(seed, kill=False)
@@ -250,10 +250,10 @@ def test_kill_9_at_200_random_points(tmp_path: Path) -> None:
     folder = tmp_path / "0"
     create_log(folder, SIGNER)
     while killed < 200:
-        if before > 1500:
+        if before > 700:
             folder, before = tmp_path / str(len([*tmp_path.iterdir()])), 0
             create_log(folder, SIGNER)
-        steps, sizes = choose.randrange(1, 40), [choose.choice([1, 3, 50, 256]) for _ in range(3)]
+        steps, sizes = choose.randrange(1, 22), [choose.choice([1, 3, 50, 256]) for _ in range(3)]
 
         def work(pipe: int, folder: Path = folder, steps: int = steps, sizes: Sequence[int] = tuple(sizes)) -> None:
             disk = Suicidal(folder, steps, random.Random(steps))
@@ -359,6 +359,15 @@ def test_a_full_disk_while_publishing(tmp_path: Path) -> None:
     check(Log.open(folder, TRUST), numbered(0, 300))
 
 
+def test_a_batch_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "MAXIMUM_BATCH", 1000)
+    create_log(tmp_path / "a/b/log", SIGNER)
+    with open_writer(tmp_path / "a/b/log", SIGNER) as writer:
+        with pytest.raises(UsageError, match="too large"):
+            writer.append_raw([bytes(600), bytes(600)])
+        assert writer.append_raw([bytes(998)]) == range(1)
+
+
 def test_long_series_are_published_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "PUBLISH_AT", 9_000)
     folder, sizes = tmp_path / "log", []
@@ -383,6 +392,9 @@ def test_damage_in_the_journal(tmp_path: Path) -> None:
         with pytest.raises(IntegrityError, match=r"\.journal: is damaged at byte 0"):
             parse_journal(one[:at] + bytes([one[at] ^ 1]) + one[at + 1 :] + two)
     assert parse_journal(one + bytes(500)).torn == 500
+    assert parse_journal(one + b"dpj1" * 900).torn == 3600
+    with pytest.raises(IntegrityError, match=f"damaged at byte {len(one)}"):
+        parse_journal(one + b"dpj1" * 100_000)
 
 
 def test_forged_journals(tmp_path: Path) -> None:
