@@ -45,6 +45,7 @@ _COMMANDS = {
     "campaign": ("devicepipe.cli.campaign", "Inject faults into emulated devices, by the thousand."),
     "bench": ("devicepipe.cli.bench", "List, check, take and operate the devices of the inventory."),
     "keys": ("devicepipe.cli.keys", "Show the keys that sign; the first use makes development keys."),
+    "log": ("devicepipe.cli.log", "Show, verify and prove what is in the transparency log; witness it."),
     "soup": ("devicepipe.cli.soup", "Fetch the firmware's C libraries, each checked against its locked hash."),
     "vuln": ("devicepipe.cli.vuln", "Pin a snapshot of vulnerability records, and check components against it."),
     "completion": ("devicepipe.cli.completion", "Print the completion script of a shell."),

@@ -36,7 +36,7 @@ class Search:
     Attributes:
         kinds: One of these kinds.
         by: This person or program.
-        since: At this time or later (RFC 3339 in UTC, or its beginning, e.g. a day).
+        since: At this time or later: RFC 3339 in UTC without its "Z", or its beginning, e.g. a day.
         until: At this time or before; of a day (or less of a time) up to its end.
         subject: This text is in the subject.
         digest: The digest begins with this.
@@ -54,8 +54,8 @@ class Search:
         return (
             (not self.kinds or entry.kind in self.kinds)
             and (self.by is None or entry.by == self.by)
-            and (self.since is None or entry.at >= self.since)
-            and (self.until is None or entry.at[: len(self.until)] <= self.until)
+            and (self.since is None or _moment(entry) >= self.since)
+            and (self.until is None or _moment(entry)[: len(self.until)] <= self.until)
             and (self.subject is None or self.subject in entry.subject)
             and (self.digest is None or (entry.digest or "").startswith(self.digest))
         )
@@ -76,6 +76,11 @@ class Search:
                 parts.append(condition)
                 values += [value] * condition.count("?")
         return " AND ".join(parts), values
+
+
+def _moment(entry: Entry) -> str:
+    """Its time so that texts compare as times do: "…:00" is before "…:00.5", which "…:00Z" is not."""
+    return entry.at.removesuffix("Z")
 
 
 def scan(log: Log, search: Search) -> Iterator[tuple[int, Entry]]:
@@ -178,7 +183,7 @@ def _extend(database: sqlite3.Connection, log: Log) -> None:
         rows = []
         for number, data in log.entries(size, end):
             entry = decode_entry(data, _link(log, number))
-            rows.append((number, entry.kind, entry.at, entry.by, entry.subject, entry.digest))
+            rows.append((number, entry.kind, _moment(entry), entry.by, entry.subject, entry.digest))
         with database:
             database.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)", rows)
             database.execute(

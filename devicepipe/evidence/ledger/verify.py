@@ -162,7 +162,7 @@ def _journal(log: Log, found: frozenset[Tile], trust: Trust) -> tuple[int, int]:
         raise IntegrityError(
             f"is older than {beyond[0].path}, which is beyond its {log.size} entries",
             link=CHECKPOINT,
-            remedy="the checkpoint was rolled back, or the log was copied while it grew: copy it again, the checkpoint first",
+            remedy="the checkpoint was rolled back, or the log was copied while it grew: copy it again while nobody appends",
         )
     return end - log.size, journal.torn
 

@@ -328,7 +328,7 @@ def test_entries_that_are_none(tmp_path: Path) -> None:
     log = make_log(tmp_path / "log", 2)
     with open_writer(log, log_signer()) as writer:
         writer.append_raw([b"not an entry"])
-    refused(log, "tile/entries/000.p/3", "entry 2 is no JSON")
+    refused(log, "tile/entries/000.p/3", "entry 2 is no entry of ours")
 
 
 # --- the journal ----------------------------------------------------------------------------------------------------------
