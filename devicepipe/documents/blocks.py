@@ -14,6 +14,7 @@ from devicepipe.documents import (
     identity,
     protocol,
     release_notes,
+    risk_closure,
     risk_control,
     risks,
     security,
@@ -75,7 +76,10 @@ BLOCKS: Final[dict[str, Kind]] = {
     "requirement-figure": _of("verified requirements by topic, as a figure and a table", figures.requirement_figure),
     "hazards": _of("hazards as they are rated", risks.hazards),
     "residual-risks": _of("hazards with their risk before and after control", risk_control.residual_table),
-    "risk-controls": _of("risk controls with what implements and verifies them", risk_control.control_table),
+    "risk-controls": _of(
+        "risk controls with what implements them and shows that they work", risk_control.control_table
+    ),
+    "reviews": _of("who reviewed which item, and what is open", risk_closure.reviews_table),
     "open-anomalies": _of("open anomalies as a table", risks.open_anomalies),
     "resolved-anomalies": _of("resolved anomalies as a table", risks.resolved_anomalies),
     "unresolved-anomalies": _of("open anomalies, each in full", anomalies.unresolved),

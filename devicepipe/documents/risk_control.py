@@ -1,4 +1,4 @@
-"""Risk controls: whether each is implemented and verified, what risk remains, and what is open (ISO 14971, 7.2 and 7.3)."""
+"""Risk controls: is each implemented and shown to work, what it brings, what remains, what is open (ISO 14971, 7.2 to 7.6)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from devicepipe.documents import anchors
 from devicepipe.documents.cells import NONE
 from devicepipe.documents.model import Cell, Column, Table, Tone
 from devicepipe.documents.record import PASSED, ReleaseRecord
+from devicepipe.documents.risk_closure import acceptability_cell, brings_cell, effectiveness_cell
 from devicepipe.documents.specification import tests_of
 from devicepipe.evidence.predicates import HAZARD, RATINGS, REQUIREMENT, Item
+from devicepipe.evidence.risk import closure
 
 CONTROL = "risk-control"
 
@@ -26,6 +28,8 @@ def _implementers(record: ReleaseRecord) -> dict[str, list[Item]]:
 def control_table(record: ReleaseRecord) -> Table:
     """Each control: what hazards it is for, what implements it, and what its verification came to."""
     implementers, tests = _implementers(record), tests_of(record)
+    closed = closure(record.traceability)
+    judged, controls = closed.matrix is not None, {one.control.id: one for one in closed.controls}
     rows = []
     for item in record.traceability.items:
         if item.type != CONTROL:
@@ -38,13 +42,17 @@ def control_table(record: ReleaseRecord) -> Table:
                 Cell(", ".join(hazards) or NONE, links=anchors.to_items(hazards)),
                 _implemented(items),
                 _verified(items, tests, record),
+                effectiveness_cell(controls.get(item.id), judged=judged),
+                brings_cell(controls.get(item.id), judged=judged),
             )
         )
     columns = (
-        Column("Risk control", 30),
-        Column("Controls the risk of", 14),
-        Column("Implemented by", 30),
-        Column("Verification of the implementation", 26),
+        Column("Risk control", 21),
+        Column("Controls the risk of", 11),
+        Column("Implemented by", 21),
+        Column("Verification of the implementation", 15),
+        Column("Verification of the effectiveness", 20),
+        Column("New hazards", 12),
     )
     return Table("Risk controls", columns, tuple(rows), empty="There is no risk control among the items.")
 
@@ -85,6 +93,7 @@ def residual_table(record: ReleaseRecord) -> Table:
         if item.type == CONTROL:
             for hazard in item.links.get("mitigates", ()):
                 controls.setdefault(hazard, []).append(item)
+    risks = {one.hazard.id: one for one in closure(record.traceability).hazards}
     rows = []
     for item in record.traceability.items:
         if item.type != HAZARD:
@@ -99,17 +108,19 @@ def residual_table(record: ReleaseRecord) -> Table:
                 if own
                 else Cell("NO CONTROL", tone=Tone.BAD),
                 _risk(item.fields, *RATINGS[2:]),
+                acceptability_cell(risks.get(item.id)),
                 Cell("OPEN", f"not verified: {', '.join(open_ones) or 'nothing'}", tone=Tone.BAD)
                 if open_ones or not own
                 else Cell("✓ controls verified", tone=Tone.GOOD),
             )
         )
     columns = (
-        Column("Hazard", 30),
-        Column("Risk without control", 17),
-        Column("Controls", 16),
-        Column("Residual risk", 17),
-        Column("State", 20),
+        Column("Hazard", 25),
+        Column("Risk without control", 15),
+        Column("Controls", 14),
+        Column("Residual risk", 15),
+        Column("Acceptability", 17),
+        Column("State", 14),
     )
     return Table("Hazards and residual risk", columns, tuple(rows), empty="There is no hazard among the items.")
 

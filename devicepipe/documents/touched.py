@@ -33,6 +33,7 @@ BLOCK_ITEMS: Final[Mapping[str, frozenset[str]]] = {
     "soup": frozenset({"soup"}),
     "security-controls": frozenset({"requirement"}),
     "change-impact": frozenset({_ALL}),
+    "reviews": frozenset({_ALL}),
 }
 """Block → the types of items that it shows; "test" is a device test as well."""
 
