@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.ledger import index
-from devicepipe.evidence.ledger.entry import KINDS, Entry, Kind, decode_entry, encode_entry, make_entry
+from devicepipe.evidence.ledger.entry import KINDS, Entry, Kind, decode_entry, encode_entry, is_plain_entry, make_entry
 from devicepipe.evidence.ledger.index import Search, find, scan
 from devicepipe.evidence.ledger.log import Log
 from devicepipe.evidence.ledger.tiles import decode_bundle, encode_bundle
@@ -45,6 +45,43 @@ def test_the_text_is_rfc_8785(entry: Entry) -> None:
     text = encode_entry(entry)
     assert text == rfc8785.dumps(entry.to_json())
     assert decode_entry(text, "x") == entry
+    assert is_plain_entry(text)
+
+
+PIECES = [
+    b'"',
+    b"\\",
+    b",",
+    b"{",
+    b"}",
+    b'"by":"',
+    b"\x00",
+    b"\xff",
+    b"\xe2\x80\xa8",
+    b"\xd9\xa1",
+    b"a",
+    b'","z":"',
+    b"\\u0041",
+    b"\\/",
+    b" ",
+    b"",
+]
+
+
+@settings(max_examples=600)
+@given(entries(), st.data())
+def test_what_is_told_quickly_is_told_rightly(entry: Entry, data: st.DataObject) -> None:
+    text = encode_entry(entry)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text)))
+        text = text[:at] + data.draw(st.sampled_from(PIECES)) + text[at + data.draw(st.integers(0, 3)) :]
+    other = data.draw(st.sampled_from([*KINDS])).encode()
+    text = data.draw(st.sampled_from([text, text.replace(entry.kind.encode(), other)]))
+    if is_plain_entry(text):
+        decode_entry(text, "x")
+    else:
+        with pytest.raises(IntegrityError):
+            decode_entry(text, "x")
 
 
 @given(entries(), st.data())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from devicepipe.evidence.ledger import parts
 from devicepipe.evidence.ledger import writer as writer_module
 from devicepipe.evidence.ledger.checkpoint import Checkpoint, Trust, open_checkpoint, sign_checkpoint
 from devicepipe.evidence.ledger.disk import Disk
-from devicepipe.evidence.ledger.entry import encode_entry
+from devicepipe.evidence.ledger.entry import KINDS, encode_entry
 from devicepipe.evidence.ledger.journal import JOURNAL, Record
 from devicepipe.evidence.ledger.log import CHECKPOINT, Log
 from devicepipe.evidence.ledger.proof import verify_proof
@@ -371,6 +372,38 @@ def test_journal_tampered_with(interrupted: Path, how: str) -> None:
     refused(interrupted, JOURNAL, "journal")
     with pytest.raises(IntegrityError, match="journal"):
         recover_log(interrupted, TRUST)
+
+
+# --- without us -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_shell_and_openssl_read_it(log: Path) -> None:
+    """The commands of docs/reference/ledger.md, as they stand there."""
+    text = (Path(__file__).parents[3] / "docs/reference/ledger.md").read_text(encoding="utf-8")
+    script = text.partition("```sh\n")[2].partition("```")[0]
+    (log / "log.pub.pem").write_bytes(log_signer().key.public.pem)
+    done = subprocess.run(["sh", "-ec", script], cwd=log, capture_output=True, text=True, check=True)
+    said, hashed, stored = done.stdout.splitlines()
+    assert said == "Signature Verified Successfully"
+    assert hashed.split()[0] == stored == leaf_hash(encode_entry(sample(0))).hex()
+    flip(log / CHECKPOINT, 30)
+    assert subprocess.run(["sh", "-ec", script], cwd=log, capture_output=True, check=False).returncode != 0
+
+
+def test_the_reference_lists_every_kind() -> None:
+    text = (Path(__file__).parents[3] / "docs/reference/ledger.md").read_text(encoding="utf-8")
+    for kind, rule in KINDS.items():
+        required = ", ".join(f"`{name}`" for name in rule.required)
+        optional = ", ".join(f"`{name}`" for name in sorted(rule.optional))
+        line = f"| `{kind}` | {rule.means} | {rule.digest or '(may have one)'} | {required} [{optional}] |"
+        assert line in text
+
+
+def test_a_process_that_dies(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(parts, "_work", None)  # nothing that a process could be started with
+    flip(log / "tile/entries/002")
+    refused(log, "tile/entries/002", "its entry 512 is not")
 
 
 # --- all of it, at random -------------------------------------------------------------------------------------------------
