@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from smp import error as smp_error
 from smpclient import SMPClient
+from smpclient.requests.file_management import FileDownload
 from smpclient.requests.image_management import ImageErase, ImageStatesRead, ImageStatesWrite, ImageUploadWrite
 from smpclient.requests.os_management import (
     DateTimeRead,
@@ -17,6 +18,8 @@ from smpclient.requests.os_management import (
     ResetWrite,
     TaskStatisticsRead,
 )
+from smpclient.requests.settings_management import ReadSetting
+from smpclient.requests.shell_management import Execute
 from smpclient.requests.statistics_management import ListOfGroups
 
 from hil.plant.frames import crc
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.virtual_time(at="plant_sent")
 
 LIBRARY = 1  # number of the drug library among the images
-BUSY, NOT_SUPPORTED = int(smp_error.MGMT_ERR.EBUSY), int(smp_error.MGMT_ERR.ENOTSUP)
+BUSY, NOT_SUPPORTED, INVALID = (
+    int(one) for one in (smp_error.MGMT_ERR.EBUSY, smp_error.MGMT_ERR.ENOTSUP, smp_error.MGMT_ERR.EINVAL)
+)
 START = b"\x06\x09"
 
 
@@ -88,6 +93,17 @@ def test_unknown_groups_and_commands_are_refused(pump: Pump) -> None:
     for message in (TaskStatisticsRead(), DateTimeRead(), ListOfGroups()):
         assert code(request(pump.device, message)) == NOT_SUPPORTED, message
     assert pump.status().state == "idle"
+
+
+@pytest.mark.verifies("SRS-060")
+def test_memory_files_and_settings_are_given_to_nobody(pump: Pump) -> None:
+    """Reading a file or a setting, a command for a shell: an error (not supported, or invalid), and no content in the answer."""
+    for message in (FileDownload(name="/keys", off=0), ReadSetting(name="key"), Execute(argv=["cat", "keys"])):
+        reply = request(pump.device, message)
+        assert code(reply) in (NOT_SUPPORTED, INVALID), message
+        assert not {"data", "val", "o"} & {key for key, value in reply.model_dump().items() if value}
+    for line in ("dump", "read 0", "md 0x20000000 64", "mem", "key"):
+        assert pump.device.command(line) == "ERR unknown-command"
 
 
 @pytest.mark.verifies("SRS-052")

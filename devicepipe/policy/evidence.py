@@ -24,6 +24,7 @@ The shape, with the keys that rules use:
     release.anomalies      total, open (sentences), unassessed (sentences: open ones without cause, impact or rationale)
     release.tests          unknownItems (sentences); only where every board has a test run
     release.risk, release.reviews          policy/closure.py
+    release.controls       policy/controls.py
     release.vulnerabilities, board.sbom    policy/supply.py
     board.name
     board.build            payloadDigest (of the application's binary)
@@ -79,6 +80,7 @@ from devicepipe.evidence.results import Identity, TestRun, Verdict
 from devicepipe.evidence.secrets import Secrets
 from devicepipe.evidence.vulnerabilities import Assessment
 from devicepipe.policy.closure import reviews_data, risk_data
+from devicepipe.policy.controls import controls_data
 from devicepipe.policy.secrets import secrets_data
 from devicepipe.policy.supply import SbomEvidence, sbom_data, vulnerability_data
 from devicepipe.policy.trace import trace_data
@@ -169,6 +171,7 @@ def release_data(evidence: GateInput) -> Plain:
         data |= trace_data(traced)
         data["risk"] = risk_data(traced)
         data["reviews"] = reviews_data(traced)
+        data["controls"] = controls_data(traced)
         runs = [board.tests for board in evidence.boards if board.tests is not None]
         if len(runs) == len(evidence.boards):
             data["tests"] = {"unknownItems": _unknown_items(traced, runs)}

@@ -13,6 +13,7 @@ from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.components import END_OF_SUPPORT, SUPPORT, SUPPORT_LEVEL, UNDECLARED
 from devicepipe.evidence.predicates import Item
 from devicepipe.evidence.verify import verify_bundle
+from devicepipe.policy.controls import CATEGORIES
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_policy
 from devicepipe.project.config import load_project
@@ -78,14 +79,21 @@ MATRIX = {
 }
 
 
+def secured(controls: str) -> Item:
+    """A requirement that serves categories of security controls, and implements a risk control."""
+    linked = {"links": {"implements": ["RC-900"]}}
+    return with_fingerprint(
+        **item("SRS-900", BOARDS, security_control=controls).model_dump(exclude={"fingerprint"}) | linked
+    )
+
+
 def whole_trace(trace: dict[str, Any]) -> None:
     """A requirement of its own, and a hazard whose control is implemented by a verified requirement and shown to work."""
-    linked = {"links": {"implements": ["RC-900"]}}
     chain = [
         item("SRS-001", BOARDS),
         other("HAZ-900", "hazard", **RATED),
         other("RC-900", "risk-control", new_hazards="none; it only watches"),
-        with_fingerprint(**item("SRS-900", BOARDS).model_dump(exclude={"fingerprint"}) | linked),
+        secured(", ".join(CATEGORIES)),
     ]
     trace["items"] = [one.to_json() for one in chain]
     above = {"hazard": "HAZ-900", "riskControl": "RC-900", "requirement": "SRS-900"}
@@ -228,7 +236,8 @@ def broken_promise(campaigns: dict[str, Any]) -> None:
 
 
 DESIGN = with_fingerprint(
-    **other("DSG-001", "design").model_dump(exclude={"fingerprint", "links"}), links={"realises": ["SRS-001"]}
+    **other("DSG-001", "design").model_dump(exclude={"fingerprint", "links"}),
+    links={"realises": ["SRS-001", "SRS-900"]},
 )
 
 
@@ -277,6 +286,8 @@ CRAFTED: dict[str, tuple[str, dict[str, Change]]] = {
         verdict="no_data", matches=[])}),
     "a snapshot of long ago": ("snapshot-fresh", {"vulnerabilities": at("devicepipe.snapshot.date", "2026-01-01")}),
     "a VEX statement that concerns nothing": ("vex-current", {"vulnerabilities": at("devicepipe.unused", ["a.json#1: X-9"])}),
+    "a category of security controls without a requirement": (
+        "security-controls-tested", {"traceability": at("items.3", secured("logging").to_json())}),
     "an image of another key": ("images-verified", {}),
     "another payload was tested": ("payload-tested-is-payload-signed", {"alpha/test": at("devicepipe.payloadDigest", "9" * 64)}),
     "firmware of another commit": ("identity-confirmed", {"alpha/test": at("devicepipe.identityAfter.commit", "9" * 40)}),
@@ -362,8 +373,8 @@ def test_exactly_the_rule_of_what_is_broken_fails(tmp_path: Path, rules: RuleSet
     if rule == "all-boards-complete":  # no bundle can be read that lacks one: it is the gate's input that does
         evidence = dataclasses.replace(evidence, boards=evidence.boards[:1])
     decisions = decide(evidence, rules)
-    (found,) = {name for name, _ in failed(decisions)}
-    assert found == rule
+    assert {name for name, _ in failed(decisions)} == {rule}
+
     assert len(failed(decisions)) == 1, "on the board that is broken, and on no other"
     severity = rules.rule(rule).text.severity
     assert decisions.releasable == (severity == "warning")

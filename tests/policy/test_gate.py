@@ -52,6 +52,7 @@ from devicepipe.evidence.results import TestRun as Run
 from devicepipe.evidence.risk import RiskMatrix
 from devicepipe.evidence.secrets import SecretFinding, Secrets
 from devicepipe.evidence.vulnerabilities import Assessment, ComponentVerdict, Exploited, Match
+from devicepipe.policy.controls import CATEGORIES
 from devicepipe.policy.evidence import BoardEvidence, GateInput, board_data, release_data
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_rule_set
@@ -289,8 +290,13 @@ RATED = {
 ASSESSED = {"status": "open", "found_by": "review", "cause": "c", "impact": "none", "rationale": "r"}
 
 
+SECURED = item("SRS-1", security_control=", ".join(CATEGORIES))
+
+
 def traced(
-    *verdicts: str, items: tuple[Item, ...] = (item("SRS-1"),), findings: tuple[TraceFinding, ...] = ()
+    *verdicts: str,
+    items: tuple[Item, ...] = (item("SRS-1", security_control=", ".join(CATEGORIES)),),
+    findings: tuple[TraceFinding, ...] = (),
 ) -> Traceability:
     row = MatrixRow(requirement="SRS-1", test="t", verdicts=dict(zip(BOARDS, verdicts or ("passed",) * 2, strict=True)))
     reviews = [review_of(one, {}, by="A. Tester", on=WHEN, note="x") for one in items]
