@@ -50,9 +50,10 @@ bootloader = "boot"
 
 @dataclass(frozen=True)
 class Used:
-    """What a process took: wall time in seconds, peak memory in megabytes (of 10^6 bytes)."""
+    """What a process took: wall time and processor time in seconds, peak memory in megabytes (of 10^6 bytes)."""
 
     seconds: float
+    processor: float
     megabytes: float
 
 
@@ -102,7 +103,7 @@ def run(folder: Path) -> Used:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{' '.join(command)} ended with {process.returncode}")
-    return Used(seconds, usage.ru_maxrss * 1024 / 1e6)
+    return Used(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
 
 
 def fresh(folder: Path) -> Used:
@@ -129,6 +130,14 @@ def checked(folder: Path, count: int) -> None:
         sys.exit(f"{rows} rows of {count} items")
 
 
+def busy(what: str, runs: list[Used]) -> None:
+    """How much of the time the process had a processor: on a busy machine it waits for the rest."""
+    wall, processor = (
+        statistics.median(values) for values in zip(*((one.seconds, one.processor) for one in runs), strict=True)
+    )
+    print(f"{what}: {processor:.2f} s of a processor in {wall:.2f} s")
+
+
 def tell(measure: str, value: float, unit: str, target: float) -> bool:
     """One JSON line."""
     fine = value <= target
@@ -149,6 +158,8 @@ def measure() -> bool:
         again = [touched(small, number) for number in range(RUNS)]
         checked(small, ITEMS)
         what = f"trace of {ITEMS} items ({size / 1e6:.1f} MB): check, matrix as CSV and HTML"
+        busy("fresh", first)
+        busy("one file touched", again)
         seconds = statistics.median(used.seconds for used in first)
         fine = [tell(what, seconds, "s", TARGETS["fresh"])]
         fine.append(tell(f"{what}, peak memory", max(used.megabytes for used in first), "MB", TARGETS["memory"]))
@@ -161,6 +172,7 @@ def measure() -> bool:
         longest = [fresh(large) for _ in range(3)]
         checked(large, LARGE)
         long = statistics.median(used.seconds for used in longest)
+        busy(f"{LARGE} items", longest)
         print(f"peak memory of {LARGE} items: {max(used.megabytes for used in longest):.0f} MB")
         fine.append(tell(f"trace of {LARGE} items", long, "s", TARGETS["large"]))
         fine.append(tell(f"{LARGE} items against {ITEMS}, as a multiple", long / seconds, "", TARGETS["growth"]))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devicepipe.build.source import git_text
 from devicepipe.errors import DevicepipeError
 from devicepipe.evidence.items import ITEM_ID
-from devicepipe.evidence.predicates import CommitMarker
+
+if TYPE_CHECKING:
+    from devicepipe.evidence.predicates import CommitMarker
 
 TRAILERS = ("Implements", "Change")
 _FORMAT = "%H%x00%s%x00%(trailers:only,unfold)%x01"
@@ -47,5 +50,7 @@ def commit_markers(root: Path, revisions: str) -> list[CommitMarker]:
                 of = trailers.setdefault(key.lower(), [])
                 of += [name for name in names if name not in of]
         if trailers:
+            from devicepipe.evidence.predicates import CommitMarker
+
             found.append(CommitMarker(commit=commit, subject=subject, trailers=trailers))
     return found

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from devicepipe.cli.common import counted, json_option, open_project, print_json, project_option, tell
+from devicepipe.cli.common import counted, json_option, print_json, project_option, tell
 from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED
 
 if TYPE_CHECKING:
     from devicepipe.evidence.predicates import TraceFinding
+    from devicepipe.traceability.findings import Found
 
 F = TypeVar("F", bound=Callable[..., Any])
 _COLOUR = {"error": "red", "warning": "yellow"}
@@ -39,10 +40,11 @@ def check(commits: str, folder: Path, cached: bool, as_json: bool) -> int:
     Exit codes: 0 no error (warnings are told), 1 an error, 2 usage.
     """
     from devicepipe.stages.trace_check import check_working_tree
+    from devicepipe.stages.trace_project import open_trace_project
     from devicepipe.traceability.check import ERROR, severity_of
 
     gc.disable()  # nothing that is made here is given up before the end, and looking for it takes a third of the time
-    found = check_working_tree(open_project(folder), commits, cached=cached)
+    found = check_working_tree(open_trace_project(folder, cached=cached), commits, cached=cached)
     code, named = found.markers.code or (), found.markers.commits or ()
     errors = sum(severity_of(finding) == ERROR for finding in found.findings)
     if as_json:
@@ -64,7 +66,7 @@ def check(commits: str, folder: Path, cached: bool, as_json: bool) -> int:
     return EXIT_PRODUCT_FAILED if errors else EXIT_OK
 
 
-def tell_findings(findings: Iterable[TraceFinding], *, err: bool = False) -> bool:
+def tell_findings(findings: Iterable[Found | TraceFinding], *, err: bool = False) -> bool:
     """Tell findings, a line each, on standard output or (`err`) on standard error; whether one of them is an error."""
     from devicepipe.traceability.check import ERROR, severity_of
 
@@ -76,7 +78,7 @@ def tell_findings(findings: Iterable[TraceFinding], *, err: bool = False) -> boo
     return failed
 
 
-def told(finding: TraceFinding) -> str:
+def told(finding: Found | TraceFinding) -> str:
     """A finding in a line that editors can jump from: file, line, severity, item, message, kind."""
     from devicepipe.traceability.check import severity_of
 

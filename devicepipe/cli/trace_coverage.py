@@ -47,10 +47,12 @@ def coverage(bundle: Path | None, folder: Path, cached: bool, as_json: bool) -> 
 
 def _of_tree(folder: Path, *, cached: bool) -> list[Share]:
     from devicepipe.stages.trace_check import check_working_tree
+    from devicepipe.stages.trace_project import open_trace_project
     from devicepipe.traceability.coverage import RuleCheck, rule_shares, tested_share
 
-    found = check_working_tree(open_project(folder), cached=cached)
-    rules = found.rules
+    project = open_trace_project(folder, cached=cached)
+    found = check_working_tree(project, cached=cached)
+    rules = project.rules
     check = RuleCheck(found.items, rules.schema, rules.safety_class, found.markers.places())
     return [*rule_shares(check, found.items, rules.schema), tested_share(found.items, found.rows)]
 

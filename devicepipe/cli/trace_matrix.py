@@ -64,17 +64,18 @@ def matrix(
     elif evidence is not None:
         from devicepipe.stages.proof import still_proven
 
-        project = open_project(folder)
-        proven = still_proven(project, open_bundle(evidence))
+        product = open_project(folder)
+        proven = still_proven(product, open_bundle(evidence))
         rows, items = _rows(proven), {item.id: item for item in proven.items}
-        boards, title = [one.name for one in project.boards], f"{project.product.title}: what {evidence.name} proves"
+        boards, title = [one.name for one in product.boards], f"{product.product.title}: what {evidence.name} proves"
         failed = tell_findings(proven.findings, err=True)
     else:
         from devicepipe.stages.trace_check import check_working_tree
+        from devicepipe.stages.trace_project import open_trace_project
 
-        project = open_project(folder)
+        project = open_trace_project(folder, cached=cached)
         found = check_working_tree(project, cached=cached)
-        rows, boards, title = found.rows, found.boards, f"{project.product.title}: traceability matrix"
+        rows, boards, title = found.rows, project.boards, f"{project.title}: traceability matrix"
         items = {item.id: item for item in found.items}
         failed = tell_findings(found.findings, err=True)
     if csv_file is not None:

@@ -82,9 +82,10 @@ def show(item: str, bundle: Path | None, evidence: Path | None, folder: Path, as
 def _of_tree(folder: Path) -> Surroundings:
     """The working tree, in which no test has run."""
     from devicepipe.stages.trace_check import check_working_tree
+    from devicepipe.stages.trace_project import open_trace_project
     from devicepipe.traceability.show import ShownTest, Surroundings
 
-    found = check_working_tree(open_project(folder))
+    found = check_working_tree(open_trace_project(folder, cached=True))
     tests = [ShownTest(one.id, one.verifies, f"{one.file}:{one.line}", {}) for one in found.tests]
     return Surroundings(found.items, tests, found.markers.code or ())
 

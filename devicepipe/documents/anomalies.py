@@ -42,7 +42,7 @@ def _facts(item: Item, record: ReleaseRecord) -> KeyValues:
         ("Known since", Cell(_since(item, record))),
         ("Where", Cell(f"{item.file}:{item.line}", item.fingerprint)),
     ]
-    return KeyValues(f"Facts of {item.id}", tuple(rows))
+    return KeyValues(f"Facts of {item.id}", tuple(rows), captioned=False)
 
 
 def _security(item: Item) -> Cell:

@@ -12,10 +12,16 @@ _SWATCH = 7.0
 _GAP = 12.0
 
 
+def bars_least(flow: Flow, figure: Bars) -> float:
+    """The height of the caption, the legend and the first rows, which stay together."""
+    captions = wrap(figure.caption, CAPTION.face, CAPTION.size, flow.width)
+    return len(captions) * CAPTION.leading + 2 * _ROW + min(len(figure.rows), 4) * _ROW + 6
+
+
 def put_bars(flow: Flow, figure: Bars) -> None:
     """Draw a figure; its caption, legend and first rows stay together."""
     captions = wrap(figure.caption, CAPTION.face, CAPTION.size, flow.width)
-    flow.need(len(captions) * CAPTION.leading + 2 * _ROW + min(len(figure.rows), 4) * _ROW + 6)
+    flow.need(bars_least(flow, figure))
     for line in captions:
         flow.page.text(SIDE, flow.y + CAPTION.size, CAPTION, line)
         flow.y += CAPTION.leading

@@ -86,6 +86,22 @@ class Made:
         return self.blocks[name]
 
 
+def _groups(sections: tuple[Section, ...]) -> Iterator[list[Section]]:
+    """Each section of level 1 with those of level 2 below it."""
+    group: list[Section] = []
+    for section in sections:
+        if section.level == 1 and group:
+            yield group
+            group = []
+        group.append(section)
+    if group:
+        yield group
+
+
+def _has_rows(block: Block) -> bool:
+    return isinstance(block, Table) and bool(block.rows)
+
+
 class _Composer:
     def __init__(self, scope: Scope, made: Made) -> None:
         self._scope = scope
@@ -103,11 +119,16 @@ class _Composer:
             yield from self._worded(self._made.of(name, self._scope))
         if definition.contents:
             yield Contents()
-        for index, section in enumerate(definition.sections):
-            if section.landscape != landscape or section.new_page or (index == 0 and definition.contents):
-                yield PageBreak(landscape=section.landscape)
-                landscape = section.landscape
-            yield from self._section(section)
+        for group in _groups(definition.sections):
+            built = [(section, list(self._section(section))) for section in group]
+            # A page is turned for a table only if the table has rows.
+            wide = any(section.landscape and any(map(_has_rows, blocks)) for section, blocks in built)
+            for section, blocks in built:
+                wanted = section.landscape and wide
+                if wanted != landscape or section.new_page:
+                    yield PageBreak(landscape=wanted)
+                    landscape = wanted
+                yield from blocks
         for caption in definition.tables:
             if caption not in self._used and self._offered:
                 raise definition.mistake(

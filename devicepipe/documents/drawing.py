@@ -15,14 +15,24 @@ _SHARES = {"left": 0.0, "middle": 0.5, "right": 1.0}
 def put_figure(flow: Flow, figure: Figure) -> None:
     """Draw a figure below its caption, all on one page."""
     captions = wrap(figure.caption, CAPTION.face, CAPTION.size, flow.width)
-    scale = min(1.0, flow.width / figure.width, (flow.full - 40) / figure.height)
-    flow.need(len(captions) * CAPTION.leading + 5 + figure.height * scale)
+    scale = _scale(flow, figure)
+    flow.need(figure_least(flow, figure))
     for line in captions:
         flow.page.text(SIDE, flow.y + CAPTION.size, CAPTION, line)
         flow.y += CAPTION.leading
     flow.y += 5
     draw(flow.page, figure.shapes, SIDE, flow.y, scale)
     flow.y += figure.height * scale
+
+
+def _scale(flow: Flow, figure: Figure) -> float:
+    return min(1.0, flow.width / figure.width, (flow.full - 40) / figure.height)
+
+
+def figure_least(flow: Flow, figure: Figure) -> float:
+    """The height of a figure with its caption."""
+    captions = wrap(figure.caption, CAPTION.face, CAPTION.size, flow.width)
+    return len(captions) * CAPTION.leading + 5 + figure.height * _scale(flow, figure)
 
 
 def draw(page: Page, shapes: Iterable[Shape], x: float, y: float, scale: float) -> None:

@@ -30,6 +30,8 @@ from devicepipe.documents.typeface import Face, Style, drawable, measure, wrap
 
 _PAD_X = 4.0
 _PAD_Y = 2.6
+_SHORT, _SHORT_SHARE = 14, 0.4
+"""A table of so many rows that takes no more than that share of a page is not parted."""
 _ASCENT = 0.76  # of the size: from a line's top to its baseline
 
 _Lines = list[tuple[Style, str]]
@@ -108,9 +110,7 @@ class _Grid:
         rows = self._table.rows
         shown = self._table.caption if self._table.captioned else ""
         caption = wrap(shown, CAPTION.face, CAPTION.size, self._flow.width) if shown else []
-        first = self._row(0).height(0) if rows else CELL.leading + 2 * _PAD_Y
-        above = len(caption) * CAPTION.leading + (3 if caption else 0)
-        self._flow.need(above + self._head_height + min(first, self._flow.full / 2))
+        self._flow.need(self.least())
         for line in caption:
             self._flow.page.text(SIDE, self._flow.y + CAPTION.size, CAPTION, line)
             self._flow.y += CAPTION.leading
@@ -124,8 +124,30 @@ class _Grid:
         else:
             self._put_head()
             for index in range(len(rows)):
-                self._put_row(self._row(index))
+                row = self._row(index)
+                last = self._row(index + 1).height(0) if index == len(rows) - 2 else 0.0
+                self._put_row(row, last)
         self._rule(SIDE, 0.5, QUIET)
+
+    def least(self) -> float:
+        """The height of what stands together at the table's beginning: caption, heading row and first rows."""
+        shown = self._table.caption if self._table.captioned else ""
+        caption = wrap(shown, CAPTION.face, CAPTION.size, self._flow.width) if shown else []
+        above = len(caption) * CAPTION.leading + (3 if caption else 0)
+        return above + self._head_height + self._together()
+
+    def _together(self) -> float:
+        """The height of what must not be parted from the heading row: a short table whole, else the first rows."""
+        rows, full = self._table.rows, self._flow.full
+        if not rows:
+            return CELL.leading + 2 * _PAD_Y
+        if len(rows) <= _SHORT:
+            whole = sum(self._row(index).height(0) for index in range(len(rows)))
+            if whole <= full * _SHORT_SHARE:
+                return whole
+        first = self._row(0).height(0)
+        second = self._row(1).height(0) if len(rows) > 1 else 0.0
+        return first + second if first + second <= full / 2 else min(first, full / 2)
 
     def _row(self, index: int) -> _Row:
         broken = [self._breaker.cell(column, cell) for column, cell in enumerate(self._table.rows[index])]
@@ -155,10 +177,13 @@ class _Grid:
         flow.y += self._head_height
         self._rule(SIDE, 0.8, HEAVY)
 
-    def _put_row(self, row: _Row) -> None:
+    def _put_row(self, row: _Row, last: float) -> None:
+        """Put a row; `last` is the height of the table's last row where it follows, which is not left alone on a page."""
         flow = self._flow
         shown_from = row.repeats
-        if max(row.height(shown_from), *self._owed) > flow.room:
+        height = max(row.height(shown_from), *self._owed)
+        alone = last and height <= flow.room < height + last and row.height(0) + last <= flow.full / 2
+        if height > flow.room or alone:
             if row.height(0) > flow.full - self._head_height:
                 self._put_tall_row(row)
                 return
@@ -283,8 +308,21 @@ def put_table(flow: Flow, table: Table) -> None:
     _Grid(flow, table, headed=True).put()
 
 
+def table_least(flow: Flow, table: Table) -> float:
+    """The height that a table needs at its beginning."""
+    return _Grid(flow, table, headed=True).least()
+
+
+def key_values_least(flow: Flow, facts: KeyValues) -> float:
+    """The height that facts need at their beginning."""
+    return _Grid(flow, _facts_table(facts), headed=False).least()
+
+
 def put_key_values(flow: Flow, facts: KeyValues) -> None:
     """Put facts as a table of two columns without a heading row."""
+    _Grid(flow, _facts_table(facts), headed=False).put()
+
+
+def _facts_table(facts: KeyValues) -> Table:
     rows = tuple((Cell(name, tone=Tone.MUTED), cell) for name, cell in facts.rows)
-    table = Table(facts.caption, (Column("", 25), Column("", 75)), rows)
-    _Grid(flow, table, headed=False).put()
+    return Table(facts.caption, (Column("", 25), Column("", 75)), rows, captioned=facts.captioned)

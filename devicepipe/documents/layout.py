@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from devicepipe.documents.bars import put_bars
-from devicepipe.documents.drawing import draw, put_figure
-from devicepipe.documents.grid import put_key_values, put_table
+from devicepipe.documents.bars import bars_least, put_bars
+from devicepipe.documents.drawing import draw, figure_least, put_figure
+from devicepipe.documents.grid import key_values_least, put_key_values, put_table, table_least
 from devicepipe.documents.linking import anchors_of
 from devicepipe.documents.model import (
     CONTENTS_DEPTH,
@@ -60,6 +60,8 @@ _TITLE_BELOW: Final = Style(Face.REGULAR, 13, 17, QUIET)
 _RUNNING: Final = Style(Face.REGULAR, 7.8, 10, QUIET)
 _RUNNING_STRONG: Final = Style(Face.STRONG, 7.8, 10, HEAVY)
 _BANNER: Final = Style(Face.STRONG, 10, 13, WHITE)
+_ABOVE: Final = {1: 18.0, 2: 12.0, 3: 7.0}
+_BELOW: Final = {1: 7.0, 2: 3.0, 3: 1.0}
 _INDENT: Final = 12.0
 _LOGO_WIDTH, _LOGO_HEIGHT = 150.0, 44.0
 _SHORTEST_LEADER: Final = 24.0
@@ -113,7 +115,9 @@ class _Layouter:
             Contents: self._contents,
             PageBreak: self._page_break,
         }
-        for block in self._document.blocks:
+        for index, block in enumerate(self._document.blocks):
+            if isinstance(block, Heading):
+                self._flow.need(self._heading_least(index))
             put[type(block)](block)
         self._number_contents()
         for number, page in enumerate(self._flow.pages, start=1):
@@ -125,14 +129,37 @@ class _Layouter:
     def _heading(self, heading: Heading) -> None:
         flow, style = self._flow, HEADINGS[heading.level]
         lines = wrap(heading.label.replace("\n", " "), style.face, style.size, flow.width)
-        flow.skip({1: 18.0, 2: 12.0, 3: 7.0}[heading.level])
-        flow.need(len(lines) * style.leading + 70)
+        flow.skip(_ABOVE[heading.level])
         flow.page.marks.append((heading_mark(self._marked), flow.y))
         self._marked += 1
         for line in lines:
             flow.page.text(SIDE, flow.y + style.size, style, line)
             flow.y += style.leading
-        flow.y += {1: 7.0, 2: 3.0, 3: 1.0}[heading.level]
+        flow.y += _BELOW[heading.level]
+
+    def _heading_least(self, index: int) -> float:
+        """The height of a heading, of those that follow at once, and of what must stand below the last of them."""
+        flow, height = self._flow, 0.0
+        for block in self._document.blocks[index:]:
+            match block:
+                case Heading(level):
+                    lines = wrap(block.label, HEADINGS[level].face, HEADINGS[level].size, flow.width)
+                    height += len(lines) * HEADINGS[level].leading + _ABOVE[level] + _BELOW[level]
+                    continue
+                case Table():
+                    height += table_least(flow, block)
+                case KeyValues():
+                    height += key_values_least(flow, block)
+                case Bars():
+                    height += bars_least(flow, block)
+                case Figure():
+                    height += figure_least(flow, block)
+                case Paragraph() | Bullets() | Notice():
+                    height += 3 * BODY.leading
+                case _:
+                    pass
+            break
+        return min(height + 8, flow.full)
 
     def _title(self, title: Title) -> None:
         flow = self._flow

@@ -257,10 +257,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class KeyValues:
-    """Facts by name, one a line."""
+    """Facts by name, one a line; `captioned` as of a table."""
 
     caption: str
     rows: tuple[tuple[str, Cell], ...]
+    captioned: bool = True
 
 
 @dataclass(frozen=True, slots=True)

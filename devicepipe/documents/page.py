@@ -18,7 +18,7 @@ QUIET: Final = 0x586472
 RULE: Final = 0xCBD2DA
 HEAVY: Final = 0x1F3A5F
 SHADE: Final = 0xEEF2F6
-LINK: Final = 0x8FB3D1
+LINK: Final = 0xBFD2E3
 WHITE: Final = 0xFFFFFF
 
 TONE_INK: Final[dict[Tone, int]] = {

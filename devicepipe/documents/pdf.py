@@ -18,8 +18,9 @@ from reportlab import rl_config
 from reportlab.pdfgen.canvas import Canvas
 
 from devicepipe.documents.layout import Layout, heading_mark, lay_out
-from devicepipe.documents.model import ACCENT, Document, Logo, Path
-from devicepipe.documents.page import HEAVY, INK, SIDE, Page
+from devicepipe.documents.model import ACCENT, Document
+from devicepipe.documents.page import HEAVY, SIDE, Page
+from devicepipe.documents.pdf_page import Glyphs, page_code
 from devicepipe.documents.typeface import Face, measure
 from devicepipe.documents.visible import visible
 
@@ -38,9 +39,11 @@ def render_pdf(document: Document) -> bytes:
     out = io.BytesIO()
     with _fixed_settings():
         canvas = _canvas(document, out)
+        glyphs = Glyphs(canvas)
         for page in layout.pages:
             canvas.setPageSize((page.width, page.height))
-            _draw(canvas, page)
+            canvas._code.append(page_code(page, glyphs))  # noqa: SLF001
+            _marks(canvas, page)
             canvas.showPage()
             # reportlab writes an empty transition dictionary on each page, which PDF/A forbids.
             canvas._doc.Pages.pages[-1].Trans = None  # noqa: SLF001
@@ -103,84 +106,14 @@ def _canvas(document: Document, out: io.BytesIO) -> Any:
     return canvas
 
 
-def _rgb(color: int) -> tuple[float, ...]:
-    """Red, green and blue from 0 to 1."""
-    return tuple(round((color >> shift & 255) / 255, 3) for shift in (16, 8, 0))
-
-
-def _rounded(*numbers: float) -> tuple[float, ...]:
-    return tuple(round(number, 2) for number in numbers)
-
-
-def _draw(canvas: Any, page: Page) -> None:
-    """Draw a page. Coordinates are rounded here, so that no other code's way of printing numbers shows in the file."""
+def _marks(canvas: Any, page: Page) -> None:
+    """The places that links of other pages lead to, and the page's own links."""
     top = page.height
-    for x, y, width, height, color in page.fills:
-        canvas.setFillColorRGB(*_rgb(color))
-        canvas.rect(*_rounded(x, top - y - height, width, height), stroke=0, fill=1)
-    canvas.setLineWidth(0.8)
-    for x, y, width, height, color in page.frames:
-        canvas.setStrokeColorRGB(*_rgb(color))
-        canvas.rect(*_rounded(x, top - y - height, width, height), stroke=1, fill=0)
-    strokes: dict[tuple[float, int], list[tuple[float, ...]]] = {}
-    for x1, y1, x2, y2, weight, color in page.lines:
-        strokes.setdefault((weight, color), []).append(_rounded(x1, top - y1, x2, top - y2))
-    for (weight, color), lines in strokes.items():
-        canvas.setLineWidth(weight)
-        canvas.setStrokeColorRGB(*_rgb(color))
-        canvas.lines(lines)
-    for path in page.paths:
-        _draw_path(canvas, path, top)
-    if page.image is not None:
-        _draw_image(canvas, page.image, top)
-    _write(canvas, page, top)
     for mark, y in page.marks:
         canvas.bookmarkHorizontalAbsolute(mark, round(top - y + 6, 2), left=SIDE)
     for x, y, width, height, mark in page.links:
-        area = _rounded(x, top - y - height, x + width, top - y)
+        area = tuple(round(number, 2) for number in (x, top - y - height, x + width, top - y))
         canvas.linkAbsolute("", mark, area, Border="[0 0 0]")
-
-
-def _write(canvas: Any, page: Page, top: float) -> None:
-    """The page's texts, as one text object."""
-    text = canvas.beginText(0, 0)
-    face, size, ink = Face.REGULAR, 0.0, INK
-    text.setFillColorRGB(*_rgb(ink))
-    for x, baseline, new_face, new_size, color, string in page.texts:
-        if new_face is not face or new_size != size:
-            face, size = new_face, new_size
-            text.setFont(face.value, size)
-        if color != ink:
-            ink = color
-            text.setFillColorRGB(*_rgb(ink))
-        text.setTextOrigin(*_rounded(x, top - baseline))
-        text.textOut(string)
-    canvas.drawText(text)
-
-
-def _draw_path(canvas: Any, shape: Path, top: float) -> None:
-    path = canvas.beginPath()
-    for ring in (shape.points, *shape.more):
-        for number, (x, y) in enumerate(ring):
-            (path.lineTo if number else path.moveTo)(*_rounded(x, top - y))
-    if shape.fill is not None:
-        canvas.setFillColorRGB(*_rgb(shape.fill))
-    if shape.stroke is not None:
-        canvas.setStrokeColorRGB(*_rgb(shape.stroke))
-        canvas.setLineWidth(round(shape.width, 2))
-        canvas.setDash(*((3, 2) if shape.dashed else ()))
-    # Even-odd, so that a ring inside another one is a hole whichever way round it was drawn.
-    canvas.drawPath(path, stroke=int(shape.stroke is not None), fill=int(shape.fill is not None), fillMode=0)
-    if shape.dashed:
-        canvas.setDash()
-
-
-def _draw_image(canvas: Any, image: tuple[float, float, float, float, Logo], top: float) -> None:
-    """Pixels as an inline image, in hexadecimal: not compressed, so that they are the same bytes with any zlib."""
-    x, y, width, height, logo = image
-    x, bottom, width, height = _rounded(x, top - y - height, width, height)
-    head = f"q {width} 0 0 {height} {x} {bottom} cm\nBI /W {logo.width:.0f} /H {logo.height:.0f} /CS /RGB /BPC 8 /F /AHx\nID "
-    canvas._code.append(f"{head}{logo.pixels.hex()}>\nEI Q")  # noqa: SLF001
 
 
 def _outline(canvas: Any, layout: Layout) -> None:

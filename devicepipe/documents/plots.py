@@ -12,7 +12,7 @@ from typing import Final
 
 from devicepipe.documents.model import Figure, Label, Path, Rectangle, Shape, is_dark
 
-WIDTH: Final = 480.0
+WIDTH: Final = 498.0
 """The width of a figure in points: that of a portrait page between its margins, or a little less."""
 
 _INK, _QUIET, _RULE = 0x1B2430, 0x586472, 0xCBD2DA
@@ -154,7 +154,7 @@ def tiles(
         words = _broken(name, width)
         for line, word in enumerate(words):
             y = head - 5 - 7.4 * (len(words) - 1 - line)
-            shapes.append(Label(left + at * width + width / 2, y, word, 6.2, _QUIET, "middle"))
+            shapes.append(Label(left + at * width + width / 2, y, word, _fitting(word, width, 6.2), _QUIET, "middle"))
     for row, name in enumerate(rows):
         y = head + row * row_height
         shapes.append(Label(0, y + row_height / 2 + 2.4, name, 7.4, _INK, strong=True))
@@ -167,9 +167,15 @@ def tiles(
             shapes.append(Rectangle(*box, fill=found.color, stroke=_LIMIT if found.bad else None))
             ink = 0xFFFFFF if is_dark(found.color) else _INK
             middle = box[0] + box[2] / 2
-            shapes.append(Label(middle, y + 10, found.text, 7.0, ink, "middle", strong=True))
-            shapes.append(Label(middle, y + 19, found.detail, 5.8, ink, "middle"))
+            text, detail = _fitting(found.text, box[2], 7.0), _fitting(found.detail, box[2], 5.8)
+            shapes.append(Label(middle, y + 10, found.text, text, ink, "middle", strong=True))
+            shapes.append(Label(middle, y + 19, found.detail, detail, ink, "middle"))
     return Figure(caption, WIDTH, head + len(rows) * row_height + 2, tuple(shapes), summary)
+
+
+def _fitting(text: str, width: float, size: float) -> float:
+    """A size at which a text about fits into a width: a character takes about half of its size."""
+    return round(min(size, 1.8 * width / max(1, len(text))), 1)
 
 
 def _broken(name: str, width: float) -> list[str]:

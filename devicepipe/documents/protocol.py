@@ -93,19 +93,25 @@ def _results(run: TestRun) -> Table:
             ),
             case_verdict(case, run),
             _actual(case),
-            Cell(time_text(case.started_on) if case.started_on else "not started", f"{case.duration_seconds:.2f} s"),
+            Cell(_moment(case.started_on) if case.started_on else "not started", f"{case.duration_seconds:.2f} s"),
             log_cell(case, run),
         )
         for case in run.cases
     )
     columns = (
-        Column("Test", 38),
-        Column("Verdict", 12),
-        Column("Actual result", 24),
-        Column("Started, took", 14),
+        Column("Test", 37),
+        Column("Verdict", 10),
+        Column("Actual result", 25),
+        Column("Started, took", 16),
         Column("Log bytes", 12, "right"),
     )
     return Table(f"Results on {run.board}", columns, rows, empty="No test case was collected.")
+
+
+def _moment(time: str) -> str:
+    """A time to the second: the log has what is finer."""
+    whole, _, fraction = time.partition(".")
+    return time_text(f"{whole}Z" if fraction else whole)
 
 
 def _actual(case: TestCase) -> Cell:

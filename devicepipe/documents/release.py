@@ -17,6 +17,7 @@ from devicepipe.documents.pdf import render_pdf
 from devicepipe.documents.pdfa import copies
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.sources import load_sources
+from devicepipe.documents.tables import render_tables
 
 REPORT: Final = "software-verification-report"
 MATRIX: Final = "traceability-matrix"
@@ -63,6 +64,7 @@ def render_documents(record: ReleaseRecord, names: tuple[str, ...] = ()) -> dict
         rendered[f"{document.name}.pdf"] = submission
         rendered[f"record/{document.name}.pdf"] = kept
         rendered[f"{document.name}.html"] = render_html(document)
+        rendered |= render_tables(document, document.name)
     if not names:
         rendered[MATRIX_CSV] = matrix_csv(record)
         rendered[MEASUREMENTS_CSV] = measurements_csv(record)

@@ -81,7 +81,7 @@ def _verified(items: list[Item], tests: dict[str, dict[str, dict[str, str]]], re
     if missing:
         return Cell("NOT VERIFIED", f"{told}; no passed test: {', '.join(missing)}", tone=Tone.BAD)
     if passed < whole:
-        return Cell("verified, with failures", told, tone=Tone.WARNING)
+        return Cell("verified, but not every test passed", told, tone=Tone.WARNING)
     return Cell("✓ verified", told if whole else "by the record of an analysis or inspection", tone=Tone.GOOD)
 
 

@@ -11,12 +11,16 @@ from devicepipe.evidence.predicates import ANOMALY, HAZARD, OPEN, SOUP, Item
 
 def open_anomalies(record: ReleaseRecord) -> Table:
     """Known problems that are part of this release."""
-    return _anomalies(_of_status(record, still_open=True), "There is no open anomaly among the items.")
+    return _anomalies(
+        "Open anomalies", _of_status(record, still_open=True), "There is no open anomaly among the items."
+    )
 
 
 def resolved_anomalies(record: ReleaseRecord) -> Table:
     """Known problems that are resolved."""
-    return _anomalies(_of_status(record, still_open=False), "There is no resolved anomaly among the items.")
+    return _anomalies(
+        "Resolved anomalies", _of_status(record, still_open=False), "There is no resolved anomaly among the items."
+    )
 
 
 def _of_status(record: ReleaseRecord, *, still_open: bool) -> list[Item]:
@@ -66,7 +70,7 @@ def _rating(item: Item, key: str) -> Cell:
     return Cell(rating) if rating else Cell("not rated", tone=Tone.WARNING)
 
 
-def _anomalies(anomalies: list[Item], empty: str) -> Table:
+def _anomalies(caption: str, anomalies: list[Item], empty: str) -> Table:
     rows = tuple(
         (
             Cell(item.id, item.title, strong=True, anchor=anchors.item(item.id)),
@@ -90,7 +94,7 @@ def _anomalies(anomalies: list[Item], empty: str) -> Table:
         Column("Impact", 17),
         Column("Rationale", 17),
     )
-    return Table("Anomalies", columns, rows, empty=empty)
+    return Table(caption, columns, rows, empty=empty)
 
 
 def soup_table(record: ReleaseRecord) -> Table:

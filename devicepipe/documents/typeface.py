@@ -1,5 +1,8 @@
 """The typeface of the PDFs (Source Sans Pro, embedded as a subset): coverage, widths and line breaking.
 
+Characters that it lacks and WenQuanYi Micro Hei has (Chinese, Japanese, Korean) come from there, upright and regular whatever the
+face; that font is read when the first of them is met, and only what is used of it is embedded.
+
 Lines are broken here and not by reportlab's paragraphs because a table of 10,000 rows has some 70,000 cells, and because
 identifiers, paths and digests must break where a reader expects it.
 
@@ -22,11 +25,12 @@ from devicepipe.documents.visible import code_point, visible
 
 
 class Face(StrEnum):
-    """The three faces in use; the value is the name under which reportlab knows it."""
+    """The faces in use; the value is the name under which reportlab knows it. WIDE is only ever a fallback."""
 
     REGULAR = "devicepipe-Regular"
     STRONG = "devicepipe-Semibold"
     ITALIC = "devicepipe-It"
+    WIDE = "devicepipe-Wide"
 
 
 _FILES = {
@@ -60,22 +64,66 @@ def _widths(face: Face) -> dict[str, int]:
     return {chr(code): widths[code] for code in font.face.charToGlyph if code in widths}
 
 
+@cache
+def own(face: Face) -> frozenset[str]:
+    """The characters that a face has itself; asked for before it borrows the width of another one's."""
+    return frozenset(_widths(face))
+
+
+@cache
+def _wide() -> dict[str, int]:
+    """The advance widths of the fallback. Registers it with reportlab at first use."""
+    import paperang_p2_fonts_cjk
+
+    path = Path(paperang_p2_fonts_cjk.__file__).parent / "fonts" / "wqy-microhei.ttc"
+    font = TTFont(Face.WIDE.value, str(path), subfontIndex=0, asciiReadable=True, shapable=False)
+    pdfmetrics.registerFont(font)
+    widths: dict[int, int] = font.face.charWidths
+    return {chr(code): widths[code] for code in font.face.charToGlyph if code in widths}
+
+
+def _has(face: Face, character: str) -> bool:
+    """Whether a character can be drawn: by the face, or by the fallback, whose width the face then borrows."""
+    widths = _widths(face)
+    if character in widths:
+        return True
+    if character < _FIRST_WIDE or character not in _wide():
+        return False
+    own(face)
+    widths[character] = _wide()[character]
+    return True
+
+
 def drawable(text: str, face: Face) -> str:
-    """The text with every character that the face lacks as its visible code: nothing is ever dropped."""
+    """The text with every character that no face has as its visible code: nothing is ever dropped."""
     if text.isascii() and text.isprintable():
         return text
-    widths = _widths(face)
     return "".join(
-        character if character == "\n" or character in widths else code_point(character) for character in visible(text)
+        character if character == "\n" or _has(face, character) else code_point(character)
+        for character in visible(text)
     )
+
+
+def faces_of(text: str, face: Face) -> list[tuple[Face, str]]:
+    """A drawable text in stretches of the face that has their characters."""
+    if text.isascii():
+        return [(face, text)]
+    known, found = own(face), list[tuple[Face, str]]()
+    for character in text:
+        one = face if character in known else Face.WIDE
+        if found and found[-1][0] is one:
+            found[-1] = one, found[-1][1] + character
+        else:
+            found.append((one, character))
+    return found
 
 
 def supporting(text: str, face: Face) -> Face:
     """The face itself, or the regular one where only that has all characters (the italic lacks Greek and Cyrillic)."""
     if face is not Face.ITALIC or text.isascii():
         return face
-    missing = set(text) - _widths(face).keys()
-    return Face.REGULAR if missing & _widths(Face.REGULAR).keys() else face
+    missing = set(text) - own(face)
+    return Face.REGULAR if missing & own(Face.REGULAR) else face
 
 
 def measure(text: str, face: Face, size: float) -> float:
@@ -84,6 +132,8 @@ def measure(text: str, face: Face, size: float) -> float:
     return sum([widths[character] for character in text]) * size / 1000
 
 
+_FIRST_WIDE = "\u1100"
+"""The first character of Hangul: below it, the fallback would only differ in style from what the typeface shows as codes."""
 _SEPARATORS = r"/._:,;=\-\[\](){}|@#+&?"
 _PIECES = re.compile(rf"[^{_SEPARATORS}]*[{_SEPARATORS}]+|[^{_SEPARATORS}]+")
 _WORDS = re.compile(r"\s+|\S+")

@@ -14,7 +14,6 @@ Sources: in-toto attestation framework v1 (spec/v1/statement.md, spec/predicates
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
@@ -22,8 +21,38 @@ from pydantic import Field
 from devicepipe.evidence.model import Commit, Model, Sha256, Time
 from devicepipe.evidence.reviews import Review
 from devicepipe.evidence.risk import RiskMatrix
+from devicepipe.evidence.words import (
+    ANOMALY,
+    DESIGN,
+    EVIDENCE_DIGEST,
+    HAZARD,
+    OPEN,
+    RATINGS,
+    REQUIREMENT,
+    RISK_CONTROL,
+    SOUP,
+    TEST,
+    USER_NEED,
+    record_of,
+)
 
-__all__ = ["Commit", "Model", "Sha256", "Time"]  # where the rest of the house has them from
+__all__ = [  # where the rest of the house has them from
+    "ANOMALY",
+    "DESIGN",
+    "EVIDENCE_DIGEST",
+    "HAZARD",
+    "OPEN",
+    "RATINGS",
+    "REQUIREMENT",
+    "RISK_CONTROL",
+    "SOUP",
+    "TEST",
+    "USER_NEED",
+    "Commit",
+    "Model",
+    "Sha256",
+    "Time",
+]
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
@@ -442,26 +471,6 @@ class ImageSigning(Model):
 # --- trace ----------------------------------------------------------------------------------------------------------
 
 
-REQUIREMENT = "requirement"
-"""The item type that tests verify."""
-HAZARD = "hazard"
-RISK_CONTROL = "risk-control"
-USER_NEED = "user-need"
-DESIGN = "design"
-TEST = "test"
-"""A test that is written down as an item, because it is no device test: its procedure is carried out elsewhere."""
-SOUP = "soup"
-"""Software of unknown provenance (IEC 62304 8.1.2, 7.1.3)."""
-ANOMALY = "anomaly"
-"""A known problem of the product, open or resolved."""
-OPEN = "open"
-"""The status of an anomaly that is not resolved."""
-RATINGS = ("severity", "probability", "severity-after", "probability-after")
-"""The fields of a hazard that rate it without and with its risk controls."""
-EVIDENCE_DIGEST = "evidence-sha256"
-"""The field of an item that holds the SHA-256 of the file named by `evidence`; written by devicepipe only."""
-
-
 class Item(Model):
     """A traceability item as it stood in the released commit. `fields` holds the further `- key: value` lines."""
 
@@ -480,13 +489,6 @@ class Item(Model):
     def record(self) -> str:
         """Method and record of a requirement verified by analysis or inspection, e.g. `analysis: records/x.pdf`; "" without one."""
         return record_of(self.fields)
-
-
-def record_of(fields: Mapping[str, str]) -> str:
-    """What `Item.record` is, of an item's fields."""
-    if EVIDENCE_DIGEST not in fields:
-        return ""
-    return f"{fields.get('verification', '')}: {fields.get('evidence', '')}"
 
 
 class MatrixRow(Model):

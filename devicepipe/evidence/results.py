@@ -5,26 +5,16 @@ They stand under `devicepipe` of an in-toto test-result predicate (spec/predicat
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, FiniteFloat, StringConstraints, model_validator
 
 from devicepipe.evidence.predicates import Model, Sha256, Subject, Time, Tool
+from devicepipe.evidence.words import Verdict
+
+__all__ = ["Verdict"]  # where the rest of the house has it from
 
 Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$")]
-
-
-class Verdict(StrEnum):
-    """The closed set of test verdicts. Nothing else may be mapped to `passed`.
-
-    `failed` accuses the product, `error` the bench or the harness; `not_run` always has a reason.
-    """
-
-    PASSED = "passed"
-    FAILED = "failed"
-    ERROR = "error"
-    NOT_RUN = "not_run"
 
 
 class Identity(Model):

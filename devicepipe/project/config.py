@@ -16,11 +16,12 @@ from devicepipe.errors import UsageError
 from devicepipe.project.approval_settings import ApprovalSettings
 from devicepipe.project.board import Board, load_board
 from devicepipe.project.exchange import TraceMapping, TraceResults, TraceSource
+from devicepipe.project.place import CONFIG_NAME, find_project
 from devicepipe.project.policy import PolicySettings, is_path
 from devicepipe.project.toml_file import Table, TomlFile, Where, matching
 from devicepipe.project.trace_schema import SchemaText
 
-CONFIG_NAME = "devicepipe.toml"
+__all__ = ["CONFIG_NAME", "find_project"]  # where the rest of the house has them from
 
 CampaignName = Literal["powercut", "bitflip", "fuzz"]
 _REMEDY = "see docs/reference/configuration.md"
@@ -350,21 +351,6 @@ class Project(BaseModel):
                 return board
         known = ", ".join(board.name for board in self.boards)
         raise UsageError(f"unknown board '{name}'", file=self.root / CONFIG_NAME, remedy=f"known boards: {known}")
-
-
-def find_project(start: Path) -> Path:
-    """The devicepipe.toml of `start` or of the nearest folder above it.
-
-    Raises:
-        UsageError: There is none.
-    """
-    for folder in (start, *start.parents):
-        if (folder / CONFIG_NAME).is_file():
-            return folder / CONFIG_NAME
-    raise UsageError(
-        f"no {CONFIG_NAME} in {start} or a folder above it",
-        remedy="run it in the product's repository, or write one: see the README",
-    )
 
 
 def load_project(path: Path) -> Project:

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devicepipe.errors import DevicepipeError, UsageError
-from devicepipe.evidence.predicates import CommitMarker, Item
-from devicepipe.project.config import Project
-from devicepipe.traceability.drafts import Traced
+from devicepipe.traceability.cache import FileCache
 from devicepipe.traceability.items import read_items
-from devicepipe.traceability.loss import Loss
-from devicepipe.traceability.schema import Schema
+from devicepipe.traceability.markdown import read_bytes
 from devicepipe.traceability.soup import Locked, check_soup
 
 if TYPE_CHECKING:
     from devicepipe.build.soup import Component, Linked
+    from devicepipe.evidence.predicates import CommitMarker, Item
+    from devicepipe.project.config import Project
+    from devicepipe.traceability.drafts import Traced
+    from devicepipe.traceability.loss import Loss
+    from devicepipe.traceability.schema import Schema
 
 
 def read_product_items(
@@ -38,15 +40,19 @@ def read_product_items(
         UsageError: The item files are wrong, or differ from the lock file.
     """
     items = read_items(project, schema=schema, problems=problems, losses=losses)
-    return items, unlisted_soup(project, items, problems)
+    return items, unlisted_soup(project.root, project.firmware.soup, items, problems)
 
 
 def unlisted_soup(
-    project: Project, items: Sequence[Traced], problems: list[UsageError] | None = None
+    root: Path,
+    lock: str | None,
+    items: Sequence[Traced],
+    problems: list[UsageError] | None = None,
+    cache_folder: Path | None = None,
 ) -> tuple[Locked, ...]:
-    """The locked components that no SOUP item is about. Raises UsageError as `read_product_items` does."""
+    """The components of a lock file that no SOUP item is about. Raises UsageError as `read_product_items` does."""
     try:
-        return check_soup(items, _locked(project), project.root)
+        return check_soup(items, _kept_lock(root, lock, cache_folder), root)
     except UsageError as error:
         if problems is None:
             raise
@@ -64,6 +70,8 @@ def product_commits(home: Path, revisions: str = "") -> list[CommitMarker] | Non
     Raises:
         UsageError: A range is given, and git does not know it.
     """
+    if not revisions and not any((folder / ".git").exists() for folder in (home, *home.parents)):
+        return None
     from devicepipe.build.commit_trailers import commit_markers, last_tag
 
     if revisions:
@@ -75,12 +83,25 @@ def product_commits(home: Path, revisions: str = "") -> list[CommitMarker] | Non
         return None
 
 
-def _locked(project: Project) -> list[Locked]:
-    if project.firmware.soup is None:
+def _kept_lock(root: Path, name: str | None, cache_folder: Path | None) -> list[Locked]:
+    """The components of a lock file; from the cache where it has not changed."""
+    if name is None:
         return []
+    if cache_folder is None:
+        return _locked(root, name)
+    entry = FileCache(cache_folder, "soup").entry(name, read_bytes(root / name))
+    kept = entry.content()
+    if kept is not None:
+        return [Locked(*values) for values in kept]
+    locked = _locked(root, name)
+    entry.keep([[one.name, one.place, one.fields] for one in locked])
+    return locked
+
+
+def _locked(root: Path, name: str) -> list[Locked]:
     from devicepipe.build.soup import load_lock
 
-    lock = load_lock(project.root / project.firmware.soup)
+    lock = load_lock(root / name)
     entries: list[tuple[str, int, Component | Linked, str]] = [
         *(("component", index, one, one.archive.sha256) for index, one in enumerate(lock.components)),
         *(("linked", index, one, "") for index, one in enumerate(lock.linked)),
@@ -88,7 +109,7 @@ def _locked(project: Project) -> list[Locked]:
     return [
         Locked(
             name=entry.name,
-            place=f"{project.firmware.soup}:{lock.error('', table, index, 'name').line}",
+            place=f"{name}:{lock.error('', table, index, 'name').line}",
             fields={
                 "version": entry.version,
                 "supplier": entry.supplier,

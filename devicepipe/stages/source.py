@@ -30,6 +30,8 @@ _PACKAGES = (
     "cel-expr-python",
     "reportlab",
     "font-source-sans-pro",
+    "paperang-p2-fonts-cjk",
+    "pikepdf",
     "univers",
 )
 

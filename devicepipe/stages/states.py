@@ -18,7 +18,7 @@ from devicepipe.evidence.predicates import Item, SourceInfo, Traceability
 from devicepipe.project.config import CONFIG_NAME, Project, load_project
 from devicepipe.traceability.drafts import Draft, Traced
 from devicepipe.traceability.impact import State, TestState
-from devicepipe.traceability.items import read_drafts
+from devicepipe.traceability.items import project_drafts
 from devicepipe.traceability.procedures import test_states
 
 FORMAT = "devicepipe-baseline-1"
@@ -48,7 +48,7 @@ def state_of(project: Project, name: str) -> State:
 
 def tree_state(project: Project, name: str = WORKING_TREE, *, cached: bool = True) -> State:
     """The items and tests of a product as they stand in a folder."""
-    items = read_drafts(project, cached=cached)
+    items = project_drafts(project, cached=cached)
     tests = test_states(project.root / project.tests.path, project.root)
     return State(name, {item.id: item for item in items}, tests)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from devicepipe.evidence.build_links import source_files
 from devicepipe.evidence.currency import Expected
-from devicepipe.evidence.predicates import TRACEABILITY, CodeMarker, ImageSigning, SourceInfo
+from devicepipe.evidence.predicates import TRACEABILITY, ImageSigning, SourceInfo
 from devicepipe.evidence.results import TestResult
 from devicepipe.evidence.review_links import suspects
 from devicepipe.stages.context import Context
 from devicepipe.stages.items import product_commits, read_product_items
 from devicepipe.stages.source import check_source
-from devicepipe.traceability.code_markers import read_markers
+from devicepipe.traceability.code_markers import Marker, code_folders, read_markers
 from devicepipe.traceability.currency import Stale
 from devicepipe.traceability.loss import Loss
 from devicepipe.traceability.markers import Markers
@@ -58,7 +58,9 @@ def trace_release(context: Context) -> None:
     writer.attest("traceability", TRACEABILITY, traced, subjects)
 
 
-def _markers(context: Context) -> list[CodeMarker]:
+def _markers(context: Context) -> list[Marker]:
     """The markers in the product's own sources: libraries that the lock file lays down beside them are not."""
     own = source_files(context.bundle)
-    return [marker for marker in read_markers(context.project) if marker.file in own]
+    return [
+        marker for marker in read_markers(code_folders(context.project), context.project.root) if marker.file in own
+    ]

@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import TraceFinding
-from devicepipe.project.config import Project
 from devicepipe.stages.items import product_commits, unlisted_soup
+from devicepipe.stages.trace_project import TraceProject
 from devicepipe.traceability.cache import FileCache
 from devicepipe.traceability.check import check_items
-from devicepipe.traceability.code_markers import read_markers
+from devicepipe.traceability.code_markers import folders_of, read_markers
 from devicepipe.traceability.device_tests import DeviceTest, test_files, tests_of
-from devicepipe.traceability.drafts import Draft
-from devicepipe.traceability.items import CACHE, read_drafts
-from devicepipe.traceability.loss import Loss
+from devicepipe.traceability.findings import Found
+from devicepipe.traceability.items import live_items, read_drafts
 from devicepipe.traceability.markdown import read_bytes
 from devicepipe.traceability.markers import Markers
-from devicepipe.traceability.matrix import Row, TraceRules
+from devicepipe.traceability.matrix import Row
+
+if TYPE_CHECKING:
+    from devicepipe.evidence.predicates import TraceFinding
+    from devicepipe.traceability.drafts import Draft
+    from devicepipe.traceability.loss import Loss
+
+REVIEWS = "reviews.jsonl"
+"""The file of reviews, beside the items (traceability/reviews.py)."""
 
 INVALID = "invalid"
 """The kind of a finding that is a mistake in a file: what stands there cannot be read or breaks the schema."""
@@ -32,13 +39,11 @@ class WorkingTree:
     items: Sequence[Draft]
     tests: Sequence[DeviceTest]
     markers: Markers
-    boards: Sequence[str]
-    rules: TraceRules
     rows: Sequence[Row]
-    findings: Sequence[TraceFinding]
+    findings: Sequence[Found | TraceFinding]
 
 
-def check_working_tree(project: Project, commits: str = "", *, cached: bool = True) -> WorkingTree:
+def check_working_tree(project: TraceProject, commits: str = "", *, cached: bool = True) -> WorkingTree:
     """Read and check a project as it stands.
 
     Args:
@@ -47,30 +52,41 @@ def check_working_tree(project: Project, commits: str = "", *, cached: bool = Tr
         cached: Do not read anew what has not changed since the last time.
 
     Raises:
-        UsageError: The schema is wrong, or git does not know the range; anything else is a finding.
+        UsageError: Git does not know the range; anything else is a finding.
     """
-    rules = TraceRules.of(project)
+    rules, root = project.rules, project.root
+    cache_folder = project.cache_folder if cached else None
     problems: list[UsageError] = []
     losses: list[Loss] = []
-    items = read_drafts(project, schema=rules.schema, problems=problems, losses=losses, cached=cached)
-    unlisted = unlisted_soup(project, items, problems)
-    tests = _tests(project, problems, cached=cached)
-    markers = Markers(read_markers(project, problems), product_commits(project.root, commits))
-    boards = [board.name for board in project.boards]
-    findings = [_of_problem(problem, project.root) for problem in problems]
+    items = read_drafts(
+        root,
+        project.items,
+        schema=rules.schema,
+        prefixes=rules.schema.prefixes,
+        boards=project.boards,
+        scales=rules.scales,
+        problems=problems,
+        live=live_items(project.whole(), rules.schema, problems, losses) if project.has_sources else (),
+        cache_folder=cache_folder,
+    )
+    unlisted = unlisted_soup(root, project.soup, items, problems, cache_folder)
+    tests = _tests(project, problems, cache_folder)
+    folders = folders_of(root, project.code, project.firmware)
+    markers = Markers(read_markers(folders, root, problems), product_commits(root, commits))
+    findings: list[Found | TraceFinding] = [_of_problem(problem, root) for problem in problems]
     if losses:
         from devicepipe.traceability.sources import loss_findings
 
-        findings += loss_findings(losses, project.root)
-    checked = check_items(items, tests, boards, rules=rules, unlisted=unlisted, markers=markers)
+        findings += loss_findings(losses, root)
+    checked = check_items(items, tests, project.boards, rules=rules, unlisted=unlisted, markers=markers)
     findings += checked.findings
     findings += _review_findings(project, items)
-    return WorkingTree(items, tests, markers, boards, rules, checked.rows, findings)
+    return WorkingTree(items, tests, markers, checked.rows, findings)
 
 
-def _tests(project: Project, problems: list[UsageError], *, cached: bool) -> list[DeviceTest]:
-    folder = project.root / project.tests.path
-    cache = FileCache(project.state / CACHE, "tests") if cached else None
+def _tests(project: TraceProject, problems: list[UsageError], cache_folder: Path | None) -> list[DeviceTest]:
+    folder = project.root / project.tests
+    cache = FileCache(cache_folder, "tests") if cache_folder else None
     found: list[DeviceTest] = []
     for path in test_files(folder):
         try:
@@ -92,21 +108,22 @@ def _tests(project: Project, problems: list[UsageError], *, cached: bool) -> lis
     return found
 
 
-def _review_findings(project: Project, items: Sequence[Draft]) -> list[TraceFinding]:
+def _review_findings(project: TraceProject, items: Sequence[Draft]) -> Sequence[Found | TraceFinding]:
+    if project.reviews != "required" and not (project.root / project.items / REVIEWS).exists():
+        return ()
     from devicepipe.traceability.reviews import read_reviews
 
     try:
-        reviews = read_reviews(project)
+        return read_reviews(project.whole()).findings([draft.item() for draft in items])
     except UsageError as error:
         return [_of_problem(error, project.root)]
-    return reviews.findings([draft.item() for draft in items]) if reviews.kept else []
 
 
-def _of_problem(problem: UsageError, root: Path) -> TraceFinding:
+def _of_problem(problem: UsageError, root: Path) -> Found:
     """A mistake in a file as a finding; what to do about it stands behind it."""
     remedy = f" ({problem.remedy})" if problem.remedy else ""
     file = problem.file.resolve() if problem.file else root
     name = file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
-    return TraceFinding(
+    return Found(
         kind=INVALID, item=problem.key or "", message=f"{problem.message}{remedy}", file=name, line=problem.line or 0
     )

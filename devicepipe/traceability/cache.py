@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devicepipe.evidence import items as evidence_items
-from devicepipe.traceability import device_tests, drafts, fields, markdown, schema
-
-_READERS = (evidence_items, device_tests, drafts, fields, markdown, schema)
+_HERE = Path(__file__).parent
+_READERS = ("cache", "device_tests", "drafts", "fields", "markdown", "python_tests", "schema", "schema_files")
 _DIGITS = 64
 
 
@@ -98,7 +96,15 @@ class Entry:
 @functools.cache
 def _code_digest() -> str:
     """The SHA-256 of what reads: other code may read the same bytes otherwise."""
+    house = _HERE.parent
+    readers = [_HERE / f"{name}.py" for name in _READERS]
+    readers += [
+        _HERE / "schema.toml",
+        house / "evidence/items.py",
+        house / "evidence/words.py",
+        house / "build/soup.py",
+    ]
     digest = hashlib.sha256(sys.version.encode())
-    for module in (*_READERS, sys.modules[__name__]):
-        digest.update(Path(str(module.__file__)).read_bytes())
+    for path in (*readers, *sorted([*(house / "project").glob("*.py"), *(house / "stages").glob("*items.py")])):
+        digest.update(path.read_bytes())
     return digest.hexdigest()

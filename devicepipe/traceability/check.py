@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from devicepipe.evidence.predicates import TraceFinding
 from devicepipe.traceability.device_tests import DeviceTest
-from devicepipe.traceability.drafts import Traced
+from devicepipe.traceability.findings import Found
 from devicepipe.traceability.markers import Markers
 from devicepipe.traceability.matrix import (
     ORPHAN_TEST,
@@ -18,12 +18,16 @@ from devicepipe.traceability.matrix import (
 )
 from devicepipe.traceability.soup import Locked
 
+if TYPE_CHECKING:
+    from devicepipe.evidence.predicates import TraceFinding
+    from devicepipe.traceability.drafts import Traced
+
 ERROR, WARNING = "error", "warning"
 
 _WARNINGS = (ORPHAN_TEST, VERIFIED_BY_RECORD)
 
 
-def severity_of(finding: TraceFinding) -> str:
+def severity_of(finding: Found | TraceFinding) -> str:
     """Whether a finding is an `error` or a `warning`, which is told only."""
     return finding.severity or (WARNING if finding.kind in _WARNINGS else ERROR)
 

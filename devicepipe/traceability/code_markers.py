@@ -14,11 +14,14 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.items import ITEM_ID
-from devicepipe.evidence.predicates import CodeMarker
-from devicepipe.project.config import Project
+
+if TYPE_CHECKING:
+    from devicepipe.evidence.predicates import CodeMarker
+    from devicepipe.project.config import Project
 
 SUFFIXES = (".c", ".h", ".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx", ".ino", ".s", ".S")
 _USUAL = ("src", "include", "lib")  # of a PlatformIO project
@@ -40,12 +43,32 @@ _NO_NAMES = (
 )
 
 
+class Marker(NamedTuple):
+    """A marker before it is evidence: see `CodeMarker`."""
+
+    file: str
+    line: int
+    function: str
+    items: list[str]
+
+    def evidence(self) -> CodeMarker:
+        """It as a value of the evidence."""
+        from devicepipe.evidence.predicates import CodeMarker
+
+        return CodeMarker(**self._asdict())
+
+
 def code_folders(project: Project) -> list[Path]:
     """The folders whose sources are searched: those of `[traceability] code`, or the usual ones of the firmware project."""
-    if project.traceability.code:
-        return [project.root / name for name in project.traceability.code]
-    usual = [project.firmware_path / name for name in _USUAL]
-    return [folder for folder in usual if folder.is_dir()] or [project.firmware_path]
+    return folders_of(project.root, project.traceability.code, project.firmware.project)
+
+
+def folders_of(root: Path, named: Sequence[str], firmware: str) -> list[Path]:
+    """As `code_folders`: the named ones, or the usual ones of the firmware project in a folder."""
+    if named:
+        return [root / name for name in named]
+    usual = [root / firmware / name for name in _USUAL]
+    return [folder for folder in usual if folder.is_dir()] or [root / firmware]
 
 
 def source_files(folders: Sequence[Path]) -> list[Path]:
@@ -58,28 +81,25 @@ def source_files(folders: Sequence[Path]) -> list[Path]:
     return sorted(found)
 
 
-def read_markers(project: Project, problems: list[UsageError] | None = None) -> list[CodeMarker]:
-    """The markers of a project's sources, in the order of files and lines.
+def read_markers(folders: Sequence[Path], root: Path, problems: list[UsageError] | None = None) -> list[Marker]:
+    """The markers of the sources below some folders, in the order of files and lines.
 
     Args:
-        project: The project.
+        folders: The folders, e.g. those of `code_folders`.
+        root: The project's root.
         problems: Where to put markers that cannot be read; without, the first one is raised.
 
     Raises:
         UsageError: A marker names no ids, and there is no list of problems; names file and line.
     """
-    return [
-        marker
-        for path in source_files(code_folders(project))
-        for marker in markers_in(_text(path), path, project.root, problems)
-    ]
+    return [marker for path in source_files(folders) for marker in markers_in(_text(path), path, root, problems)]
 
 
-def markers_in(text: str, path: Path, root: Path, problems: list[UsageError] | None = None) -> list[CodeMarker]:
+def markers_in(text: str, path: Path, root: Path, problems: list[UsageError] | None = None) -> list[Marker]:
     """The markers of one file; see `read_markers`."""
     if _MARK not in text:
         return []
-    found: list[CodeMarker] = []
+    found: list[Marker] = []
     blanked = ""
     for comment in _TOKEN.finditer(text):
         if comment[0][0] != "/" or _MARK not in comment[0]:
@@ -102,7 +122,7 @@ def markers_in(text: str, path: Path, root: Path, problems: list[UsageError] | N
             blanked = blanked or _blanked(text)
             function = _function_at(blanked, comment.start(), comment.end())
             file = path.relative_to(root).as_posix()
-            found.append(CodeMarker(file=file, line=line, function=function, items=list(dict.fromkeys(names))))
+            found.append(Marker(file=file, line=line, function=function, items=list(dict.fromkeys(names))))
     return found
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from devicepipe.evidence.predicates import REQUIREMENT, TraceFinding
-from devicepipe.evidence.results import Verdict
-from devicepipe.project.trace_schema import SafetyClass, Severity
-from devicepipe.traceability.drafts import Traced
+from devicepipe.evidence.words import REQUIREMENT, Verdict
+from devicepipe.traceability.findings import Found
 from devicepipe.traceability.schema import CODE, Rule, Schema, rules_of
+
+if TYPE_CHECKING:
+    from devicepipe.project.trace_schema import SafetyClass, Severity
+    from devicepipe.traceability.drafts import Traced
 
 
 class Tested(Protocol):
@@ -80,12 +82,12 @@ class RuleCheck:
         for rule, severity in rules_of(schema, safety_class, present):
             self._rules.setdefault(rule.of, []).append((rule, severity))
 
-    def findings(self, item: Traced) -> Iterator[TraceFinding]:
+    def findings(self, item: Traced) -> Iterator[Found]:
         """What does not hold of one item, in the order of the rules."""
         for rule, severity in self._rules.get(item.type, ()):
             count = self._count(rule, item)
             if count < rule.at_least or (rule.at_most is not None and count > rule.at_most):
-                yield TraceFinding(
+                yield Found(
                     kind=rule.name,
                     item=item.id,
                     message=self._told(rule, count),

@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.items import fingerprint
-from devicepipe.evidence.predicates import Item, record_of
-from devicepipe.project.config import CONFIG_NAME
+from devicepipe.evidence.words import record_of
+from devicepipe.project.place import CONFIG_NAME
 from devicepipe.traceability.fields import ALL_BOARDS, BOARDS, EVIDENCE, FieldRules, Scales
 from devicepipe.traceability.markdown import RawItem, parse
 from devicepipe.traceability.schema import ItemType, Schema
+
+if TYPE_CHECKING:
+    from devicepipe.evidence.predicates import Item
 
 
 @dataclass(slots=True)
@@ -55,6 +58,8 @@ class Draft:
 
     def item(self) -> Item:
         """As a value of the evidence, checked."""
+        from devicepipe.evidence.predicates import Item
+
         return Item(
             id=self.id,
             type=self.type,
@@ -69,11 +74,11 @@ class Draft:
         )
 
 
+Traced: TypeAlias = Union["Item", Draft]
+"""An item, whether it is evidence already or not yet."""
+
 NO_FINGERPRINT = "0" * 64
 """That of an item whose record of evidence cannot be read: such an item is told as a mistake and becomes no evidence."""
-
-Traced = Item | Draft
-"""An item, whether it is evidence already or not yet."""
 
 
 class DraftReader:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from devicepipe.evidence.predicates import EVIDENCE_DIGEST, RISK_CONTROL
+from devicepipe.evidence.words import EVIDENCE_DIGEST, RISK_CONTROL
 from devicepipe.traceability.markdown import RawItem
 from devicepipe.traceability.schema import ItemType, Schema
 

@@ -13,18 +13,22 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.items import fingerprint
-from devicepipe.evidence.predicates import EVIDENCE_DIGEST, Item
-from devicepipe.project.config import Project
+from devicepipe.evidence.words import EVIDENCE_DIGEST
 from devicepipe.traceability.cache import FileCache
 from devicepipe.traceability.drafts import Draft, DraftReader
 from devicepipe.traceability.fields import EVIDENCE, Scales
-from devicepipe.traceability.loss import Loss
 from devicepipe.traceability.markdown import RawItem, read_bytes, text_of
 from devicepipe.traceability.schema import Schema, project_schema, shipped_schema
+
+if TYPE_CHECKING:
+    from devicepipe.evidence.predicates import Item
+    from devicepipe.project.config import Project
+    from devicepipe.traceability.loss import Loss
 
 CACHE = "cache/trace"
 """Where what was read is kept, below the project's folder for caches."""
@@ -48,11 +52,11 @@ def read_items(
     Raises:
         UsageError: See `read_folder`, `read_sources` and `project_schema`.
     """
-    drafts = read_drafts(project, schema=schema, problems=problems, losses=losses)
+    drafts = project_drafts(project, schema=schema, problems=problems, losses=losses)
     return tuple(draft.item() for draft in drafts)
 
 
-def read_drafts(
+def project_drafts(
     project: Project,
     *,
     schema: Schema | None = None,
@@ -62,21 +66,31 @@ def read_drafts(
 ) -> list[Draft]:
     """What `read_items` reads, before it becomes evidence; `cached`: files that have not changed are not read anew (`cache`)."""
     schema = schema or project_schema(project)
-    boards, scales = [board.name for board in project.boards], scales_of(project)
-    live: Sequence[RawItem] = ()
-    if project.traceability.source:
-        from devicepipe.traceability.sources import read_sources
+    return read_drafts(
+        project.root,
+        project.traceability.path,
+        schema=schema,
+        prefixes=schema.prefixes,
+        boards=[board.name for board in project.boards],
+        scales=scales_of(project),
+        problems=problems,
+        live=live_items(project, schema, problems, losses),
+        cache_folder=project.state / CACHE if cached else None,
+    )
 
-        found = read_sources(project, schema, problems)
-        live = found.items
-        if losses is not None:
-            losses += found.losses
-    reader = DraftReader(project.root, schema, schema.prefixes, boards, scales, problems)
-    cache = None
-    if cached:
-        depends_on = json.dumps([schema.digest, schema.prefixes, boards, scales.severities, scales.probabilities])
-        cache = FileCache(project.state / CACHE, "items", depends_on)
-    return _read(reader, project.root, project.traceability.path, schema, problems, live, cache)
+
+def live_items(
+    project: Project, schema: Schema, problems: list[UsageError] | None, losses: list[Loss] | None
+) -> Sequence[RawItem]:
+    """The items of a project's live sources; see `read_items`."""
+    if not project.traceability.source:
+        return ()
+    from devicepipe.traceability.sources import read_sources
+
+    found = read_sources(project, schema, problems)
+    if losses is not None:
+        losses += found.losses
+    return found.items
 
 
 def scales_of(project: Project) -> Scales:
@@ -114,20 +128,34 @@ def read_folder(
         UsageError: The items break the grammar (see `markdown`) or one of the promises of this module; names file, line and key.
     """
     schema = schema or shipped_schema()
-    reader = DraftReader(root, schema, prefixes, boards, scales or Scales(), problems)
-    return tuple(draft.item() for draft in _read(reader, root, folder, schema, problems, (), None))
+    drafts = read_drafts(
+        root, folder, schema=schema, prefixes=prefixes, boards=boards, scales=scales or Scales(), problems=problems
+    )
+    return tuple(draft.item() for draft in drafts)
 
 
-def _read(
-    reader: DraftReader,
+def read_drafts(
     root: Path,
     folder: str,
+    *,
     schema: Schema,
+    prefixes: Mapping[str, str],
+    boards: Sequence[str],
+    scales: Scales,
     problems: list[UsageError] | None,
-    live: Sequence[RawItem],
-    cache: FileCache | None,
+    live: Sequence[RawItem] = (),
+    cache_folder: Path | None = None,
 ) -> list[Draft]:
-    """The drafts of a folder and of live sources, checked against each other. Raises UsageError without a list of problems."""
+    """What `read_folder` reads, before it becomes evidence; arguments as there.
+
+    `live` are items from elsewhere, which stand behind those of the folder and are checked with them; `cache_folder` is where what
+    was read is kept (`cache`): without one, every file is read.
+    """
+    reader = DraftReader(root, schema, prefixes, boards, scales, problems)
+    cache = None
+    if cache_folder is not None:
+        depends_on = json.dumps([schema.digest, dict(prefixes), boards, scales.severities, scales.probabilities])
+        cache = FileCache(cache_folder, "items", depends_on)
     drafts: list[Draft] = []
     for path in item_files(root / folder):
         try:

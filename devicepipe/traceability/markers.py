@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from devicepipe.evidence.predicates import CodeMarker, CommitMarker, TraceFinding
-from devicepipe.traceability.drafts import Traced
-from devicepipe.traceability.schema import Schema
+from devicepipe.traceability.findings import Found
+
+if TYPE_CHECKING:
+    from devicepipe.evidence.predicates import CodeMarker, CommitMarker
+    from devicepipe.traceability.code_markers import Marker
+    from devicepipe.traceability.drafts import Traced
+    from devicepipe.traceability.schema import Schema
 
 UNKNOWN_ITEM = "unknown-item"
 UNKNOWN_IN_COMMIT = "unknown-item-in-commit"
@@ -20,7 +25,7 @@ _SHORT = 12
 class Markers:
     """The markers of a product; None where none was looked for."""
 
-    code: Sequence[CodeMarker] | None = None
+    code: Sequence[CodeMarker | Marker] | None = None
     commits: Sequence[CommitMarker] | None = None
 
     def places(self) -> dict[str, list[str]]:
@@ -31,7 +36,7 @@ class Markers:
                 found.setdefault(name, []).append(f"{marker.file}:{marker.line}")
         return found
 
-    def findings(self, known: Mapping[str, Traced], schema: Schema) -> Iterator[TraceFinding]:
+    def findings(self, known: Mapping[str, Traced], schema: Schema) -> Iterator[Found]:
         """The markers that name what is no item: a warning only where the product keeps no items of that type at all."""
         kept = {item.type for item in known.values()}
         for marker in self.code or ():
@@ -42,7 +47,7 @@ class Markers:
                 kind = schema.types.get(schema.prefixes.get(name.rpartition("-")[0], ""))
                 elsewhere = kind is not None and kind.name not in kept
                 what = f"the product keeps no {kind.title}s" if kind and elsewhere else "there is no such item"
-                yield TraceFinding(
+                yield Found(
                     kind=UNKNOWN_ITEM,
                     severity="warning" if elsewhere else None,
                     item=name,
@@ -55,7 +60,7 @@ class Markers:
                 for name in names:
                     if name not in known:
                         said = f"commit {commit.commit[:_SHORT]} ({commit.subject}) says '{key.capitalize()}: {name}'"
-                        yield TraceFinding(
+                        yield Found(
                             kind=UNKNOWN_IN_COMMIT,
                             severity="warning",
                             item=name,

@@ -17,33 +17,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from devicepipe.evidence.predicates import (
-    DESIGN,
-    HAZARD,
-    RATINGS,
-    REQUIREMENT,
-    RISK_CONTROL,
-    TEST,
-    USER_NEED,
-    Item,
-    MatrixRow,
-    Traceability,
-    TraceFinding,
-)
-from devicepipe.evidence.results import TestCase, TestRun, Verdict
-from devicepipe.evidence.risk import RiskMatrix
-from devicepipe.project.config import Project
-from devicepipe.project.trace_schema import SafetyClass
+from devicepipe.evidence.words import DESIGN, HAZARD, RATINGS, REQUIREMENT, RISK_CONTROL, TEST, USER_NEED, Verdict
 from devicepipe.traceability.coverage import RuleCheck
-from devicepipe.traceability.currency import Stale
-from devicepipe.traceability.drafts import Traced
 from devicepipe.traceability.fields import Scales
+from devicepipe.traceability.findings import Found
 from devicepipe.traceability.markers import UNKNOWN_ITEM, Markers
-from devicepipe.traceability.risk import risk_findings, risk_matrix
 from devicepipe.traceability.schema import Schema, project_schema, shipped_schema
 from devicepipe.traceability.soup import Locked
+
+if TYPE_CHECKING:
+    from devicepipe.evidence.predicates import Item, MatrixRow, Traceability, TraceFinding
+    from devicepipe.evidence.results import TestCase, TestRun
+    from devicepipe.evidence.risk import RiskMatrix
+    from devicepipe.project.config import Project
+    from devicepipe.project.trace_schema import SafetyClass
+    from devicepipe.traceability.currency import Stale
+    from devicepipe.traceability.drafts import Traced
 
 UNTESTED_REQUIREMENT = "untested-requirement"
 UNVERIFIED_CONTROL = "unverified-control"
@@ -93,6 +84,8 @@ class TraceRules:
     @classmethod
     def of(cls, project: Project) -> TraceRules:
         """Those of a project. Raises UsageError where its schema is wrong."""
+        from devicepipe.traceability.risk import risk_matrix
+
         settings = project.traceability
         scales = Scales(settings.severities, settings.probabilities)
         return cls(project_schema(project), project.product.safety_class, scales, risk_matrix(project))
@@ -128,19 +121,28 @@ def trace(
         `verified-by-record`, `orphan-test`, `unreduced-hazard` (rated worse with its controls than without), `unlisted-soup`,
         `stale-evidence` (currency.py), and those of open risks (risk.py).
     """
+    from devicepipe.evidence.predicates import CodeMarker, Traceability
+    from devicepipe.traceability.risk import risk_findings
+
     rules = rules or TraceRules(shipped_schema())
     tests = [*written_tests(items, written or {}), *(stale.part(_tests(runs)) if stale else _tests(runs))]
     markers = markers or Markers()
     traced = _Trace(items, tests, boards, rules, markers)
-    findings = [*traced.findings(), *_identity_findings(runs), *_rating_findings(items, rules.scales)]
-    findings += [*map(_unlisted, unlisted), *(stale.findings(items) if stale else [])]
     rows = list(traced.rows())
-    findings += risk_findings(items, rows, rules.acceptability, tests)
+    findings = [
+        *traced.findings(),
+        *_identity_findings(runs),
+        *_rating_findings(items, rules.scales),
+        *map(_unlisted, unlisted),
+    ]
+    further = [*(stale.findings(items) if stale else []), *risk_findings(items, rows, rules.acceptability, tests)]
     return Traceability(
         items=list(items),
         matrix=[row.evidence() for row in rows],
-        findings=findings,
-        code=None if markers.code is None else list(markers.code),
+        findings=[*(found.evidence() for found in findings), *further],
+        code=None
+        if markers.code is None
+        else [one if isinstance(one, CodeMarker) else one.evidence() for one in markers.code],
         commits=None if markers.commits is None else list(markers.commits),
         risk=rules.acceptability,
     )
@@ -160,6 +162,8 @@ class Row(NamedTuple):
 
     def evidence(self) -> MatrixRow:
         """The line as a value of the evidence."""
+        from devicepipe.evidence.predicates import MatrixRow
+
         return MatrixRow(**self._asdict())
 
 
@@ -168,7 +172,7 @@ class StaticTrace:
     """The matrix and the findings of items before any test has run."""
 
     rows: list[Row]
-    findings: list[TraceFinding]
+    findings: list[Found | TraceFinding]
 
 
 def trace_statically(
@@ -184,9 +188,13 @@ def trace_statically(
     rules = rules or TraceRules(shipped_schema())
     tests = [*written_tests(items, {}), *tests]
     traced = _Trace(items, tests, boards, rules, markers or Markers(), judged=False)
-    findings = [*traced.findings(), *_rating_findings(items, rules.scales), *map(_unlisted, unlisted)]
+    findings: list[Found | TraceFinding] = [*traced.findings(), *_rating_findings(items, rules.scales)]
+    findings += map(_unlisted, unlisted)
     rows = list(traced.rows())
-    findings += risk_findings(items, rows, rules.acceptability, tests, judged=False)
+    if rules.acceptability is not None or any(test.effectiveness for test in tests):
+        from devicepipe.traceability.risk import risk_findings
+
+        findings += risk_findings(items, rows, rules.acceptability, tests, judged=False)
     return StaticTrace(rows, findings)
 
 
@@ -236,7 +244,7 @@ class _Trace:
                 self._verifying.setdefault(name, []).append(test)
         self._gaps = {item.id: list(self._gaps_of(item)) for item in items if item.type == REQUIREMENT}
 
-    def findings(self) -> Iterator[TraceFinding]:
+    def findings(self) -> Iterator[Found]:
         """What does not hold of the items, the tests and the markers."""
         yield from self._item_findings()
         yield from self._test_findings()
@@ -335,7 +343,7 @@ class _Trace:
             else:
                 yield board, f"not-run: {_names(list(seen))}"
 
-    def _item_findings(self) -> Iterator[TraceFinding]:
+    def _item_findings(self) -> Iterator[Found]:
         for item in self._items:
             yield from self._rules.findings(item)
             if item.type == RISK_CONTROL:
@@ -349,11 +357,11 @@ class _Trace:
                 if item.record:
                     yield _finding(VERIFIED_BY_RECORD, item, f"not verified by a test, but by {item.record}")
 
-    def _test_findings(self) -> Iterator[TraceFinding]:
+    def _test_findings(self) -> Iterator[Found]:
         for test in self._tests:
             for name in test.verifies:
                 if name not in self._known:
-                    yield TraceFinding(
+                    yield Found(
                         kind=UNKNOWN_ITEM,
                         item=name,
                         message=f"{test.id} verifies {name}, but there is no such item",
@@ -361,12 +369,12 @@ class _Trace:
                         line=test.line,
                     )
             if not test.verifies and test.id not in self._known:
-                yield TraceFinding(
+                yield Found(
                     kind=ORPHAN_TEST, item=test.id, message="the test verifies no item", file=test.file, line=test.line
                 )
 
 
-def _rating_findings(items: Sequence[Traced], scales: Scales) -> Iterator[TraceFinding]:
+def _rating_findings(items: Sequence[Traced], scales: Scales) -> Iterator[Found]:
     for item in items:
         if item.type != HAZARD or not {*RATINGS} <= item.fields.keys():
             continue
@@ -379,17 +387,15 @@ def _rating_findings(items: Sequence[Traced], scales: Scales) -> Iterator[TraceF
                 )
 
 
-def _unlisted(component: Locked) -> TraceFinding:
+def _unlisted(component: Locked) -> Found:
     file, _, line = component.place.rpartition(":")
-    return TraceFinding(
-        kind=UNLISTED_SOUP, item=component.name, message="no SOUP item is about it", file=file, line=int(line)
-    )
+    return Found(kind=UNLISTED_SOUP, item=component.name, message="no SOUP item is about it", file=file, line=int(line))
 
 
-def _identity_findings(runs: Sequence[TestRun]) -> Iterator[TraceFinding]:
+def _identity_findings(runs: Sequence[TestRun]) -> Iterator[Found]:
     for run in runs:
         if run.identity_errors:
-            yield TraceFinding(
+            yield Found(
                 kind=UNCONFIRMED_IDENTITY,
                 item=run.device.serial,
                 board=run.board,
@@ -397,8 +403,8 @@ def _identity_findings(runs: Sequence[TestRun]) -> Iterator[TraceFinding]:
             )
 
 
-def _finding(kind: str, item: Traced, message: str, board: str = "") -> TraceFinding:
-    return TraceFinding(kind=kind, item=item.id, board=board, message=message, file=item.file, line=item.line)
+def _finding(kind: str, item: Traced, message: str, board: str = "") -> Found:
+    return Found(kind=kind, item=item.id, board=board, message=message, file=item.file, line=item.line)
 
 
 def _tests(runs: Sequence[TestRun]) -> list[TracedTest]:

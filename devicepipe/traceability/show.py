@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devicepipe.evidence.predicates import CodeMarker
+from devicepipe.traceability.code_markers import Marker
 from devicepipe.traceability.drafts import Traced
 
 
@@ -56,7 +57,7 @@ class Surroundings:
     """The links of all items in both directions, with the tests and markers that name them."""
 
     def __init__(
-        self, items: Sequence[Traced], tests: Sequence[ShownTest] = (), code: Sequence[CodeMarker] = ()
+        self, items: Sequence[Traced], tests: Sequence[ShownTest] = (), code: Sequence[CodeMarker | Marker] = ()
     ) -> None:
         self.items = {item.id: item for item in items}
         self._below: dict[str, list[tuple[str, str]]] = {}
@@ -68,7 +69,7 @@ class Surroundings:
         for test in tests:
             for name in test.verifies:
                 self._tests.setdefault(name, []).append(test)
-        self._code: dict[str, list[CodeMarker]] = {}
+        self._code: dict[str, list[CodeMarker | Marker]] = {}
         for marker in code:
             for name in marker.items:
                 self._code.setdefault(name, []).append(marker)

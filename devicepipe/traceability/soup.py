@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import SOUP
-from devicepipe.traceability.drafts import Traced
+from devicepipe.evidence.words import SOUP
+
+if TYPE_CHECKING:
+    from devicepipe.traceability.drafts import Traced
 
 COMPARED = ("version", "supplier", "licence", "purl", "cpe", "sha256")
 

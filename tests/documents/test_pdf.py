@@ -339,9 +339,23 @@ def test_nasty_text_is_shown_in_every_kind_of_block(name: str) -> None:
 
 
 def test_characters_that_the_font_lacks_or_that_hide_are_shown_as_codes() -> None:
-    text = squeezed(render_pdf(document(Paragraph.plain("a\u202eb 泵 c\x00d \U0001f489 e\u200bf"))))
-    for code in ("a[U+202E]b", "[U+6CF5]", "c[U+0000]d", "[U+1F489]", "e[U+200B]f"):
+    text = squeezed(render_pdf(document(Paragraph.plain("a\u202eb \u05de c\x00d \U0001f489 e\u200bf"))))
+    for code in ("a[U+202E]b", "[U+05DE]", "c[U+0000]d", "[U+1F489]", "e[U+200B]f"):
         assert code in text
+
+
+def test_names_in_chinese_japanese_and_korean_are_printed_and_embedded_as_a_subset() -> None:
+    names = "王小明 山田太郎 ヤマダ 김민수 泵、输液≤ 5 µl"
+    plain = render_pdf(document(Paragraph.plain("Ada")))
+    pdf = render_pdf(document(Paragraph((Run(names), Run(names, Emphasis.STRONG), Run(names, Emphasis.ITALIC)))))
+    text = squeezed(pdf)
+    assert text.count("王小明山田太郎ヤマダ김민수泵、输液≤5µl") == 3
+    assert "U+" not in text
+    assert b"WenQuanYiMicroHei" in pdf
+    assert len(pdf) - len(plain) < 120_000
+    assert b"WenQuanYi" not in plain
+    table = Table("泵", (Column("名", 1), Column("b", 9)), ((Cell("输液泵控制器" * 20), Cell("x")),))
+    assert squeezed(render_pdf(document(table))).count("输液泵控制器") == 20
 
 
 def test_greek_and_cyrillic_in_italics_fall_back_to_the_upright_face() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -10,11 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devicepipe.errors import UsageError
-from devicepipe.project.config import Project, load_project
 from devicepipe.stages.trace_check import check_working_tree
+from devicepipe.stages.trace_project import STATE, open_trace_project
 from devicepipe.traceability.drafts import Draft
-from devicepipe.traceability.items import CACHE, read_drafts
-from tests.traceability.test_schema import project
+from tests.traceability.test_schema import CONFIG, REPOSITORY, project
 
 Answer = tuple[list[Draft], list[str]]
 
@@ -37,7 +37,19 @@ TESTS = [
     "class TestC:\n    def test_c(self): ...\n",
     "def broken(:\n",
 ]
-TOML = ["", 'severities = ["minor"]\n', "types = { hazard = { fields = { cause = { needed = true } } } }\n"]
+TOML = [
+    "",
+    'schema = "schema.toml"\n',
+    'code = ["gone"]\n',
+    'severities = ["minor"]\n',
+    "types = { hazard = { fields = { cause = { needed = true } } } }\n",
+]
+
+SCHEMAS = [
+    "[types.design]\nboards = true\n",
+    '[rules.x]\nof = "hazard"\nhas = ["y"]\n',
+    "[types.hazard.fields]\na = { needed = true }\n",
+]
 
 EDITS: st.SearchStrategy[tuple[str, str, list[str]]] = st.one_of(
     st.tuples(st.just("items"), st.sampled_from(["a", "b", "sub/c"]), st.lists(st.sampled_from(PARTS), max_size=4)),
@@ -45,6 +57,9 @@ EDITS: st.SearchStrategy[tuple[str, str, list[str]]] = st.one_of(
     st.tuples(st.just("toml"), st.just(""), st.sampled_from(TOML).map(lambda text: [text])),
     st.tuples(st.just("record"), st.just(""), st.sampled_from(["one", "two"]).map(lambda text: [text])),
     st.tuples(st.just("gone"), st.sampled_from(["a", "b"]), st.just(list[str]())),
+    st.tuples(st.just("board"), st.just(""), st.sampled_from(["\n", "}"]).map(lambda text: [text])),
+    st.tuples(st.just("schema"), st.just(""), st.sampled_from(SCHEMAS).map(lambda text: [text])),
+    st.tuples(st.just("folder"), st.sampled_from(["gone", "hil", "firmware/src"]), st.just(list[str]())),
 )
 
 
@@ -69,21 +84,36 @@ def damaged(kept: list[Path], how: str) -> None:
 DAMAGES = ["none", "gone", "cut", "other content", "empty", "junk", "exchanged"]
 
 
-def answer(made: Project, *, cached: bool) -> Answer:
-    problems: list[UsageError] = []
-    return read_drafts(made, problems=problems, cached=cached), [str(one) for one in problems]
-
-
-def whole(made: Project, *, cached: bool) -> tuple[object, ...]:
+def answer(root: Path, *, cached: bool) -> Answer:
+    """What is read, and what is wrong; a configuration that is wrong is all there is."""
+    try:
+        made = open_trace_project(root, cached=cached)
+    except UsageError as error:
+        return [], [str(error)]
     found = check_working_tree(made, cached=cached)
+    return list(found.items), [str(one) for one in found.findings]
+
+
+def whole(root: Path, *, cached: bool) -> tuple[object, ...]:
+    try:
+        found = check_working_tree(open_trace_project(root, cached=cached), cached=cached)
+    except UsageError as error:
+        return (str(error),)
     return found.items, found.tests, found.rows, found.findings
 
 
 def edit(root: Path, kind: str, name: str, parts: list[str]) -> None:
     if kind == "toml":
-        project(root, inline=parts[0], items="# T\n")
+        (root / "devicepipe.toml").write_text(CONFIG + parts[0])
     elif kind == "record":
         (root / "record.txt").write_text(parts[0])
+    elif kind == "board":
+        (root / "boards/microbit.json").write_text((REPOSITORY / "boards/microbit.json").read_text() + parts[0])
+    elif kind == "schema":
+        (root / "schema.toml").write_text(parts[0])
+    elif kind == "folder":  # there, or gone
+        folder = root / name
+        shutil.rmtree(folder) if folder.exists() else folder.mkdir(parents=True)
     elif kind == "gone":
         (root / f"requirements/{name}.md").unlink(missing_ok=True)
     else:
@@ -102,43 +132,42 @@ def test_the_cache_gives_what_reading_anew_gives(
         project(root, items=GOOD)
         for (kind, file, parts), damage in steps:
             edit(root, kind, file, parts)
-            made = load_project(root / "devicepipe.toml")
-            expected = whole(made, cached=False)
-            assert whole(made, cached=True) == expected
-            damaged(sorted(path for path in (root / ".devicepipe" / CACHE).rglob("*") if path.is_file()), damage)
-            assert whole(made, cached=True) == expected
+            expected = whole(root, cached=False)
+            assert whole(root, cached=True) == expected
+            damaged(sorted(path for path in (root / STATE).rglob("*") if path.is_file()), damage)
+            assert whole(root, cached=True) == expected
 
 
-def entries(made: Project) -> list[Path]:
-    return [path for path in (made.state / CACHE / "items").iterdir() if path.is_file()]
+def entries(root: Path) -> list[Path]:
+    return [path for path in (root / STATE / "items").iterdir() if path.is_file()]
 
 
 def test_what_has_not_changed_is_not_parsed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = project(tmp_path, items=GOOD)
-    expected = answer(made, cached=True)
+    project(tmp_path, items=GOOD)
+    expected = answer(tmp_path, cached=True)
     monkeypatch.setattr("devicepipe.traceability.drafts.parse", lambda *_: pytest.fail("parsed again"))
-    assert answer(made, cached=True) == expected
+    assert answer(tmp_path, cached=True) == expected
 
 
 def test_entries_that_are_not_used_any_more_go(tmp_path: Path) -> None:
-    made = project(tmp_path, items=GOOD)
-    answer(made, cached=True)
-    before = entries(made)
+    project(tmp_path, items=GOOD)
+    answer(tmp_path, cached=True)
+    before = entries(tmp_path)
     edit(tmp_path, "items", "all", PARTS[:1])
-    answer(made, cached=True)
-    assert len(entries(made)) == len(before) == 1
-    assert entries(made) != before
+    answer(tmp_path, cached=True)
+    assert len(entries(tmp_path)) == len(before) == 1
+    assert entries(tmp_path) != before
 
 
 def test_what_is_wrong_is_told_each_time(tmp_path: Path) -> None:
-    made = project(tmp_path, items="# T\n## SRS-001 R\n- boards: tiny\n\nText.\n")
-    first = answer(made, cached=True)
-    assert first == answer(made, cached=True)
-    assert len(first[1]) == 1
+    project(tmp_path, items="# T\n## SRS-001 R\n- boards: tiny\n\nText.\n")
+    first = answer(tmp_path, cached=True)
+    assert first == answer(tmp_path, cached=True)
+    assert "unknown board 'tiny'" in first[1][0]
 
 
 def test_a_folder_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
-    made = project(tmp_path)
-    made.state.mkdir()
-    (made.state / "cache").write_text("a file where the folder should be")
-    assert answer(made, cached=True) == answer(made, cached=False)
+    project(tmp_path)
+    (tmp_path / ".devicepipe").mkdir()
+    (tmp_path / ".devicepipe/cache").write_text("a file where the folder should be")
+    assert answer(tmp_path, cached=True) == answer(tmp_path, cached=False)

@@ -62,7 +62,7 @@ def test_markers_of_files_functions_tables_and_declarations() -> None:
         (31, "after", ["DSG-008"]),
         (34, "", ["DSG-009"]),
     ]
-    assert markers_in(SOURCE, Path("/r/src/a.c"), Path("/r"))[0] == CodeMarker(
+    assert markers_in(SOURCE, Path("/r/src/a.c"), Path("/r"))[0].evidence() == CodeMarker(
         file="src/a.c", line=2, items=["DSG-001"]
     )
 

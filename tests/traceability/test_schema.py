@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from devicepipe.evidence.predicates import Item
 from devicepipe.project.config import Project, load_project
 from devicepipe.traceability.items import read_items
 from devicepipe.traceability.matrix import TraceRules, trace
-from devicepipe.traceability.schema import CLASSES, project_schema, rules_of, shipped_schema
+from devicepipe.traceability.schema import CLASSES, Schema, project_schema, rules_of, shipped_schema
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = """[product]
@@ -114,6 +115,11 @@ def test_a_product_adds_types_links_and_rules_and_widens_links(tmp_path: Path) -
         ("unmet-need", "error", "no requirement satisfies it"),
         ("unrefined-need", "warning", "no system requirement refines it"),
     ]
+
+
+def test_a_schema_is_the_same_when_it_is_read_back_from_json(tmp_path: Path) -> None:
+    for schema in (shipped_schema(), project_schema(project(tmp_path, NESTED))):
+        assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
 
 
 def test_what_stands_in_devicepipe_toml_counts_last(tmp_path: Path) -> None:

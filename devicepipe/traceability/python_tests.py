@@ -1,0 +1,90 @@
+"""Device tests as Python's own parser sees them: see device_tests.py."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from devicepipe.errors import UsageError
+from devicepipe.traceability.device_tests import DeviceTest
+
+_MARK = "verifies"
+
+
+def tests_in_source(text: str, path: Path, folder: Path, root: Path) -> tuple[DeviceTest, ...]:
+    """The tests of a file's text, in the order of its lines. Raises UsageError where it is no Python; names the line."""
+    try:
+        module = ast.parse(text, filename=str(path))
+    except SyntaxError as error:
+        raise UsageError(
+            f"is no Python: {error.msg}", file=path, line=error.lineno, remedy="correct the test"
+        ) from error
+    name, file = path.relative_to(folder).as_posix(), path.relative_to(root).as_posix()
+    return tuple(_tests(module, name, file, _marks(*_assigned(module))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    items: tuple[str, ...]
+    decided: bool
+    effective: tuple[str, ...] = ()
+
+    def __add__(self, other: _Named) -> _Named:
+        decided = self.decided and other.decided
+        return _Named((*self.items, *other.items), decided, (*self.effective, *other.effective))
+
+
+def _tests(scope: ast.Module | ast.ClassDef, prefix: str, file: str, above: _Named) -> Iterator[DeviceTest]:
+    for node in scope.body:
+        if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+            marks = above + _marks(*node.decorator_list, *_assigned(node))
+            yield from _tests(node, f"{prefix}::{node.name}", file, marks)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
+            named = above + _marks(*node.decorator_list)
+            line = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+            verifies = tuple(sorted(set(named.items)))
+            effective = tuple(sorted(set(named.effective)))
+            yield DeviceTest(f"{prefix}::{node.name}", verifies, file, line, named.decided, effective)
+
+
+def _assigned(scope: ast.Module | ast.ClassDef) -> list[ast.expr]:
+    """What `pytestmark` is given in a module or class."""
+    return [
+        node.value
+        for node in scope.body
+        if isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets)
+    ]
+
+
+def _marks(*expressions: ast.expr) -> _Named:
+    """The items that all marks `verifies` in some expressions name."""
+    items: list[str] = []
+    effective: list[str] = []
+    decided = True
+    for expression in expressions:
+        for node in ast.walk(expression):
+            if not isinstance(node, ast.Call) or _called(node) != _MARK:
+                continue
+            shows = any(_is_effectiveness(keyword) for keyword in node.keywords)
+            for argument in node.args:
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                    items.append(argument.value)
+                    effective += [argument.value] if shows else []
+                else:
+                    decided = False
+    return _Named(tuple(items), decided, tuple(effective))
+
+
+def _is_effectiveness(keyword: ast.keyword) -> bool:
+    value = keyword.value
+    return keyword.arg == "kind" and isinstance(value, ast.Constant) and value.value == "effectiveness"
+
+
+def _called(call: ast.Call) -> str:
+    function = call.func
+    return (
+        function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    )
