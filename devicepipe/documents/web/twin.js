@@ -190,6 +190,8 @@
       this.matched = this.rows.filter((row) => all || places.has(row));
       this.shown = this.matched.length;
       if (!all) for (const row of this.rows) if (!row.hidden && !places.has(row)) row.hidden = true;
+      // Rows whose look changes are laid out anew: the first ones now, so the others wait as those that come back do.
+      if (this.table.classList.contains("loose") !== loose) for (const row of this.matched.slice(AT_ONCE)) row.hidden = true;
       this.table.classList.toggle("loose", loose);
       this.wide.classList.toggle("unmatched", this.shown === 0 && !this.filtered);
       if (this.count) {
@@ -209,6 +211,9 @@
       clearTimeout(this.timer);
       if (this.waiting.length) this.timer = setTimeout(() => this.show(SLICE), 0);
       this.table.setAttribute("aria-busy", String(this.waiting.length > 0));
+      if (this.waiting.length || !this.wide.contains(kept)) return;
+      kept.scrollIntoView({ block: "center" });
+      kept = null;
     }
 
     found() { return this.matched; }
@@ -248,13 +253,18 @@
   let words = [];
   let hits = [];
   let here = -1;
+  let kept = null; // a row that is to be in sight when all rows are shown again
 
   const tell = (text) => { status.textContent = text; };
   const plural = (count, one, more) => `${count} ${count === 1 ? one : more}`;
 
   function update(what = "", table = null) {
+    const was = hits[here];
     words = folded(input.value).split(/\s+/).filter(Boolean);
+    // Whoever ends a search stays where it led to, in sight of what is around it.
+    kept = words.length ? null : was;
     for (const one of tables) one.apply(words);
+    if (kept && !kept.cells) kept.scrollIntoView({ block: "center" });
     move(-1);
     hits = words.length ? places.flatMap((place) => place.found(words)) : [];
     mark();
@@ -376,6 +386,7 @@
 
   addFinder();
   addEventListener("hashchange", reveal);
+  addEventListener("wheel", () => { kept = null; }, { passive: true });
   addEventListener("beforeprint", () => { for (const table of tables) if (table.sorted) table.body.append(...table.filed); });
   addEventListener("afterprint", () => { for (const table of tables) if (table.sorted) table.body.append(...table.rows); });
   document.documentElement.dataset.twin = "ready";

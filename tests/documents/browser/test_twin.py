@@ -105,6 +105,17 @@ def test_enter_goes_from_place_to_place_and_round(opened: Opener) -> None:
     assert page.locator(".here").count() == 0
 
 
+def test_whoever_ends_a_search_stays_where_it_led_to(opened: Opener) -> None:
+    page = opened(small(900))
+    search(page, "test_777")
+    expect(status(page)).to_have_text("1 row, 0 headings found")
+    field = page.get_by_role("searchbox", name="Search")
+    field.press("Enter")
+    field.press("Escape")
+    expect(page.locator("tbody tr:not([hidden])")).to_have_count(900)
+    expect(page.locator("tbody tr").nth(777)).to_be_in_viewport()
+
+
 def test_filters_by_choice_and_by_words_combine_with_the_search(opened: Opener) -> None:
     page = opened(small())
     page.get_by_role("button", name="Filter columns").click()
