@@ -23,7 +23,7 @@ from playwright.sync_api import Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from devicepipe.documents.html_page import render_html
-from devicepipe.documents.matrix import matrix_document
+from devicepipe.documents.release import compose_document
 from devicepipe.documents.tables import render_tables
 from tests.documents import release_records as records
 
@@ -70,7 +70,7 @@ def one_round(page: Page, url: str) -> dict[str, tuple[float, float]]:
 
 def main() -> int:
     """Measure and print."""
-    document = matrix_document(records.green(ROWS // 2))
+    document = compose_document(records.green(ROWS // 2), "traceability-matrix")
     start = time.perf_counter()
     html = render_html(document)
     middle = time.perf_counter()

@@ -117,7 +117,8 @@ class _Html:
         body = [line for block in document.blocks for line in self._block(block)]
         style = _style(document) + self._styles.sheet()
         if document.accent != ACCENT:
-            style += f":root {{ --heavy: #{document.accent:06x}; }}\n"
+            # A colour that was chosen for white paper; the dark page keeps its own.
+            style += f"@media print, (prefers-color-scheme: light) {{ :root {{ --heavy: #{document.accent:06x}; }} }}\n"
         script = _web_file("twin.js")
         policy = (
             f"default-src 'none'; script-src '{_source(script)}'; style-src '{_source(style)}'; img-src data:; "

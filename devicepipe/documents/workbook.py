@@ -28,7 +28,9 @@ _NAME_LENGTH: Final = 31
 _TEXT_LENGTH: Final = 32_767
 _RUNNING_LENGTH: Final = 60
 _CUT: Final = " … [cut here: the CSV file has all of it]"
-_WIDEST: Final = 60
+_WIDEST: Final = 66  # characters: a SHA-256 stands in one line
+_LINE: Final = 13.0  # points; a program that opens a workbook does not everywhere make rows as high as their texts
+_HIGHEST: Final = 400.0
 _FIRST_FORMAT: Final = 164  # below are Excel's own
 _MAIN: Final = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _RELATIONS: Final = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -181,6 +183,7 @@ class _Workbook:
     def _sheet(self, sheet: Sheet) -> str:
         known: dict[Value, str] = {}
         lines = [self._headings(sheet.columns)]
+        widths = _widths(sheet)
         for number, row in enumerate(sheet.rows, start=2):
             cells = []
             for value in row:
@@ -190,19 +193,15 @@ class _Workbook:
                 elif value.text and not value.number:
                     self._strings.uses += 1
                 cells.append(cell)
-            lines.append(f'<row r="{number}">{"".join(cells)}</row>')
+            lines.append(f'<row r="{number}"{_height(row, widths)}>{"".join(cells)}</row>')
         area = f"A1:{_column(len(sheet.columns))}{len(sheet.rows) + 1}"
-        widths = [
-            max([len(name) + 3, *(_width(row[at].text) for row in sheet.rows)]) for at, name in enumerate(sheet.columns)
-        ]
         return self._worksheet("".join(lines), widths, f'<autoFilter ref="{area}"/>')
 
     def _worksheet(self, rows: str, widths: list[int], after: str) -> str:
         banner = self._document.running.banner
         color = '<tabColor rgb="FF9B1C1C"/>' if banner else ""
         columns = "".join(
-            f'<col min="{at}" max="{at}" width="{min(max(width, 6), _WIDEST) + 1}" customWidth="1"/>'
-            for at, width in enumerate(widths, start=1)
+            f'<col min="{at}" max="{at}" width="{width}" customWidth="1"/>' for at, width in enumerate(widths, start=1)
         )
         paper = 9 if self._document.paper == "A4" else 1
         head, foot = (
@@ -256,7 +255,7 @@ class _Workbook:
                 rows.append(f'<row r="{number + 1}">{"".join(map(self._cell, cells))}</row>')
                 number += 1
         hyperlinks = f"<hyperlinks>{''.join(links)}</hyperlinks>" if links else ""
-        return self._worksheet("".join(rows), [34, 60, 8, 50], hyperlinks)
+        return self._worksheet("".join(rows), [34, 66, 8, 60], hyperlinks)
 
     # --- the package around them
 
@@ -324,8 +323,24 @@ def _quoted(name: str) -> str:
     return "'" + name.replace("'", "''") + "'"
 
 
-def _width(text: str) -> int:
-    return len(text) if "\n" not in text else max(map(len, text.split("\n")))
+def _widths(sheet: Sheet) -> list[int]:
+    """Widths of columns in characters: what their longest texts need, within bounds; a header has the filter's button too."""
+    longest = [
+        max([len(name) + 3, *{max(map(len, row[at].text.split("\n"))) for row in sheet.rows}])
+        for at, name in enumerate(sheet.columns)
+    ]
+    return [min(max(width, 6), _WIDEST) + 2 for width in longest]
+
+
+def _height(row: tuple[Value, ...], widths: list[int]) -> str:
+    """The height of a row of which a text needs more than one line, as an attribute."""
+    if all(len(value.text) < width and "\n" not in value.text for value, width in zip(row, widths, strict=True)):
+        return ""
+    most = max(
+        sum(-(-max(len(line), 1) // (width - 2)) for line in value.text.split("\n"))
+        for value, width in zip(row, widths, strict=True)
+    )
+    return f' ht="{min(most * _LINE, _HIGHEST)}" customHeight="1"' if most > 1 else ""
 
 
 def _column(number: int) -> str:

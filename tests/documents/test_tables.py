@@ -177,7 +177,7 @@ def test_workbook_is_readable_and_has_what_the_tables_have() -> None:
                     assert (cell or "") == value.text
         assert book[name].freeze_panes == "A2"
         assert book[name].auto_filter.ref
-        assert all(dimension.width <= 61 for dimension in book[name].column_dimensions.values())
+        assert all(dimension.width <= 68 for dimension in book[name].column_dimensions.values())
 
 
 def test_about_leads_to_each_sheet_and_says_what_the_document_says_on_each_page() -> None:

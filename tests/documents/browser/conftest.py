@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from devicepipe.documents.html_page import render_html
 from devicepipe.documents.model import Document
 
-PATIENCE = 120_000
+PATIENCE = 60_000
 """Milliseconds: a bound for a browser that hangs, no measure of one on a busy machine."""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 

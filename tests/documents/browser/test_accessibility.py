@@ -28,19 +28,20 @@ def pages() -> dict[str, bytes]:
     return {name: data for name, data in render_documents(RECORD).items() if name.endswith(".html")}
 
 
-def violations(page: Page) -> list[str]:
-    found = Axe().run(page, options=RULES).response["violations"]
+def violations(page: Page, rules: dict[str, Any] = RULES) -> list[str]:
+    found = Axe().run(page, options=rules).response["violations"]
     return [f"{one['id']}: {node['html'][:200]} {node['failureSummary']}" for one in found for node in one["nodes"]]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", pages())
-def test_a_document_has_no_violation(opened: Opener, name: str, scheme: str) -> None:
-    page = opened(pages()[name], color_scheme=scheme)
+def test_a_document_has_no_violation(opened: Opener, name: str) -> None:
+    page = opened(pages()[name])
     assert violations(page) == []
+    page.emulate_media(color_scheme="dark")
+    assert violations(page, {"runOnly": ["color-contrast"]}) == []
 
 
-@pytest.mark.parametrize("name", pages())
+@pytest.mark.parametrize("name", ["software-verification-report.html", "traceability-matrix.html"])
 def test_nor_has_it_in_use(opened: Opener, name: str) -> None:
     page = opened(pages()[name], viewport={"width": 390, "height": 800})
     for button in page.get_by_role("button", name="Filter columns").all():

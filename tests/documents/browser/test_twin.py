@@ -67,7 +67,8 @@ def test_without_a_script_all_of_it_is_there_and_nothing_that_does_nothing(opene
     page = opened(verification_report(DIRTY), java_script_enabled=False)
     assert region(page, "Traceability matrix").locator("tbody tr:visible").count() == ROWS
     assert page.locator("button, input, select").count() == 0
-    expect(page.get_by_role("link", name="5 Traceability")).to_have_attribute("href", re.compile("#s"))
+    entry = page.locator("nav a").first
+    assert page.locator(str(entry.get_attribute("href"))).count() == 1
 
 
 def test_search_finds_rows_of_all_tables_and_headings(opened: Opener) -> None:
@@ -214,11 +215,12 @@ def printed(page: Page) -> list[str]:
 
 def test_paper_has_every_row_in_order_and_the_banner_and_the_heads_on_each_page(opened: Opener) -> None:
     page = opened(matrix_document(DIRTY))
+    matrix = region(page, "Traceability matrix")
     search(page, "SRS-003")
-    expect(page.locator(".wide").last.locator("tbody tr:visible")).to_have_count(2)
-    page.get_by_role("button", name="Filter columns").click()
-    page.get_by_role("columnheader", name="Test").get_by_role("button").click()
-    page.get_by_role("columnheader", name="Test").get_by_role("button").click()
+    expect(matrix.locator("tbody tr:visible")).to_have_count(2)
+    matrix.get_by_role("button", name="Filter columns").click()
+    matrix.get_by_role("columnheader", name="Test").get_by_role("button").click()
+    matrix.get_by_role("columnheader", name="Test").get_by_role("button").click()
     sheets = printed(page)
     tests = [row.test for row in DIRTY.traceability.matrix if row.test]
     text = re.sub(r"\s+", "", "".join(sheets))
@@ -229,11 +231,11 @@ def test_paper_has_every_row_in_order_and_the_banner_and_the_heads_on_each_page(
     for number, sheet in enumerate(sheets, start=1):
         assert "NOT RELEASABLE" in sheet
         assert f"Page {number} of {len(sheets)}" in sheet
-        if number > 1:
+        if "::test_case" in sheet:
             assert "Risk control" in sheet
     assert "Filter columns" not in "".join(sheets)
     # On the screen it is as it was left.
-    expect(page.locator(".wide").last.locator("tbody tr:visible")).to_have_count(2)
+    expect(matrix.locator("tbody tr:visible")).to_have_count(2)
 
 
 def test_paper_is_the_same_whatever_was_filtered(opened: Opener) -> None:
@@ -272,14 +274,14 @@ def test_nothing_is_wider_than_the_window(opened: Opener, width: int) -> None:
 def test_ten_thousand_rows_are_filtered_sorted_and_shown_again(opened: Opener) -> None:
     record = records.green(5000)
     page = opened(render_html(matrix_document(record)))
-    table = page.locator("table.rows")
-    page.get_by_role("button", name="Filter columns").click()
-    page.get_by_label("Filter by Requirement").fill("SRS-4321")
+    table = region(page, "Traceability matrix")
+    table.get_by_role("button", name="Filter columns").click()
+    table.get_by_label("Filter by Requirement").fill("SRS-4321")
     expect(status(page)).to_have_text("Traceability matrix: 2 of 10000 rows")
     expect(table.locator("tbody tr:not([hidden])")).to_have_count(2)
-    page.get_by_role("columnheader", name="Requirement").get_by_role("button").click()
-    page.get_by_role("button", name="Show all rows").click()
-    expect(table).to_have_attribute("aria-busy", "false")
+    table.get_by_role("columnheader", name="Requirement").get_by_role("button").click()
+    table.get_by_role("button", name="Show all rows").click()
+    expect(table.locator("table")).to_have_attribute("aria-busy", "false")
     assert table.locator("tbody tr:not([hidden])").count() == 10_000
     first = [table.locator("tbody tr").nth(at).locator("th").inner_text().split("\n")[0] for at in range(3)]
     assert first == ["SRS-001", "SRS-001", "SRS-002"]
