@@ -145,29 +145,38 @@ class DraftReader:
         links: dict[str, list[str]] = {}
         lines: dict[str, int] = {}
         applies = self._boards
-        try:
-            for key, value in raw.fields.items():
-                try:
-                    if key in self._schema.links:
-                        links[key] = self._targets(raw, key, value, kind)
+        free = self._rules.free[kind.name]
+        for key, value in raw.fields.items():
+            if key in free:
+                fields[key] = value
+                continue
+            try:
+                if key in self._schema.links:
+                    links[key] = self._targets(raw, key, value, kind)
+                    lines[key] = raw.lines.get(key, raw.line)
+                elif key == BOARDS:
+                    applies = self._applies(raw, kind, value)
+                    fields[key] = value
+                else:
+                    self._rules.check(raw, key, value, kind)
+                    fields[key] = value
+                    if key == EVIDENCE:
                         lines[key] = raw.lines.get(key, raw.line)
-                    elif key == BOARDS:
-                        applies = self._applies(raw, kind, value)
-                        fields[key] = value
-                    else:
-                        self._rules.check(raw, key, value, kind)
-                        fields[key] = value
-                        if key == EVIDENCE:
-                            lines[key] = raw.lines.get(key, raw.line)
-                except UsageError as error:
-                    self._tell(error)
+            except UsageError as error:
+                self._tell(error)
+        try:
             self._rules.check_needed(raw, kind, raw.fields)
         except UsageError as error:
             self._tell(error)
-        given: dict[str, Any] = {"id": raw.id, "type": kind.name, "title": raw.title, "text": raw.text}
-        given |= {"fields": fields, "links": links, "boards": applies}
-        digest = "" if EVIDENCE in lines else fingerprint(**given)
-        return Draft(**given, file=self._name(raw.file), line=raw.line, lines=lines, fingerprint=digest)
+        digest = (
+            ""
+            if EVIDENCE in lines
+            else fingerprint(
+                id=raw.id, type=kind.name, title=raw.title, text=raw.text, fields=fields, links=links, boards=applies
+            )
+        )
+        file = self._name(raw.file)
+        return Draft(raw.id, kind.name, raw.title, raw.text, fields, links, applies, file, raw.line, lines, digest)
 
     def _targets(self, raw: RawItem, key: str, value: str, kind: ItemType) -> list[str]:
         link = self._schema.links[key]

@@ -51,8 +51,16 @@ class FieldRules:
             for key, field in kind.fields.items()
             if field.reserved
         }
-        self._intended: dict[tuple[str, str], str | None] = {}
         self.links = {name: tuple(link.name for link in schema.links_of(name)) for name in schema.types}
+        self.free: dict[str, set[str]] = {name: set() for name in schema.types}
+        """Item type → the keys seen so far that are the product's own: nothing is to be checked about them."""
+        self._needed = {
+            name: (
+                *(key for key, field in kind.fields.items() if field.needed),
+                *(link for link in self.links[name] if schema.links[link].at_least),
+            )
+            for name, kind in schema.types.items()
+        }
 
     def check_needed(self, raw: RawItem, kind: ItemType, present: Collection[str]) -> None:
         """An item has the fields and links that its type needs.
@@ -60,9 +68,7 @@ class FieldRules:
         Raises:
             UsageError: One is missing; names the item and the field.
         """
-        needed = [key for key, field in kind.fields.items() if field.needed]
-        needed += [name for name in self.links[kind.name] if self._schema.links[name].at_least]
-        for key in needed:
+        for key in self._needed[kind.name]:
             if key not in present:
                 raise raw.error(
                     raw.id, f"{kind.called} needs '{key}'", remedy=f"add '- {key}: …', or a section '### {key}'"
@@ -92,6 +98,7 @@ class FieldRules:
             if key in self._reserved:
                 only = " and ".join(f"{title}s" for title in self._reserved[key])
                 raise raw.error(key, f"{kind.called} has no '{key}'", remedy=f"only {only} have it")
+            self.free[kind.name].add(key)
             return
         if key == EVIDENCE and raw.fields.get(method := _METHODS.get(kind.name, "verification"), "test") == "test":
             raise raw.error(
@@ -115,12 +122,9 @@ class FieldRules:
 
     def _meant(self, key: str, kind: ItemType) -> str | None:
         """The known key that `key` is a typo of; None for a known key and for a field of the user's own."""
-        asked = (key, kind.name)
-        if asked not in self._intended:
-            known = [*self.links[kind.name], *kind.fields, *([BOARDS] if kind.boards else ()), *self._reserved]
-            close = [] if key in known else difflib.get_close_matches(key, known, n=1, cutoff=_SIMILAR)
-            self._intended[asked] = close[0] if close else None
-        return self._intended[asked]
+        known = [*self.links[kind.name], *kind.fields, *([BOARDS] if kind.boards else ()), *self._reserved]
+        close = [] if key in known else difflib.get_close_matches(key, known, n=1, cutoff=_SIMILAR)
+        return close[0] if close else None
 
 
 def _check_date(raw: RawItem, key: str, value: str) -> None:
