@@ -97,12 +97,14 @@ def run(folder: Path) -> Used:
     command = [sys.executable, "-m", "devicepipe", "trace", "matrix", "--csv", "matrix.csv", "--html", "matrix.html"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        sys.exit(f"{' '.join(command)} ended with {process.returncode}")
+        sys.exit(f"{' '.join(command)} in {folder} ended with {process.returncode}: run it to see why")
     return Used(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
 
 
@@ -123,7 +125,7 @@ def touched(folder: Path, number: int) -> Used:
 
 def checked(folder: Path, count: int) -> None:
     """Fail where the matrix is not that of the items."""
-    rows = (folder / "matrix.csv").read_text(encoding="utf-8").count("\r\n") - 1
+    rows = (folder / "matrix.csv").read_bytes().count(b"\r\n") - 1
     tests = count - 2 * (count // 3)
     # Each test has a row for each of its parents.
     if rows != tests + -(-tests // 5):
