@@ -8,10 +8,11 @@ reviews it decides whether it has to change, and only then what rests on it beco
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from devicepipe.errors import IntegrityError
-from devicepipe.evidence.items import changed_attributes, fingerprint_of, parents
-from devicepipe.evidence.predicates import Item, Traceability, TraceFinding
+from devicepipe.evidence.items import Attributed, changed_attributes, fingerprint_of, parents
+from devicepipe.evidence.predicates import Traceability, TraceFinding
 from devicepipe.evidence.reviews import Review
 
 UNREVIEWED_ITEM = "unreviewed-item"
@@ -21,8 +22,24 @@ REVIEW_OF_UNKNOWN_ITEM = "review-of-unknown-item"
 REVIEW_FINDINGS = (UNREVIEWED_ITEM, CHANGED_SINCE_REVIEW, SUSPECT_LINK, REVIEW_OF_UNKNOWN_ITEM)
 
 
+class Reviewable(Attributed, Protocol):
+    """What a review is about: an item of the evidence, or one that was only read."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of its attributes."""
+
+    @property
+    def file(self) -> str:
+        """The file that it stands in."""
+
+    @property
+    def line(self) -> int:
+        """The line."""
+
+
 def review_findings(
-    items: Sequence[Item], reviews: Sequence[Review], places: Mapping[str, tuple[str, int]] | None = None
+    items: Sequence[Reviewable], reviews: Sequence[Review], places: Mapping[str, tuple[str, int]] | None = None
 ) -> list[TraceFinding]:
     """What does not hold, in the order of the items; reviews of no item at the end.
 
@@ -104,5 +121,5 @@ def check_reviews(trace: Traceability, link: str) -> str:
     return f"its items are what their fingerprints say, and its {len(reviewed)} reviews what it tells of them"
 
 
-def _finding(kind: str, item: Item, message: str) -> TraceFinding:
+def _finding(kind: str, item: Reviewable, message: str) -> TraceFinding:
     return TraceFinding(kind=kind, item=item.id, message=message, file=item.file, line=item.line)

@@ -114,7 +114,7 @@ def _review_findings(project: TraceProject, items: Sequence[Draft]) -> Sequence[
     from devicepipe.traceability.reviews import read_reviews
 
     try:
-        return read_reviews(project.whole()).findings([draft.item() for draft in items])
+        return read_reviews(project.whole()).findings(items)
     except UsageError as error:
         return [_of_problem(error, project.root)]
 

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.items import attribute_digests, parents
-from devicepipe.evidence.predicates import Item, TraceFinding
-from devicepipe.evidence.review_links import review_findings
+from devicepipe.evidence.predicates import TraceFinding
+from devicepipe.evidence.review_links import Reviewable, review_findings
 from devicepipe.evidence.reviews import Review
 from devicepipe.project.config import Project
 
@@ -52,7 +52,7 @@ class Reviews:
         """The review of an item; None where there is none."""
         return next((review for review in self.reviews if review.item == item), None)
 
-    def findings(self, items: Sequence[Item]) -> list[TraceFinding]:
+    def findings(self, items: Sequence[Reviewable]) -> list[TraceFinding]:
         """What does not hold of the items' reviews (`review_findings`); nothing where the product keeps none."""
         places = {item: (self.file, line) for item, line in self.lines.items()}
         return review_findings(items, self.reviews, places) if self.kept else []
@@ -80,7 +80,7 @@ def reviews_file(project: Project) -> Path:
     return project.root / project.traceability.path / NAME
 
 
-def review_of(item: Item, items: Mapping[str, Item], *, by: str, on: str, note: str) -> Review:
+def review_of(item: Reviewable, items: Mapping[str, Reviewable], *, by: str, on: str, note: str) -> Review:
     """A review of an item as it and its parents stand."""
     return Review(
         item=item.id,

@@ -405,6 +405,12 @@ WITHOUT_A_CASE: dict[str, tuple[type[DevicepipeError], dict[str, str], tuple[str
         (),
         "wants names",
     ),
+    "no-kind-of-verification": (
+        UsageError,
+        {"test_a.py": "\n    @pytest.mark.verifies('RC-1', kind='effective')\n    def test_x(): pass"},
+        (),
+        "knows the kinds implementation and effectiveness, not 'effective'",
+    ),
     "unknown-board": (
         UsageError,
         {"test_a.py": "\n    @pytest.mark.boards('micro-bit')\n    def test_x(): pass"},

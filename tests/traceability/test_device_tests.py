@@ -53,3 +53,15 @@ def test_a_file_that_is_no_python_is_named_with_its_line(tmp_path: Path) -> None
     with pytest.raises(UsageError, match="no Python") as caught:
         read_tests(tmp_path, tmp_path)
     assert caught.value.line == 2
+
+
+def test_marks_of_effectiveness_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "test_x.py").write_text(
+        "import pytest\n\n\n"
+        '@pytest.mark.verifies("RC-002", "RC-001", kind="effectiveness")\n'
+        '@pytest.mark.verifies("SRS-001")\n'
+        "def test_one(): ...\n"
+    )
+    (found,) = read_tests(tmp_path, tmp_path)
+    assert found.verifies == ("RC-001", "RC-002", "SRS-001")
+    assert found.effectiveness == ("RC-001", "RC-002")
