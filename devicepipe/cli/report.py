@@ -12,6 +12,7 @@ from devicepipe.errors import EXIT_INTEGRITY, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from devicepipe.evidence.bundle import Bundle
+    from devicepipe.stages.document import Documents
 
 
 @click.command()
@@ -64,19 +65,21 @@ def report(
         return _list(source, reports, as_json=as_json)
     _check_names(source, names, reports)
     if reports is not None and output is not None:
-        if watch:
-            from devicepipe.cli.watch import watch_folder
+        from devicepipe.cli.watch import watch_folder
+        from devicepipe.stages.document import Documents
 
-            return watch_folder(reports, lambda: _preview(source, names, reports, output))
-        _preview(source, names, reports, output)
+        documents = Documents(source)
+        if watch:
+            return watch_folder(reports, lambda: _preview(documents, names, reports, output))
+        _preview(documents, names, reports, output)
         return EXIT_OK
     return _compare(source, names, output, as_json=as_json)
 
 
 def _check_names(source: Bundle, names: tuple[str, ...], reports: Path | None) -> None:
-    from devicepipe.stages.document import document_names
+    from devicepipe.stages.document import Documents
 
-    known = document_names(source, reports) if names else ()
+    known = Documents(source).names(reports) if names else ()
     for name in names:
         if name not in known:
             raise UsageError(f"there is no document '{name}'", remedy=f"documents: {', '.join(known)}")
@@ -84,9 +87,9 @@ def _check_names(source: Bundle, names: tuple[str, ...], reports: Path | None) -
 
 def _list(source: Bundle, reports: Path | None, *, as_json: bool) -> int:
     from devicepipe.documents.model import Heading
-    from devicepipe.stages.document import composed_documents
+    from devicepipe.stages.document import Documents
 
-    documents = composed_documents(source, reports)
+    documents = Documents(source).compose(reports)
     if as_json:
         print_json(
             {
@@ -109,9 +112,9 @@ def _list(source: Bundle, reports: Path | None, *, as_json: bool) -> int:
 
 
 def _compare(source: Bundle, names: tuple[str, ...], output: Path | None, *, as_json: bool) -> int:
-    from devicepipe.stages.document import documents_of
+    from devicepipe.stages.document import Documents
 
-    made = documents_of(source, names=names)
+    made = Documents(source).render(names)
     same = {name: source.exists(name) and source.read(name) == data for name, data in made.items()}
     if output is not None:
         _write(output, made)
@@ -124,10 +127,8 @@ def _compare(source: Bundle, names: tuple[str, ...], output: Path | None, *, as_
     return EXIT_OK if all(same.values()) else EXIT_INTEGRITY
 
 
-def _preview(source: Bundle, names: tuple[str, ...], reports: Path, output: Path) -> None:
-    from devicepipe.stages.document import documents_of
-
-    made = documents_of(source, names=names, reports=reports)
+def _preview(documents: Documents, names: tuple[str, ...], reports: Path, output: Path) -> None:
+    made = documents.render(names, reports)
     _write(output, made)
     tell(f"{len(made)} files written to {output}: a preview, not the release's documents", fg="green")
 

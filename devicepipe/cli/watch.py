@@ -24,9 +24,11 @@ def watch_folder(folder: Path, act: Callable[[], None], changes: Iterator[None] 
         changes: Yields at each change; by default a look at the folder every quarter of a second.
     """
     tell(f"watching {folder}; Ctrl-C ends it", dim=True)
+    # What changes while it is rendered is seen afterwards: the first state is that before the first rendering.
+    seen = changes if changes is not None else changes_of(folder, state_of(folder))
     try:
         _act(act)
-        for _ in changes if changes is not None else _changes(folder):
+        for _ in seen:
             _act(act)
     except KeyboardInterrupt:
         tell()
@@ -43,16 +45,16 @@ def _act(act: Callable[[], None]) -> None:
         tell("waiting for the next change", dim=True)
 
 
-def _changes(folder: Path) -> Iterator[None]:
-    seen = state_of(folder)
+def changes_of(folder: Path, seen: State, wait: Callable[[float], None] = time.sleep) -> Iterator[None]:
+    """Yields whenever the folder is another one than it was, from `seen` on."""
     while True:
-        time.sleep(_INTERVAL)
+        wait(_INTERVAL)
         now = state_of(folder)
         if now != seen:
             # An editor writes in several steps: wait until the folder is the same twice.
             while now != seen:
                 seen = now
-                time.sleep(_INTERVAL / 5)
+                wait(_INTERVAL / 5)
                 now = state_of(folder)
             yield
 

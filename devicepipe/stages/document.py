@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -36,6 +37,8 @@ from devicepipe.evidence.vulnerabilities import Vulnerabilities
 from devicepipe.project.config import Project
 from devicepipe.stages.context import Context
 from devicepipe.stages.source import CONFIG, check_source
+
+T = TypeVar("T")
 
 FOLDER = "documents/"
 _TEXTS = "evidence/texts/"
@@ -78,47 +81,68 @@ def document(context: Context) -> None:
         add(data, name)
 
 
-def documents_of(bundle: Bundle, *, names: tuple[str, ...] = (), reports: Path | None = None) -> dict[str, bytes]:
+def documents_of(bundle: Bundle) -> dict[str, bytes]:
     """The documents of a bundle by name, made from its evidence alone: the same bytes each time, sealed or not.
-
-    Args:
-        bundle: The bundle.
-        names: The documents that are wanted, all where there is none.
-        reports: A folder whose texts and definitions are taken instead of the bundle's, for a preview.
 
     Raises:
         IntegrityError: Evidence is missing or malformed.
         UsageError: A mistake in a definition.
     """
-    return {
-        f"{FOLDER}{name}": data
-        for name, data in _made(bundle, reports, lambda one: render_documents(one, names)).items()
-    }
+    return Documents(bundle).render()
 
 
-def document_names(bundle: Bundle, reports: Path | None = None) -> tuple[str, ...]:
-    """The names of a bundle's documents. Raises UsageError as `documents_of`."""
-    return tuple(definition.name for definition in _sources(bundle, reports).documents().documents)
+class Documents:
+    """The documents of a bundle. Its evidence is read once, however often they are made.
 
+    Where `reports` is given, the texts and definitions of that folder are taken instead of the bundle's: a preview.
+    """
 
-def composed_documents(bundle: Bundle, reports: Path | None = None) -> tuple[Document, ...]:
-    """The documents of a bundle, put together but not rendered. Raises as `documents_of`."""
-    return _made(bundle, reports, compose_documents)
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._evidence: ReleaseRecord | None = None
 
+    def names(self, reports: Path | None = None) -> tuple[str, ...]:
+        """The names of the documents.
 
-T = TypeVar("T")
+        Raises:
+            UsageError: A mistake in a definition.
+        """
+        return tuple(definition.name for definition in _sources(self._bundle, reports).documents().documents)
 
+    def compose(self, reports: Path | None = None) -> tuple[Document, ...]:
+        """The documents as blocks. Raises as `render`."""
+        return self._made(reports, compose_documents)
 
-def _made(bundle: Bundle, reports: Path | None, make: Callable[[ReleaseRecord], T]) -> T:
-    try:
-        return make(_record(bundle, reports))
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        # A bundle that nobody verified may hold anything: texts that are no text, an SBOM that is none.
-        raise IntegrityError(
-            f"holds evidence that no document can be made of: {error}",
-            link=str(bundle.folder),
-            remedy="verify the bundle",
-        ) from error
+    def render(self, names: tuple[str, ...] = (), reports: Path | None = None) -> dict[str, bytes]:
+        """The files of the documents of those names (all, where there is none), by name.
+
+        Raises:
+            IntegrityError: Evidence is missing or malformed.
+            UsageError: A mistake in a definition.
+        """
+        made = self._made(reports, lambda record: render_documents(record, names))
+        return {f"{FOLDER}{name}": data for name, data in made.items()}
+
+    def _made(self, reports: Path | None, make: Callable[[ReleaseRecord], T]) -> T:
+        sources = _sources(self._bundle, reports)
+        try:
+            if self._evidence is None:
+                self._evidence = _evidence(self._bundle)
+            record = replace(
+                self._evidence,
+                texts=sources.texts,
+                documents=sources.documents(),
+                logo=sources.logo(),
+                preview=reports is not None,
+            )
+            return make(record)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            # A bundle that nobody verified may hold anything: texts that are no text, an SBOM that is none.
+            raise IntegrityError(
+                f"holds evidence that no document can be made of: {error}",
+                link=str(self._bundle.folder),
+                remedy="verify the bundle",
+            ) from error
 
 
 def _sources(bundle: Bundle, reports: Path | None) -> Sources:
@@ -146,8 +170,8 @@ def _is_text(name: str) -> bool:
     return name.startswith(_TEXTS) and "/" not in name.removeprefix(_TEXTS) and name.endswith(".md")
 
 
-def _record(bundle: Bundle, reports: Path | None) -> ReleaseRecord:
-    sources = _sources(bundle, reports)
+def _evidence(bundle: Bundle) -> ReleaseRecord:
+    """The record of a bundle, without texts and definitions."""
     source = bundle.predicate(SourceInfo)
     boards = source.boards
     after = (RELEASE_STATEMENT, RELEASE_ENVELOPE)
@@ -172,10 +196,6 @@ def _record(bundle: Bundle, reports: Path | None) -> ReleaseRecord:
         files=tuple(FileDigest(name, bundle.sha256(name)) for name in files),
         history=bundle.predicate(History) if source.history else None,
         level=_level(bundle),
-        texts=sources.texts,
-        documents=sources.documents(),
-        logo=sources.logo(),
-        preview=reports is not None,
         paper=_paper(bundle),
     )
 
