@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from devicepipe.documents import anchors
 from devicepipe.documents.cells import NOT_APPLICABLE, verdict_cell
 from devicepipe.documents.csv_table import render_csv
@@ -50,7 +48,9 @@ def _row(row: MatrixRow, items: dict[str, Item], boards: tuple[str, ...]) -> tup
 def _verdict(row: MatrixRow, board: str) -> Cell:
     verdict = row.verdicts.get(board, "")
     cell = verdict_cell(verdict)
-    return replace(cell, links=((cell.text, f"#{anchors.result(board, row.test)}"),)) if verdict and row.test else cell
+    if not verdict or not row.test:
+        return cell
+    return Cell(cell.text, cell.detail, cell.tone, cell.strong, ((cell.text, f"#{anchors.result(board, row.test)}"),))
 
 
 def _item(identifier: str, items: dict[str, Item], *, missing: str = "") -> Cell:

@@ -42,13 +42,13 @@ def render_pdf(document: Document) -> bytes:
         glyphs = Glyphs(canvas)
         for page in layout.pages:
             canvas.setPageSize((page.width, page.height))
-            canvas._code.append(page_code(page, glyphs))  # noqa: SLF001
+            code = page_code(page, glyphs)
+            canvas._code.append(code)  # noqa: SLF001
+            canvas._doc.signature.update(code.encode("utf-8"))  # noqa: SLF001
             _marks(canvas, page)
             canvas.showPage()
             # reportlab writes an empty transition dictionary on each page, which PDF/A forbids.
             canvas._doc.Pages.pages[-1].Trans = None  # noqa: SLF001
-        for page in layout.pages:
-            canvas._doc.signature.update(repr(page.texts).encode("utf-8", "backslashreplace"))  # noqa: SLF001
         _outline(canvas, layout)
         canvas.save()
     return out.getvalue()
