@@ -100,6 +100,7 @@ def test_verify(log: Path, pem: Path, tmp_path: Path) -> None:
 def test_verify_refuses(log: Path, pem: Path, tmp_path: Path) -> None:
     refused(UsageError, "--key is missing", "verify", log)
     refused(UsageError, "there is no log here", "verify", tmp_path / "none", "--key", VKEY)
+    refused(UsageError, "there is no log here", "verify", log / "checkpoint", "--key", VKEY)
     refused(UsageError, "there is no key file", "verify", log, "--key", tmp_path / "none")
     refused(
         UsageError, "is not the name in the verifier key", "verify", log, "--key", VKEY, "--origin", "example.com/x"

@@ -45,7 +45,7 @@ def read_checkpoint(disk: Disk) -> bytes:
     """
     try:
         return disk.read(CHECKPOINT)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise UsageError(
             "there is no log here: it has no checkpoint", file=disk.folder, remedy="name the folder of a log"
         ) from error
