@@ -89,7 +89,7 @@ def _kept_lock(root: Path, name: str | None, cache_folder: Path | None) -> list[
         return []
     if cache_folder is None:
         return _locked(root, name)
-    entry = FileCache(cache_folder, "soup").entry(name, read_bytes(root / name))
+    entry = FileCache(cache_folder, "soup").only(name, read_bytes(root / name))
     kept = entry.content()
     if kept is not None:
         return [Locked(*values) for values in kept]

@@ -76,7 +76,7 @@ def open_trace_project(folder: Path, *, cached: bool) -> TraceProject:
     path = find_project(folder.resolve())
     entry = None
     if cached and (said := _said(path)) is not None:
-        entry = FileCache(path.parent / STATE, "project").entry(CONFIG_NAME, said)
+        entry = FileCache(path.parent / STATE, "project").only(CONFIG_NAME, said)
         kept = entry.content()
         if kept is not None and (found := _of(path.parent, *kept)):
             return found

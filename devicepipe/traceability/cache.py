@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,10 @@ class FileCache:
         self._context = f"{_code_digest()}\0{depends_on}\0".encode()
         self._used: set[str] = set()
         self._written = False
+
+    def only(self, name: str, data: bytes) -> Entry:
+        """The entry of the one file of this sort: keeping it removes what was kept of it before."""
+        return replace(self.entry(name, data), alone=True)
 
     def entry(self, name: str, data: bytes) -> Entry:
         """The entry of a file, by name and content."""
@@ -71,6 +75,7 @@ class Entry:
 
     cache: FileCache
     key: str
+    alone: bool = False
 
     def content(self) -> list[Any] | None:
         """It, as JSON-ready data; None where there is none, or it is damaged."""
@@ -88,6 +93,8 @@ class Entry:
         """Keep it for the next time."""
         body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
         self.cache.write(self.key, self._seal(body) + body)
+        if self.alone:
+            self.cache.tidy()
 
     def _seal(self, body: bytes) -> bytes:
         return hashlib.sha256(self.key.encode() + body).hexdigest().encode()

@@ -154,8 +154,10 @@ def test_entries_that_are_not_used_any_more_go(tmp_path: Path) -> None:
     answer(tmp_path, cached=True)
     before = entries(tmp_path)
     edit(tmp_path, "items", "all", PARTS[:1])
+    edit(tmp_path, "toml", "", ['probabilities = ["rare"]\n'])
     answer(tmp_path, cached=True)
     assert len(entries(tmp_path)) == len(before) == 1
+    assert len([*(tmp_path / STATE / "project").iterdir()]) == 1
     assert entries(tmp_path) != before
 
 
