@@ -26,6 +26,7 @@ from devicepipe.documents import (
 from devicepipe.documents.campaigns import campaigns
 from devicepipe.documents.coverage import coverage
 from devicepipe.documents.matrix import matrix_table
+from devicepipe.documents.foreign import foreign
 from devicepipe.documents.measurements import measurements_table
 from devicepipe.documents.memory import memory
 from devicepipe.documents.model import Block
@@ -100,6 +101,7 @@ BLOCKS: Final[dict[str, Kind]] = {
     "test-levels": _of("what evidence there is of each level of testing", protocol.levels),
     "test-protocol": _of("each test once: procedure, expected result, what it verifies", protocol.protocol),
     "test-results": _of("configuration and results by board", protocol.results),
+    "foreign-results": _of("results of other test frameworks, run on a host", foreign),
     "retests": _of("repeated tests, and tests in quarantine", protocol.retests),
     "logs": _of("the serial logs with their digests", protocol.logs),
     "measurements": _of("measured values with their limits", measurements_table),

@@ -13,7 +13,7 @@ from devicepipe.evidence.predicates import Item, MatrixRow
 def matrix_table(record: ReleaseRecord) -> Table:
     """The matrix as a table whose first three columns are groups."""
     items = {item.id: item for item in record.traceability.items}
-    boards = tuple(record.source.boards)
+    boards = tuple(record.source.columns)
     columns = (
         Column("Hazard", 17),
         Column("Risk control", 19),
@@ -76,7 +76,7 @@ def matrix_csv(record: ReleaseRecord) -> bytes:
     source = record.source
     header = [
         "hazard", "hazard title", "risk control", "risk control title", "requirement", "requirement title", "test",
-        *(f"verdict {board}" for board in source.boards),
+        *(f"verdict {board}" for board in source.columns),
         "product", "version", "commit", "status",
     ]  # fmt: skip
     rows = (
@@ -88,7 +88,7 @@ def matrix_csv(record: ReleaseRecord) -> bytes:
             row.requirement,
             titles.get(row.requirement, ""),
             row.test,
-            *(row.verdicts.get(board, "") for board in source.boards),
+            *(row.verdicts.get(board, "") for board in source.columns),
             source.product,
             source.version,
             source.commit,

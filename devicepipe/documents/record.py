@@ -12,8 +12,10 @@ from devicepipe.evidence.campaigns import Campaigns
 from devicepipe.evidence.components import read_component
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.decisions import Decisions
+from devicepipe.evidence.foreign_results import ForeignResults
 from devicepipe.evidence.history import History
 from devicepipe.evidence.predicates import (
+    HOST,
     REQUIREMENT,
     BuildResult,
     ImageSigning,
@@ -118,6 +120,7 @@ class ReleaseRecord:
     history: History | None = None
     level: Literal["", "basic", "enhanced"] = ""
     secrets: Secrets | None = None
+    foreign: ForeignResults | None = None
     files: tuple[FileDigest, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     paper: Literal["A4", "Letter"] = "A4"
@@ -222,7 +225,7 @@ def untested(record: ReleaseRecord) -> list[Untested]:
     return [
         Untested(item, board, tuple(sorted(set(verdicts))))
         for item in requirements(record)
-        if not item.record
+        if not item.record and not (item.on_host and PASSED in seen.get((item.id, HOST), []))
         for board in item.boards
         if PASSED not in (verdicts := seen.get((item.id, board), []))
     ]

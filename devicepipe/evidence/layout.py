@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devicepipe.evidence import campaigns, coverage, decisions, history, predicates, results, secrets, vulnerabilities
+from devicepipe.evidence import (
+    campaigns,
+    coverage,
+    decisions,
+    foreign_results,
+    history,
+    predicates,
+    results,
+    secrets,
+    vulnerabilities,
+)
 from devicepipe.evidence.predicates import Model
 
 RELEASE_STATEMENT = "release.json"
@@ -65,6 +75,13 @@ KINDS: tuple[Kind, ...] = (
         optional=True,
     ),
     Kind("history", history.HISTORY, history.History, per_board=False, optional=True),
+    Kind(
+        "foreign-results",
+        foreign_results.FOREIGN_RESULTS,
+        foreign_results.ForeignResults,
+        per_board=False,
+        optional=True,
+    ),
     Kind("secrets", secrets.SECRETS, secrets.Secrets, per_board=False),
     Kind("traceability", predicates.TRACEABILITY, predicates.Traceability, per_board=False),
     Kind("gate", predicates.VERIFICATION_SUMMARY, decisions.VerificationSummary, per_board=False),

@@ -14,7 +14,8 @@ Checked in this order, the first broken link named:
    for them (of that image, with as many points); the SBOM of the tools names the compilers of all boards; where the source asks
    for it, every component that is linked in has a verdict that follows from the records and VEX statements in the bundle, and the
    history is that of the released commit;
-5. traceability: what the matrix shows as passed did pass, and no test is left out; items are what their fingerprints say, and what
+5. traceability: results of other frameworks are what their files in the bundle say; what the matrix shows as passed did pass,
+   and no test is left out; items are what their fingerprints say, and what
    is told of their reviews follows from them;
 6. every file below `images/` is an output that a build attestation names, or an image that a signing attestation names;
 7. gate: its inputs are exactly the other attestations, its rules are in the bundle and all of them decided, what is waived is
@@ -42,6 +43,8 @@ from devicepipe.evidence.currency_links import check_currency
 from devicepipe.evidence.decisions import WAIVERS, VerificationSummary
 from devicepipe.evidence.devices import check_device
 from devicepipe.evidence.files import size_of
+from devicepipe.evidence.foreign_links import Foreign, check_foreign, check_foreign_rows
+from devicepipe.evidence.foreign_results import ForeignResults, shown_cases
 from devicepipe.evidence.history import History
 from devicepipe.evidence.history_links import check_history
 from devicepipe.evidence.layout import IMAGE_KEY, KINDS, RELEASE_KEY, RELEASE_STATEMENT, kind_named, kind_of_model
@@ -49,6 +52,7 @@ from devicepipe.evidence.marker_links import check_markers
 from devicepipe.evidence.names import is_name
 from devicepipe.evidence.policy_links import Judged, check_policy
 from devicepipe.evidence.predicates import (
+    HOST,
     BuildResult,
     ImageSigning,
     KeyInfo,
@@ -199,6 +203,7 @@ class _Check:
         expected += [kind_of_model(CoverageResult).path_for(board) for board in covered]
         expected += [kind_of_model(MergedCoverage).path_for()] if covered else []
         expected += [kind_of_model(Vulnerabilities).path_for()] if source.vulnerabilities is not None else []
+        expected += [kind_of_model(ForeignResults).path_for()] if source.results else []
         expected += [kind_of_model(History).path_for()] if source.history else []
         for name in expected:
             if name not in self.by_path:
@@ -490,6 +495,8 @@ class _Check:
             for case in run.cases
             if case.verdict is Verdict.PASSED and case.quarantine is None and not run.identity_errors
         }
+        foreign = self.foreign(source, trace)
+        passed |= {(HOST, name) for name in foreign.passed}
         for row in trace.matrix:
             for board, verdict in row.verdicts.items():
                 if verdict == Verdict.PASSED and (board, row.test) not in passed:
@@ -504,6 +511,14 @@ class _Check:
         self.held(link, check_reviews(trace, link))
         signing = {board: self.attestation(ImageSigning, board).read(ImageSigning) for board in source.boards}
         self.held(link, check_currency(trace, runs, signing, link))
+        check_foreign_rows(trace, foreign, link)
+
+    def foreign(self, source: SourceInfo, trace: Traceability) -> Foreign:
+        if not source.results:
+            return Foreign()
+        attestation = self.attestation(ForeignResults)
+        self.held(attestation.path, check_foreign(self.bundle, attestation, source))
+        return Foreign(shown_cases(attestation.read(ForeignResults), trace.items))
 
     def all_images_attested(self, boards: list[str]) -> None:
         """Named by a build or a signing attestation, not merely the subject of some other: an image has to have an origin."""

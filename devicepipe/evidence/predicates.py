@@ -26,6 +26,8 @@ from devicepipe.evidence.words import (
     DESIGN,
     EVIDENCE_DIGEST,
     HAZARD,
+    HOST,
+    HOST_TEST,
     OPEN,
     RATINGS,
     REQUIREMENT,
@@ -41,6 +43,8 @@ __all__ = [  # where the rest of the house has them from
     "DESIGN",
     "EVIDENCE_DIGEST",
     "HAZARD",
+    "HOST",
+    "HOST_TEST",
     "OPEN",
     "RATINGS",
     "REQUIREMENT",
@@ -128,13 +132,26 @@ class VulnerabilityWish(Model):
     no_data: NoData
 
 
+class ResultsWish(Model):
+    """That results of another test framework are evidence: under what name, in what format, and how they are made and read.
+
+    `command` makes the files in the released sources; `properties` and `items` find the ids of items in them (junit.py).
+    """
+
+    name: str
+    format: Literal["junit"]
+    command: list[str] | None = None
+    properties: list[str]
+    items: str | None = None
+
+
 class SourceInfo(Model):
     """Predicate SOURCE: what is being released, from which commit, on which host, with which keys.
 
     `dirty` is true when the tree differed from the commit (`--allow-dirty`): such a bundle is never releasable. `coverage` are the
     boards whose tests' coverage is recorded, `campaigns` those that each board must have run, `vulnerabilities` the snapshot that
     components are checked against, `history` whether the history of the product is told, `authors` the e-mail addresses of who
-    wrote the change since the last tag.
+    wrote the change since the last tag, `results` those of other test frameworks.
     """
 
     product: str
@@ -156,6 +173,12 @@ class SourceInfo(Model):
     vulnerabilities: VulnerabilityWish | None = None
     history: bool | None = None
     authors: list[str] | None = None
+    results: list[ResultsWish] | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the matrix: the boards, and the host where other frameworks' results are evidence."""
+        return [*self.boards, HOST] if self.results else self.boards
 
     @property
     def wishes(self) -> list[CampaignWish]:
@@ -484,6 +507,11 @@ class Item(Model):
     file: str
     line: int
     fingerprint: Sha256
+
+    @property
+    def on_host(self) -> bool:
+        """Whether tests that ran on a host may verify it, because it says so."""
+        return self.fields.get("verification") == HOST_TEST
 
     @property
     def record(self) -> str:

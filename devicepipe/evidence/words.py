@@ -24,6 +24,10 @@ OPEN = "open"
 """The status of an anomaly that is not resolved."""
 RATINGS = ("severity", "probability", "severity-after", "probability-after")
 """The fields of a hazard that rate it without and with its risk controls."""
+HOST = "host"
+"""The column of the matrix for tests that did not run on a device. No board is called so where there are such."""
+HOST_TEST = "host-test"
+"""The `verification` of a requirement that tests on a host may verify, instead of tests on a device."""
 EVIDENCE_DIGEST = "evidence-sha256"
 """The field of an item that holds the SHA-256 of the file named by `evidence`; written by devicepipe only."""
 

@@ -39,6 +39,7 @@ from devicepipe.stages.context import Context, default_tester, open_keys
 from devicepipe.stages.coverage import measure_coverage, merge_coverage
 from devicepipe.stages.declarations import read_declarations
 from devicepipe.stages.document import check_documents, document
+from devicepipe.stages.foreign_results import attest_foreign_results, check_results
 from devicepipe.stages.gate import gate
 from devicepipe.stages.history import attest_history, read_earlier
 from devicepipe.stages.items import read_product_items
@@ -122,6 +123,7 @@ def make_release(
     final = project.root / project.output / f"{project.product.name}-{version}"
     # Read again from the commit when they are traced; here only so that a mistake in them is told at once and where it was made.
     read_product_items(project)
+    check_results(project)
     load_quarantine(project)
     load_policy(project)
     check_documents(project)
@@ -211,8 +213,12 @@ def _steps(context: Context, commit: Commit, before: list[EarlierRelease]) -> li
     if context.project.vulnerabilities is not None:
         listed = tuple(f"analyse {board.name}" for board in boards)
         second.append(Step("vulnerabilities", quietly(check_vulnerabilities, context), listed))
+    traced = tuple(f"test {board.name}" for board in boards)
+    if context.project.traceability.results:
+        second.append(Step("results", quietly(attest_foreign_results, context)))
+        traced += ("results",)
     last = [
-        Step("trace", quietly(trace_release, context), tuple(f"test {board.name}" for board in boards)),
+        Step("trace", quietly(trace_release, context), traced),
         Step("history", quietly(attest_history, context, commit, before), ("trace",)),
         Step("secrets", quietly(find_secrets, context), ("trace", "history", *(step.name for step in second))),
         Step("gate", quietly(gate, context), ("trace", "secrets", *(step.name for step in second))),

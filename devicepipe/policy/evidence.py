@@ -11,7 +11,8 @@ The shape, with the keys that rules use:
     release.secrets        searched (count of files), found and unproven (sentences), in words: told
     release.evidence       boards (how many), missing (sentences)
     release.requirements   total and verified (pairs of requirement and board), unverified (sentences),
-                           byRecord (names of requirements verified by analysis or inspection)
+                           byRecord (names of requirements verified by analysis or inspection),
+                           onHost (names of those verified on a host, as they say)
     release.requirements   also unstated (sentences: requirements that do not say how, or on which boards, they are verified)
     release.hazards        total, open (sentences: hazards without a control, controls without a requirement),
                            unrated and worse (sentences: no ratings, or worse ones with the controls than without)
@@ -58,9 +59,11 @@ from typing import Any
 
 from devicepipe.evidence.campaigns import Campaigns, as_wished
 from devicepipe.evidence.coverage import METRICS, CoverageResult, MergedCoverage
+from devicepipe.evidence.foreign_results import ForeignResults
 from devicepipe.evidence.predicates import (
     ANOMALY,
     HAZARD,
+    HOST,
     OPEN,
     RATINGS,
     REQUIREMENT,
@@ -130,6 +133,7 @@ class GateInput:
     coverage: MergedCoverage | None = None
     vulnerabilities: Assessment | None = None
     secrets: Secrets | None = None
+    foreign: ForeignResults | None = None
 
     @property
     def wishes(self) -> list[CampaignWish]:
@@ -174,7 +178,11 @@ def release_data(evidence: GateInput) -> Plain:
         data["controls"] = controls_data(traced)
         runs = [board.tests for board in evidence.boards if board.tests is not None]
         if len(runs) == len(evidence.boards):
-            data["tests"] = {"unknownItems": _unknown_items(traced, runs)}
+            data["tests"] = {"unknownItems": _unknown_items(traced, runs, evidence.foreign)}
+    if evidence.foreign is not None:
+        data["foreign"] = _foreign(evidence.foreign)
+    elif evidence.source is not None and not evidence.source.results:
+        data["foreign"] = {"wanted": False}
     if (merged := evidence.coverage) is not None:
         data["coverage"] = _never_executed(merged)
     elif not evidence.covered:
@@ -338,6 +346,8 @@ def _missing(evidence: GateInput) -> Iterator[str]:
         yield "no check of the components' vulnerabilities"
     if evidence.covered and evidence.coverage is None:
         yield "no merged coverage"
+    if evidence.source and evidence.source.results and evidence.foreign is None:
+        yield "no results of other test frameworks"
 
 
 def _hazards(traced: Traceability) -> Plain:
@@ -402,9 +412,13 @@ def _requirements(traced: Traceability) -> Plain:
     total = 0
     unverified: list[str] = []
     by_record: list[str] = []
+    on_host: list[str] = []
     for item in requirements:
         total += len(item.boards)
         gaps = [board for board in item.boards if (item.id, board) not in passed]
+        if gaps and item.on_host and (item.id, HOST) in passed:
+            on_host.append(item.id)
+            gaps = []
         if gaps and item.record:
             by_record.append(item.id)
         else:
@@ -416,6 +430,7 @@ def _requirements(traced: Traceability) -> Plain:
         "verified": total - len(unverified),
         "unverified": unverified,
         "byRecord": by_record,
+        "onHost": on_host,
         "unstated": [
             f"{item.id} does not state {key}"
             for item in requirements
@@ -425,7 +440,24 @@ def _requirements(traced: Traceability) -> Plain:
     }
 
 
-def _unknown_items(traced: Traceability, runs: Sequence[TestRun]) -> list[str]:
+def _foreign(results: ForeignResults) -> Plain:
+    cases = [(one, case) for one in results.sets for case in one.cases]
+    passed = sum(case.verdict is Verdict.PASSED and one.current for one, case in cases)
+    return {
+        "wanted": True,
+        "total": len(cases),
+        "passed": passed,
+        "failed": [
+            f"{case.id} {case.verdict}: {case.reason}"
+            for _, case in cases
+            if case.verdict in (Verdict.FAILED, Verdict.ERROR)
+        ],
+        "notRun": [f"{case.id}: {case.reason}" for _, case in cases if case.verdict is Verdict.NOT_RUN],
+        "stale": [f"{one.name}: {one.why}" for one in results.sets if not one.current],
+    }
+
+
+def _unknown_items(traced: Traceability, runs: Sequence[TestRun], foreign: ForeignResults | None) -> list[str]:
     known = {item.id for item in traced.items}
     found = {
         f"{name} in {case.procedure_file}:{case.procedure_line}": None
@@ -434,6 +466,8 @@ def _unknown_items(traced: Traceability, runs: Sequence[TestRun]) -> list[str]:
         for name in case.verifies
         if name not in known
     }
+    cases = [case for one in (foreign.sets if foreign else ()) for case in one.cases]
+    found |= {f"{name} in {case.file}:{case.line}": None for case in cases for name in case.names if name not in known}
     return list(found)
 
 

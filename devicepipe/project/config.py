@@ -374,6 +374,7 @@ def load_project(path: Path) -> Project:
             raise source.error(
                 f"there is no board '{name}'", ("coverage", "boards", index), remedy=f"boards: {', '.join(names)}"
             )
+    _check_results(source, file)
     boards = tuple(
         ProjectBoard(entry=entry, board=load_board(root / entry.manifest, entry.name)) for entry in file.board
     )
@@ -404,6 +405,17 @@ def load_project(path: Path) -> Project:
         approval=file.approval,
         output=file.output,
     )
+
+
+def _check_results(source: TomlFile, file: _File) -> None:
+    """Results of other frameworks have names of their own, and no board is called as their column of the matrix."""
+    names = [entry.name for entry in file.traceability.results]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise source.error("stands twice", ("traceability", "results", index, "name"))
+    for index, board in enumerate(file.board):
+        if names and board.name == "host":
+            raise source.error("'host' is the column of [[traceability.results]]", ("board", index, "name"))
 
 
 _TAKEN_NAMES = ("application", "bootloader", "factory")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from devicepipe.project.toml_file import Table, Text
+from devicepipe.project.toml_file import Table, Text, matching
 
 
 class TraceMapping(Table):
@@ -49,7 +50,7 @@ class TraceResults(Table):
     Attributes:
         name: What its tests are called in the matrix, before their own names.
         format: `junit`.
-        path: The file, or a pattern of files, relative to the project's root.
+        path: The file, or a pattern of files ("build/*.xml"), relative to the project's root.
         command: What makes them: run in the released sources, before the files are read there. Without it the files are those of
             the working tree, and must say themselves of which commit they are.
         properties: The names of the properties (of a case, or of its suite) that hold the ids of the items that it verifies.
@@ -57,10 +58,21 @@ class TraceResults(Table):
         timeout: The longest that the command may take, in seconds.
     """
 
-    name: Text
+    name: Annotated[str, matching(r"^[a-z0-9][a-z0-9._-]*$", "small letters, digits, '.', '_' and '-'", max_length=64)]
     format: Literal["junit"] = "junit"
     path: Text
     command: tuple[str, ...] = Field(default=(), strict=False)
     properties: tuple[str, ...] = Field(default=("verifies", "requirement", "requirements", "item"), strict=False)
     items: str | None = None
     timeout: int = Field(default=600, gt=0)
+
+    @model_validator(mode="after")
+    def _pattern(self) -> Self:
+        if self.items is not None:
+            try:
+                groups = re.compile(self.items).groups
+            except re.error as error:
+                raise ValueError(f"items: is no pattern: {error}") from error
+            if groups != 1:
+                raise ValueError(f"items: expected a pattern with one group, found {groups}")
+        return self

@@ -19,6 +19,7 @@ from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.campaigns import Campaigns
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.decisions import VerificationSummary
+from devicepipe.evidence.foreign_results import ForeignResults
 from devicepipe.evidence.history import History
 from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT
 from devicepipe.evidence.predicates import (
@@ -193,6 +194,7 @@ def _evidence(bundle: Bundle) -> ReleaseRecord:
         boms={found.board: found.statement.predicate for found in bundle.statements(SBOM) if found.board},
         vulnerabilities=bundle.predicate(Vulnerabilities).devicepipe if source.vulnerabilities is not None else None,
         secrets=bundle.predicate(Secrets),
+        foreign=bundle.predicate(ForeignResults) if source.results else None,
         files=tuple(FileDigest(name, bundle.sha256(name)) for name in files),
         history=bundle.predicate(History) if source.history else None,
         level=_level(bundle),

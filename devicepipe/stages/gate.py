@@ -13,6 +13,7 @@ from devicepipe.evidence.components import components_of
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.decisions import WAIVER_SUFFIX, WAIVERS, VerificationSummary
 from devicepipe.evidence.facts import utc_now
+from devicepipe.evidence.foreign_results import ForeignResults
 from devicepipe.evidence.layout import kind_named, kind_of_model
 from devicepipe.evidence.predicates import (
     VERIFICATION_SUMMARY,
@@ -83,6 +84,7 @@ def evidence_of(bundle: Bundle, image_key: PublicKey) -> GateInput:
         boards=tuple(_board_evidence(bundle, board, image_key) for board in source.boards),
         coverage=bundle.predicate(MergedCoverage) if source.coverage else None,
         secrets=bundle.predicate(Secrets),
+        foreign=bundle.predicate(ForeignResults) if source.results else None,
         vulnerabilities=bundle.predicate(Vulnerabilities).devicepipe if source.vulnerabilities is not None else None,
     )
 

@@ -15,6 +15,7 @@ from devicepipe.evidence.layout import IMAGE_KEY, PYTHON_ENVIRONMENT, RELEASE_KE
 from devicepipe.evidence.predicates import SOURCE, CampaignWish, SourceInfo, Tool
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.stages.context import Context
+from devicepipe.stages.foreign_results import results_wishes
 from devicepipe.stages.vulnerability_data import wish_of
 
 MANIFEST = SOURCE_FILES
@@ -121,6 +122,7 @@ def attest_source(context: Context, commit: Commit, files: list[str], dirty: boo
         ]
         or None,
         vulnerabilities=None if context.in_place else wish_of(project),
+        results=None if context.in_place else results_wishes(project),
         history=None if context.in_place else True,
         authors=None if context.in_place else authors_since_tag(context.home, commit.id),
     )

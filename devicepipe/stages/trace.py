@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from devicepipe.evidence.build_links import source_files
 from devicepipe.evidence.currency import Expected
+from devicepipe.evidence.foreign_results import ForeignResults, shown_cases, written_verdicts
 from devicepipe.evidence.predicates import TRACEABILITY, ImageSigning, SourceInfo
 from devicepipe.evidence.results import TestResult
 from devicepipe.evidence.review_links import suspects
@@ -12,6 +13,7 @@ from devicepipe.stages.items import product_commits, read_product_items
 from devicepipe.stages.source import check_source
 from devicepipe.traceability.code_markers import Marker, code_folders, read_markers
 from devicepipe.traceability.currency import Stale
+from devicepipe.traceability.foreign import foreign_tests
 from devicepipe.traceability.loss import Loss
 from devicepipe.traceability.markers import Markers
 from devicepipe.traceability.matrix import TraceRules, trace
@@ -27,7 +29,8 @@ def trace_release(context: Context) -> None:
         UsageError: The item files or reviews are wrong: names file, line and key.
     """
     project, bundle, writer = context.project, context.bundle, context.writer
-    boards = bundle.predicate(SourceInfo).boards
+    source = bundle.predicate(SourceInfo)
+    boards = source.boards
     check_source(context)
     losses: list[Loss] = []
     items, unlisted = read_product_items(project, losses=losses)
@@ -47,7 +50,18 @@ def trace_release(context: Context) -> None:
     )
     rules, markers = TraceRules.of(project), Markers(_markers(context), product_commits(context.home))
     stale = Stale(runs, expected)
-    traced = trace(items, runs, boards, rules=rules, unlisted=unlisted, markers=markers, stale=stale)
+    foreign = shown_cases(bundle.predicate(ForeignResults), items) if source.results else []
+    traced = trace(
+        items,
+        runs,
+        source.columns,
+        rules=rules,
+        unlisted=unlisted,
+        markers=markers,
+        stale=stale,
+        foreign=foreign_tests(foreign, expected.reviews),
+        written=written_verdicts(foreign),
+    )
     traced = traced.model_copy(
         update={
             "findings": [*traced.findings, *reviewed, *loss_findings(losses, project.root)],

@@ -11,6 +11,7 @@ from devicepipe.traceability.markers import Markers
 from devicepipe.traceability.matrix import (
     ORPHAN_TEST,
     VERIFIED_BY_RECORD,
+    VERIFIED_ON_HOST,
     StaticTrace,
     TracedTest,
     TraceRules,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 ERROR, WARNING = "error", "warning"
 
-_WARNINGS = (ORPHAN_TEST, VERIFIED_BY_RECORD)
+_WARNINGS = (ORPHAN_TEST, VERIFIED_BY_RECORD, VERIFIED_ON_HOST)
 
 
 def severity_of(finding: Found | TraceFinding) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from devicepipe.evidence.words import REQUIREMENT, Verdict
+from devicepipe.evidence.words import HOST, HOST_TEST, REQUIREMENT, Verdict
 from devicepipe.traceability.findings import Found
 from devicepipe.traceability.schema import CODE, Rule, Schema, rules_of
 
@@ -181,9 +181,16 @@ def tested_share(items: Sequence[Traced], rows: Sequence[Tested]) -> Share:
 def passed_shares(items: Sequence[Traced], rows: Sequence[Tested], boards: Sequence[str]) -> list[Share]:
     """How many requirements a test verifies that passed, or a record, on each board that they apply to."""
     shares = []
+    on_host = {row.requirement for row in rows if row.verdicts.get(HOST) == Verdict.PASSED}
     for board in boards:
         passed = {row.requirement for row in rows if row.verdicts.get(board) == Verdict.PASSED}
         asked = [item for item in items if item.type == REQUIREMENT and board in item.boards]
-        missing = tuple(item.id for item in asked if item.id not in passed and not item.record)
+        missing = tuple(
+            item.id
+            for item in asked
+            if item.id not in passed
+            and not item.record
+            and not (item.fields.get("verification") == HOST_TEST and item.id in on_host)
+        )
         shares.append(Share(REQUIREMENT, f"verified on {board}", len(asked), missing))
     return shares

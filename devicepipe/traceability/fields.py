@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from devicepipe.evidence.words import EVIDENCE_DIGEST, RISK_CONTROL
+from devicepipe.evidence.words import EVIDENCE_DIGEST, HOST_TEST, RISK_CONTROL
 from devicepipe.traceability.markdown import RawItem
 from devicepipe.traceability.schema import ItemType, Schema
 
@@ -100,7 +100,8 @@ class FieldRules:
                 raise raw.error(key, f"{kind.called} has no '{key}'", remedy=f"only {only} have it")
             self.free[kind.name].add(key)
             return
-        if key == EVIDENCE and raw.fields.get(method := _METHODS.get(kind.name, "verification"), "test") == "test":
+        method = _METHODS.get(kind.name, "verification")
+        if key == EVIDENCE and raw.fields.get(method, "test") in ("test", HOST_TEST):
             raise raw.error(
                 key,
                 f"is for a {kind.title} verified by analysis or inspection",

@@ -8,6 +8,9 @@ The result depends on nothing but the arguments.
 How a requirement is verified (its `verification` field):
 
 - `test` (the default): at least one passing test on every board it applies to.
+- `host-test`: a test of another framework that passed on a host verifies it on all its boards; so do tests on the devices. It
+  never passes silently either: it is the finding `verified-on-host`. For other requirements, what ran on a host is shown, and
+  counts nothing.
 - `analysis` or `inspection`: a passing test does it as well; otherwise its `evidence` field names the record, whose digest is
   part of the item. That is a claim of the item's author, so it never passes silently: it is the finding `verified-by-record`,
   and without a record it is `untested-requirement` like any other.
@@ -19,7 +22,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from devicepipe.evidence.words import DESIGN, HAZARD, RATINGS, REQUIREMENT, RISK_CONTROL, TEST, USER_NEED, Verdict
+from devicepipe.evidence.words import (
+    DESIGN,
+    HAZARD,
+    HOST,
+    HOST_TEST,
+    RATINGS,
+    REQUIREMENT,
+    RISK_CONTROL,
+    TEST,
+    USER_NEED,
+    Verdict,
+)
 from devicepipe.traceability.coverage import RuleCheck
 from devicepipe.traceability.fields import Scales
 from devicepipe.traceability.findings import Found
@@ -40,6 +54,7 @@ UNTESTED_REQUIREMENT = "untested-requirement"
 UNVERIFIED_CONTROL = "unverified-control"
 UNCONFIRMED_IDENTITY = "unconfirmed-identity"
 VERIFIED_BY_RECORD = "verified-by-record"
+VERIFIED_ON_HOST = "verified-on-host"
 ORPHAN_TEST = "orphan-test"
 UNREDUCED_HAZARD = "unreduced-hazard"
 UNLISTED_SOUP = "unlisted-soup"
@@ -57,7 +72,7 @@ class TracedTest:
     """One test over all boards: the items it names, where it stands, and its verdict on each board that has it.
 
     `boards` are those that it must be run on whatever it verifies: the ones of a written test. `effectiveness` are those of the
-    items that are risk controls which it shows to work.
+    items that are risk controls which it shows to work. One that is `on_host` is another framework's, and never runs on a board.
     """
 
     id: str
@@ -67,6 +82,7 @@ class TracedTest:
     verdicts: dict[str, str]
     boards: tuple[str, ...] = ()
     effectiveness: tuple[str, ...] = ()
+    on_host: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,31 +117,33 @@ def trace(
     markers: Markers | None = None,
     written: Mapping[str, Mapping[str, str]] | None = None,
     stale: Stale | None = None,
+    foreign: Sequence[TracedTest] = (),
 ) -> Traceability:
     """Join items and test runs.
 
     Args:
         items: As `read_items` gives them.
         runs: The test sessions; a board without one has run nothing.
-        boards: The product's boards, in the order of the matrix's columns.
+        boards: The product's boards in the order of the matrix's columns, and HOST where there are tests of other frameworks.
         rules: What the items are held to; the shipped schema if None.
         unlisted: The locked components that no SOUP item is about.
         markers: The markers in sources and commits.
         written: The verdicts of written tests, by id and board; a test that is not named has not been run.
         stale: The verdicts of these runs that are no longer about what they are shown for.
+        foreign: The tests of other frameworks.
 
     Returns:
         The items, the matrix in the order of the items, and the findings: those of the schema's rules under the rules' names,
         `untested-requirement` (per board; the message begins with `no-test`, `not-run` or `not-passed`), `unverified-control`,
         `unknown-item` (with the test's or marker's file and line), `unknown-item-in-commit`, `unconfirmed-identity` (per board),
-        `verified-by-record`, `orphan-test`, `unreduced-hazard` (rated worse with its controls than without), `unlisted-soup`,
-        `stale-evidence` (currency.py), and those of open risks (risk.py).
+        `verified-by-record`, `verified-on-host`, `orphan-test`, `unreduced-hazard` (rated worse with its controls than
+        without), `unlisted-soup`, `stale-evidence` (currency.py), and those of open risks (risk.py).
     """
     from devicepipe.evidence.predicates import CodeMarker, Traceability
     from devicepipe.traceability.risk import risk_findings
 
     rules = rules or TraceRules(shipped_schema())
-    tests = [*written_tests(items, written or {}), *(stale.part(_tests(runs)) if stale else _tests(runs))]
+    tests = [*written_tests(items, written or {}), *(stale.part(_tests(runs)) if stale else _tests(runs)), *foreign]
     markers = markers or Markers()
     traced = _Trace(items, tests, boards, rules, markers)
     rows = list(traced.rows())
@@ -303,14 +321,15 @@ class _Trace:
             above["user_needs"] = requirement.links.get("satisfies", [])
         if DESIGN in self._types:
             above["designs"] = list(self._rules.index.sources("realises", requirement.id))
+        needed = (HOST,) if _on_host(requirement) else requirement.boards
         if requirement.id not in self._verifying:
-            row = self._row(None, () if requirement.record else requirement.boards, **above)
+            row = self._row(None, () if requirement.record else needed, **above)
             yield row._replace(test=requirement.record)
-        yield from self._test_rows(requirement, needed=requirement.boards, **above)
+        yield from self._test_rows(requirement, needed=needed, **above)
 
     def _test_rows(self, item: Traced, *, needed: Sequence[str], **above: Any) -> Iterator[Row]:
         for test in self._verifying.get(item.id, ()):
-            yield self._row(test, needed, **above)
+            yield self._row(test, () if test.on_host else needed, **above)
 
     def _row(self, test: TracedTest | None, needed: Sequence[str], **above: Any) -> Row:
         """A row; a board that has no verdict but needs one shows `not_run`."""
@@ -329,19 +348,28 @@ class _Trace:
         if requirement.record:
             return
         tests = self._verifying.get(requirement.id, ())
+        on_host = _on_host(requirement)
+        if on_host and (self._host_tests(requirement) or not self._judged):
+            return  # what a host's tests name is known when they have run
         if tests and not self._judged:
             return
+        counted = [test for test in tests if on_host or not test.on_host]
         for board in requirement.boards:
-            seen = {test.id: test.verdicts.get(board, Verdict.NOT_RUN) for test in tests}
+            seen = {test.id: test.verdicts.get(HOST if test.on_host else board, Verdict.NOT_RUN) for test in counted}
             if Verdict.PASSED in seen.values():
                 continue
             others = [f"{name} {verdict}" for name, verdict in seen.items() if verdict != Verdict.NOT_RUN]
-            if not tests:
-                yield board, f"no-test: {_nothing(requirement)}"
+            if not counted:
+                yield board, f"no-test: {_nothing(requirement, on_host=bool(tests))}"
             elif others:
                 yield board, f"not-passed: {_names(others)}"
             else:
                 yield board, f"not-run: {_names(list(seen))}"
+
+    def _host_tests(self, requirement: Traced) -> list[str]:
+        """The tests that passed on the host."""
+        tests = self._verifying.get(requirement.id, ())
+        return [test.id for test in tests if test.verdicts.get(HOST) == Verdict.PASSED]
 
     def _item_findings(self) -> Iterator[Found]:
         for item in self._items:
@@ -356,6 +384,9 @@ class _Trace:
                     yield _finding(UNTESTED_REQUIREMENT, item, reason, board)
                 if item.record:
                     yield _finding(VERIFIED_BY_RECORD, item, f"not verified by a test, but by {item.record}")
+                if _on_host(item) and (names := self._host_tests(item)):
+                    said = f"verified on a host, not on a device, as it says: {_names(names)}"
+                    yield _finding(VERIFIED_ON_HOST, item, said)
 
     def _test_findings(self) -> Iterator[Found]:
         for test in self._tests:
@@ -438,9 +469,20 @@ def _verdict(run: TestRun, case: TestCase) -> str:
     return case.verdict
 
 
-def _nothing(requirement: Traced) -> str:
+def _on_host(item: Traced) -> bool:
+    """Whether tests on a host may verify a requirement."""
+    return item.fields.get("verification") == HOST_TEST
+
+
+def _nothing(requirement: Traced, *, on_host: bool = False) -> str:
     method = requirement.fields.get("verification", "test")
-    return "nothing verifies it" if method == "test" else f"no record of its {method} (field 'evidence'), and no test"
+    if on_host and method == "test":
+        return f"only tests on a host verify it, and its verification is not '{HOST_TEST}'"
+    return (
+        "nothing verifies it"
+        if method in ("test", HOST_TEST)
+        else f"no record of its {method} (field 'evidence'), and no test"
+    )
 
 
 def _names(names: Sequence[str]) -> str:

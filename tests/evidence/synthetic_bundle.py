@@ -27,6 +27,7 @@ from securesystemslib.signer import Signer
 from devicepipe.evidence import campaigns as f
 from devicepipe.evidence import coverage as c
 from devicepipe.evidence import decisions as d
+from devicepipe.evidence import foreign_results as n
 from devicepipe.evidence import predicates as p
 from devicepipe.evidence import results as r
 from devicepipe.evidence import secrets as x
@@ -267,6 +268,7 @@ class _Maker:
             release_key=self.keys.release.info,
             campaigns=[p.CampaignWish(kind="powercut", points=3, seed=7)],
             vulnerabilities=assessment(self.boards).wish,
+            results=[UNIT],
         )
         boards = "".join(
             f'[[board]]\nname = "{board}"\nmanifest = "boards/{board}.json"\napplication = "{board}"\nbootloader = "{board}"\n'
@@ -475,9 +477,12 @@ class _Maker:
             matrix=[
                 p.MatrixRow(requirement="SRS-001", test=f"hil/test_pump.py::test_{number}", verdicts=passed)
                 for number in (1, 2)
-            ],
+            ]
+            + [p.MatrixRow(requirement="SRS-001", test="unit: core.adds", verdicts={p.HOST: "passed"})],
             findings=[],
         )
+        self.add(JUNIT_FILE, JUNIT)
+        self.attest("foreign-results", n.FOREIGN_RESULTS, foreign_results(self.digest(JUNIT_FILE)), [JUNIT_FILE])
         about = [f"attestations/{board}/coverage.dsse.json" for board in self.boards]
         self.attest("merged-coverage", c.MERGED_COVERAGE, merged_coverage(self.boards), self.present(about))
         self.secrets()
@@ -497,6 +502,35 @@ class _Maker:
             devicepipe=d.Decisions(rule_set="basic", releasable=True, reasons=[], decisions=decisions(self.boards)),
         )
         self.attest("gate", p.VERIFICATION_SUMMARY, summary, images)
+
+
+UNIT = p.ResultsWish(name="unit", format="junit", properties=["verifies"])
+JUNIT_FILE = "evidence/results/unit/unit.xml"
+JUNIT = f"""<testsuite name="core" tests="2" timestamp="{TIME}">
+<properties><property name="commit" value="{COMMIT}"/></properties>
+<testcase classname="core" name="adds" time="0.5">
+<properties><property name="verifies" value="SRS-001"/></properties></testcase>
+<testcase classname="core" name="waits"/>
+</testsuite>
+""".encode()
+
+
+def foreign_results(sha256: str) -> n.ForeignResults:
+    """What JUNIT says."""
+    cases, commits, started = n.cases_of(UNIT, {JUNIT_FILE: JUNIT}, None)
+    current, why = n.currency_of(UNIT, commits, COMMIT)
+    file = p.Subject(name=JUNIT_FILE, digest=p.Digest(sha256=sha256))
+    one = n.ForeignSet(
+        name="unit",
+        format="junit",
+        files=[file],
+        commits=commits,
+        current=current,
+        why=why,
+        started_on=started,
+        cases=cases,
+    )
+    return n.ForeignResults(tester="tester", sets=[one])
 
 
 RULES = b"""

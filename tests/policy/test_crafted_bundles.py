@@ -179,6 +179,15 @@ def attempt(verdict: str) -> dict[str, object]:
 SECRET = {"tool": "devicepipe-secrets", "rule": "aws-key", "place": "source", "file": "a.c", "line": 3}
 
 
+def foreign_case(**values: object) -> Change:
+    return lambda results: results["sets"][0]["cases"][1].update(values)
+
+
+def on_host(trace: dict[str, Any]) -> None:
+    trace["items"][0]["fields"]["verification"] = "host-test"
+    trace["matrix"] = trace["matrix"][2:]
+
+
 def add(key: str, value: object) -> Change:
     return lambda predicate: predicate[key].append(value)
 
@@ -304,6 +313,10 @@ CRAFTED: dict[str, tuple[str, dict[str, Change]]] = {
         "requirements-verified", {"traceability": no_pass_on_beta}),
     "a requirement verified by a record": ("verified-by-test", {"traceability": add("items", RECORD)}),
     "a requirement that does not say how": ("verification-stated", {"traceability": at("items.0.fields", {"boards": "all"})}),
+    "a requirement verified on a host": ("verified-on-device", {"traceability": on_host}),
+    "a failed test of another framework": ("foreign-results-passed", {"foreign-results": foreign_case(verdict="failed")}),
+    "a skipped test of another framework": (
+        "foreign-results-complete", {"foreign-results": foreign_case(verdict="not_run", reason="skipped")}),
     "a test of no known item": ("tests-known-items", {"alpha/test": case(verifies=["SRS-001", "SRS-999"])}),
     "a hazard without a control": ("hazards-controlled", {"traceability": add("matrix", {
         "hazard": "HAZ-001", "riskControl": "", "requirement": "", "test": "", "verdicts": {}})}),

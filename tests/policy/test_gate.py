@@ -21,6 +21,7 @@ from devicepipe.evidence.coverage import (
     Share,
 )
 from devicepipe.evidence.decisions import Decisions
+from devicepipe.evidence.foreign_results import ForeignCase, ForeignResults, ForeignSet
 from devicepipe.evidence.items import fingerprint_of
 from devicepipe.evidence.predicates import (
     BuildResult,
@@ -37,6 +38,7 @@ from devicepipe.evidence.predicates import (
     MemoryUse,
     ProgramMemory,
     Reproducibility,
+    ResultsWish,
     SourceInfo,
     StackUse,
     StaticAnalysis,
@@ -354,6 +356,14 @@ def checked(told: Assessment, traceability: Traceability | None = None) -> GateI
     )
 
 
+def foreign(*cases: ForeignCase, current: bool = True) -> GateInput:
+    """Good evidence of a product with results of another framework."""
+    passed = ForeignCase(id="unit: a", name="a", verdict=Verdict.PASSED, names=[], file="x", line=1)
+    one = ForeignSet(name="unit", format="junit", files=[], current=current, why="it says so", cases=[passed, *cases])
+    asking = source().model_copy(update={"results": [ResultsWish(name="unit", format="junit", properties=[])]})
+    return dataclasses.replace(GOOD, source=asking, foreign=ForeignResults(tester="t", sets=[one]))
+
+
 def with_board(**parts: object) -> GateInput:
     """Good evidence, but for parts of the first board."""
     small, large = GOOD.boards
@@ -629,6 +639,11 @@ DEFECTS: dict[str, tuple[GateInput, str, str, str]] = {
         changed("analysis", dispositions=[], findings=[WARNING.model_copy(update={"disposition": "unreviewed"})]),
         "findings-disposed", "small", "a.c:7",
     ),
+    "foreign-test-failed": (
+        foreign(ForeignCase(id="unit: t", name="t", verdict=Verdict.FAILED, reason="1 is 2", names=[], file="x", line=1)),
+        "foreign-results-passed", "", "unit: t failed: 1 is 2",
+    ),
+    "foreign-results-of-another-commit": (foreign(current=False), "foreign-results-passed", "", "unit: it says so"),
     "secret": (dataclasses.replace(GOOD, secrets=secrets(FOUND)), "no-secrets", "", "own-key in keys/x.pem:2"),
     "search-that-was-off": (dataclasses.replace(GOOD, secrets=secrets(proven_on={})), "no-secrets", "", "missed what was planted"),
     "nothing-searched": (

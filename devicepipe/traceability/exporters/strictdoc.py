@@ -71,7 +71,10 @@ def _grammar(items: Sequence[Item]) -> str:
 
 def _node(item: Item, losses: list[Loss]) -> str:
     lines = [f"[{_tag(item.type)}]", f"UID: {item.id}", *_field("TITLE", item.title)]
-    for name, text in (("STATEMENT", item.text), *((_name(key), value) for key, value in fields_of(item).items())):
+    for name, text in (
+        ("STATEMENT", item.text),
+        *((_name(key), value) for key, value in sorted(fields_of(item).items())),
+    ):
         if _END.search(text):
             text = _END.sub(r"\\<<<", text)  # noqa: PLW2901
             losses.append(told(item, "a line that begins with <<<: written with a backslash"))

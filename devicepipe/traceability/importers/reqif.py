@@ -15,8 +15,9 @@ from typing import Any
 from pydantic import Field
 
 from devicepipe.errors import UsageError
+from devicepipe.evidence.safe_xml import child, children, local_name, parse_xml
 from devicepipe.project.toml_file import Table
-from devicepipe.traceability.foreign_files import open_archive, parse_xml, read_bytes, read_member
+from devicepipe.traceability.foreign_files import open_archive, read_bytes, read_member
 from devicepipe.traceability.importers.importer import Foreign, Imported, Importer
 from devicepipe.traceability.loss import Loss
 
@@ -107,45 +108,45 @@ class _Document:
         self._ids: dict[str, Foreign] = {}
 
     def read(self) -> None:
-        if _local(self._root) != "REQ-IF":
-            raise UsageError(f"is no ReqIF: its root is <{_local(self._root)}>", file=self._path, line=1)
-        content = _child(_child(self._root, "CORE-CONTENT"), "REQ-IF-CONTENT")
+        if local_name(self._root) != "REQ-IF":
+            raise UsageError(f"is no ReqIF: its root is <{local_name(self._root)}>", file=self._path, line=1)
+        content = child(child(self._root, "CORE-CONTENT"), "REQ-IF-CONTENT")
         if content is None:
             raise UsageError("has no REQ-IF-CONTENT", file=self._path, line=1)
         self._definitions(content)
-        for one in _children(_child(content, "SPEC-OBJECTS")):
+        for one in children(child(content, "SPEC-OBJECTS")):
             self._object(one)
-        for one in _children(_child(content, "SPEC-RELATIONS")):
+        for one in children(child(content, "SPEC-RELATIONS")):
             self._relation(one)
         for name, what in (
             ("SPECIFICATIONS", "the outline of a specification (the order and nesting of its objects)"),
             ("SPEC-RELATION-GROUPS", "a group of relations"),
         ):
-            for one in _children(_child(content, name)):
+            for one in children(child(content, name)):
                 self._lost(one, "", f"{what}: left out")
-        for one in _children(_child(self._root, "TOOL-EXTENSIONS")):
+        for one in children(child(self._root, "TOOL-EXTENSIONS")):
             self._lost(one, "", "an extension of the tool that wrote the file: left out")
 
     def _definitions(self, content: Any) -> None:
-        for one in _children(_child(content, "DATATYPES")):
-            for value in _children(_child(one, "SPECIFIED-VALUES")):
+        for one in children(child(content, "DATATYPES")):
+            for value in children(child(one, "SPECIFIED-VALUES")):
                 own = self._identifier(value)
-                properties = _child(_child(value, "PROPERTIES"), "EMBEDDED-VALUE")
+                properties = child(child(value, "PROPERTIES"), "EMBEDDED-VALUE")
                 key = properties.get("KEY", "") if properties is not None else ""
                 self._types.values[own] = value.get("LONG-NAME") or key or own
-        for one in _children(_child(content, "SPEC-TYPES")):
+        for one in children(child(content, "SPEC-TYPES")):
             self._types.types[self._identifier(one)] = one.get("LONG-NAME", "")
-            for attribute in _children(_child(one, "SPEC-ATTRIBUTES")):
+            for attribute in children(child(one, "SPEC-ATTRIBUTES")):
                 own = self._identifier(attribute)
                 self._types.attributes[own] = attribute.get("LONG-NAME") or own
 
     def _object(self, one: Any) -> None:
         own = self._identifier(one)
-        kind = self._types.types.get(_reference(_child(one, "TYPE")), "")
+        kind = self._types.types.get(_reference(child(one, "TYPE")), "")
         item = Foreign(own, kind, "", "", self._path, one.sourceline or 1)
         values: dict[str, str] = {}
-        for value in _children(_child(one, "VALUES")):
-            reference = _reference(_child(value, "DEFINITION"))
+        for value in children(child(one, "VALUES")):
+            reference = _reference(child(value, "DEFINITION"))
             name = self._types.attributes.get(reference)
             if name is None:
                 raise self._error(value, f"a value of an attribute that is not defined: '{reference}'")
@@ -165,12 +166,12 @@ class _Document:
         self._found.items.append(item)
 
     def _value(self, value: Any, item: Foreign, name: str) -> str:
-        kind = _local(value)
+        kind = local_name(value)
         if kind == "ATTRIBUTE-VALUE-ENUMERATION":
-            chosen = [(one.text or "").strip() for one in _children(_child(value, "VALUES"))]
+            chosen = [(one.text or "").strip() for one in children(child(value, "VALUES"))]
             return ", ".join(self._types.values.get(one, one) for one in chosen)
         if kind == "ATTRIBUTE-VALUE-XHTML":
-            shown, unseen = plain_text(_child(value, "THE-VALUE"))
+            shown, unseen = plain_text(child(value, "THE-VALUE"))
             for what in unseen:
                 self._found.losses.append(item.loss(f"<{what}> in a text: left out", name))
             return shown
@@ -178,8 +179,8 @@ class _Document:
         return text
 
     def _relation(self, one: Any) -> None:
-        kind = self._types.types.get(_reference(_child(one, "TYPE")), "")
-        ends = [_reference(_child(one, end)) for end in ("SOURCE", "TARGET")]
+        kind = self._types.types.get(_reference(child(one, "TYPE")), "")
+        ends = [_reference(child(one, end)) for end in ("SOURCE", "TARGET")]
         if not all(ends):
             self._lost(one, "", "a relation without a source or a target: left out")
             return
@@ -189,13 +190,13 @@ class _Document:
         source, target = (self._ids[end] for end in ends)
         source.links.setdefault(kind, []).append(target.id)
         source.lines.setdefault(kind, one.sourceline or source.line)
-        if _children(_child(one, "VALUES")):
+        if children(child(one, "VALUES")):
             self._lost(one, source.id, "attributes of a relation: left out")
 
     def _identifier(self, element: Any) -> str:
         own: str = element.get("IDENTIFIER", "")
         if not own:
-            raise self._error(element, f"<{_local(element)}> has no IDENTIFIER")
+            raise self._error(element, f"<{local_name(element)}> has no IDENTIFIER")
         return own
 
     def _lost(self, element: Any, item: str, what: str) -> None:
@@ -205,22 +206,9 @@ class _Document:
         return UsageError(message, file=self._path, line=element.sourceline or 1)
 
 
-def _local(element: Any) -> str:
-    name: str = element.tag
-    return name.rpartition("}")[2]
-
-
-def _children(element: Any) -> list[Any]:
-    return [] if element is None else [one for one in element if isinstance(one.tag, str)]
-
-
-def _child(element: Any, name: str) -> Any:
-    return next((one for one in _children(element) if _local(one) == name), None)
-
-
 def _reference(element: Any) -> str:
     """The identifier that a `…-REF` inside names."""
-    return next(((one.text or "").strip() for one in _children(element)), "")
+    return next(((one.text or "").strip() for one in children(element)), "")
 
 
 def plain_text(element: Any) -> tuple[str, list[str]]:
@@ -235,7 +223,7 @@ def plain_text(element: Any) -> tuple[str, list[str]]:
 
 
 def _collect(element: Any, parts: list[str], unseen: list[str], *, pre: bool) -> None:
-    name = _local(element).lower() if isinstance(element.tag, str) else ""
+    name = local_name(element).lower() if isinstance(element.tag, str) else ""
     if name in _UNSEEN:
         unseen.append(name)
     pre = pre or name == "pre"

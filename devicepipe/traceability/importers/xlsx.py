@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from devicepipe.errors import UsageError
-from devicepipe.traceability.foreign_files import open_archive, parse_xml, read_member
+from devicepipe.evidence.safe_xml import parse_xml
+from devicepipe.traceability.foreign_files import open_archive, read_member
 from devicepipe.traceability.importers.importer import Imported, Importer
 from devicepipe.traceability.importers.table import Columns, take_rows
 from devicepipe.traceability.loss import Loss
