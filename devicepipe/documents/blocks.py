@@ -25,8 +25,8 @@ from devicepipe.documents import (
 )
 from devicepipe.documents.campaigns import campaigns
 from devicepipe.documents.coverage import coverage
-from devicepipe.documents.matrix import matrix_table
 from devicepipe.documents.foreign import foreign
+from devicepipe.documents.matrix import matrix_table
 from devicepipe.documents.measurements import measurements_table
 from devicepipe.documents.memory import memory
 from devicepipe.documents.model import Block
