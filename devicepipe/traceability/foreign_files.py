@@ -171,7 +171,16 @@ def read_member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
 
     try:
         return archive.read(name)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, KeyError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        RuntimeError,
+        EOFError,
+        LookupError,
+        OSError,
+        ValueError,
+        OverflowError,
+    ) as error:
         raise UsageError(f"its member '{name}' cannot be read: {error}", file=path) from error
 
 

@@ -1,8 +1,8 @@
 """From another tool's words to ours: ids, types, links and fields, decided alike for all formats.
 
 Types: what the mapping says of the prefix of the id, or of the tool's type; else the tool's type where it is one of ours by name
-("RISK_CONTROL" is risk-control); else what the prefix of the id says; else the importer knows it as prose (headings), or it has
-none here.
+("RISK_CONTROL" is risk-control); else what the prefix of the id says, or a type that is called as a prefix is (Doorstop's TST);
+else the importer knows it as prose (headings), or it has none here.
 
 Links: what the mapping says ("<verifies" turns a link around); else the tool's kind where it is one of ours by name; else the one
 kind of ours that may lead from the one type to the other. A field whose name is one of a link is read as one.
@@ -183,8 +183,8 @@ class _Mapper:
             found = types[one.type.lower()]
         elif named in self._house.types:
             found = named
-        elif by_id:
-            found = by_id
+        elif by_id or one.type in self._house.prefixes:
+            found = by_id or self._house.prefixes[one.type]
         elif one.type.lower() in self._prose:
             found = LEFT_OUT
         elif self._keep:
@@ -329,6 +329,8 @@ class _Mapper:
                 one.loss(f"link '{kind}' from {types[0]} to {types[1]}: no such link is allowed here", name)
             )
             return
+        if source == one.id:
+            one.lines.setdefault(kind, one.lines.get(name, one.line))
         found = self._links[source].setdefault(kind, [])
         mine = self._ids.get(other, other)
         if mine not in found:
