@@ -5,7 +5,7 @@ Types: what the mapping says of the prefix of the id, or of the tool's type; els
 else the importer knows it as prose (headings), or it has none here.
 
 Links: what the mapping says ("<verifies" turns a link around); else the tool's kind where it is one of ours by name; else the one
-kind of ours that may lead from the one type to the other. A field whose name is one of a link is read as one.
+kind of ours that may lead from the one type to the other; where there are several, nobody guesses, and it is told. A field whose name is one of a link is read as one.
 
 Fields: what the mapping says; else the tool's name in lower case with "-". What would have a meaning of its own here, but has
 another type or value there, becomes `foreign-…`: so nothing that a tool calls "verification" is taken for a claim about evidence.
@@ -317,12 +317,12 @@ class _Mapper:
             self._losses.append(one.loss(f"link '{name}' to an item that there is not ({target})", name))
             return
         if not kind:
-            kind = self._kind(name, *types)
-        if not kind:
-            self._losses.append(
-                one.loss(f"link '{name}' from {types[0]} to {types[1]}: there is no such link here", name)
-            )
-            return
+            may = self._kinds(name, *types)
+            if len(may) != 1:
+                why = f"may be {' or '.join(may)}; map it" if may else "there is no such link here"
+                self._losses.append(one.loss(f"link '{name}' from {types[0]} to {types[1]}: {why}", name))
+                return
+            kind = may[0]
         rule = self._house.links[kind]
         if types[0] not in rule.sources or types[1] not in rule.targets:
             self._losses.append(
@@ -336,12 +336,13 @@ class _Mapper:
         if mine not in found:
             found.append(mine)
 
-    def _kind(self, name: str, source: str, target: str) -> str:
+    def _kinds(self, name: str, source: str, target: str) -> list[str]:
+        """What a link may be here: one kind, none, or several, between which nobody guesses."""
         may = [kind for kind, rule in self._house.links.items() if source in rule.sources and target in rule.targets]
         named = _dashed(name)
         if named in may and name not in self._plain:
-            return named
-        return may[0] if len(may) == 1 else ""
+            return [named]
+        return may
 
     # --- texts
 

@@ -185,7 +185,9 @@ def foreign_case(**values: object) -> Change:
 
 def on_host(trace: dict[str, Any]) -> None:
     trace["items"][0]["fields"]["verification"] = "host-test"
-    trace["matrix"] = trace["matrix"][2:]
+    trace["matrix"] = [
+        row for row in trace["matrix"] if row["requirement"] != "SRS-001" or row["test"].startswith("unit: ")
+    ]
 
 
 def add(key: str, value: object) -> Change:

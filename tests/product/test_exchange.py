@@ -68,7 +68,7 @@ def test_items_of_doorstop_and_results_of_another_framework_are_evidence(product
     checked = product.run("trace", "check", "--json")
     assert checked.code == 0, checked.out + checked.err
     told = [one for one in checked.json()["findings"] if one["kind"] == "not-carried"]
-    assert [(one["file"], one["line"], one["severity"]) for one in told] == [("unit/UNIT-001.yml", 8, "warning")]
+    assert [(one["file"], one["line"], one["severity"]) for one in told] == [("unit/UNIT-001.yml", 9, "warning")]
 
     product.commit("feat: requirements in Doorstop, unit tests in another framework")
     outcome = product.run("release", "1.0.0", "--json")

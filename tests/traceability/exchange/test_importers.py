@@ -182,7 +182,9 @@ def needs(**changes: object) -> str:
 
 def test_sphinx_needs(tmp_path: Path) -> None:
     path = write(tmp_path, "needs.json", needs())
-    items, losses = read_back("needs-json", path, TraceMapping(types={"req": "risk-control"}))
+    items, losses = read_back(
+        "needs-json", path, TraceMapping(types={"req": "risk-control"}, links={"links": "mitigates"})
+    )
     rate = by_id(items)["R_1"]
     assert (rate.type, rate.title, rate.text, rate.line) == ("risk-control", "Rate", "At most 5 ml/h.", 6)
     assert rate.fields == {"mitigates": "R_2", "status": "open", "tags": "a, b", "effort": "3"}
@@ -244,7 +246,9 @@ RST = """Pump
    :target: HAZ.*
    :type: trace
 """
-RST_MAPPING = TraceMapping(types={"SRS": "requirement", "RC": "risk-control", "HAZ": "hazard"})
+RST_MAPPING = TraceMapping(
+    types={"SRS": "requirement", "RC": "risk-control", "HAZ": "hazard"}, links={"trace": "mitigates"}
+)
 
 
 def test_mlx_traceability(tmp_path: Path) -> None:
@@ -294,7 +298,11 @@ def test_excel_tells_formulas_and_other_sheets(tmp_path: Path) -> None:
 
 def test_reqif_with_xhtml_enumerations_and_relations(tmp_path: Path) -> None:
     path = write(tmp_path, "items.reqif", ITEMS_OF_REQIF)
-    items, losses = read_back("reqif", path)
+    _, losses = read_back("reqif", path)
+    assert {loss.what for loss in losses} >= {
+        "link 'reduces' from risk-control to hazard: may be mitigates or introduces; map it"
+    }
+    items, losses = read_back("reqif", path, TraceMapping(links={"reduces": "mitigates"}))
     limit = by_id(items)["RC-001"]
     assert (limit.type, limit.title) == ("risk-control", "Limit")
     assert limit.text == "The pump limits\n- the rate\n- the dose"
