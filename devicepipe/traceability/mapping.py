@@ -5,7 +5,8 @@ Types: what the mapping says of the prefix of the id, or of the tool's type; els
 else the importer knows it as prose (headings), or it has none here.
 
 Links: what the mapping says ("<verifies" turns a link around); else the tool's kind where it is one of ours by name; else the one
-kind of ours that may lead from the one type to the other; where there are several, nobody guesses, and it is told. A field whose name is one of a link is read as one.
+kind of ours that may lead from the one type to the other; where there are several, nobody guesses, and it is told. A field whose
+name is one of a link is read as one.
 
 Fields: what the mapping says; else the tool's name in lower case with "-". What would have a meaning of its own here, but has
 another type or value there, becomes `foreign-…`: so nothing that a tool calls "verification" is taken for a claim about evidence.

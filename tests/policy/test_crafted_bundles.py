@@ -184,10 +184,11 @@ def foreign_case(**values: object) -> Change:
 
 
 def on_host(trace: dict[str, Any]) -> None:
-    trace["items"][0]["fields"]["verification"] = "host-test"
-    trace["matrix"] = [
-        row for row in trace["matrix"] if row["requirement"] != "SRS-001" or row["test"].startswith("unit: ")
-    ]
+    trace["items"].append(item("SRS-002", BOARDS).model_copy(update={"fields": ON_HOST}).to_json())
+    trace["matrix"].append({"requirement": "SRS-002", "test": "unit: core.adds", "verdicts": {"host": "passed"}})
+
+
+ON_HOST = {"boards": "all", "verification": "host-test"}
 
 
 def add(key: str, value: object) -> Change:
