@@ -47,9 +47,9 @@ ACTS = {
     "filters: opened": 'document.querySelector(".wide:has(tbody tr:nth-child(9999)) .tools button").click()',
     "filter: 2 rows": _FILTER % "SRS-4321",
     "filter: ended": _FILTER % "",
-    "sort: up": 'document.querySelectorAll(".rows .sort")[3].click()',
-    "sort: down": 'document.querySelectorAll(".rows .sort")[3].click()',
-    "sort: ended": 'document.querySelectorAll(".rows .sort")[3].click()',
+    "sort: up": 'document.querySelectorAll(".wide:has(tbody tr:nth-child(9999)) .sort")[3].click()',
+    "sort: down": 'document.querySelectorAll(".wide:has(tbody tr:nth-child(9999)) .sort")[3].click()',
+    "sort: ended": 'document.querySelectorAll(".wide:has(tbody tr:nth-child(9999)) .sort")[3].click()',
 }
 
 

@@ -21,6 +21,7 @@ from devicepipe.documents.tables import render_tables
 
 REPORT: Final = "software-verification-report"
 MATRIX: Final = "traceability-matrix"
+SOUP: Final = "soup-and-vulnerability-report"
 MATRIX_CSV: Final = "traceability-matrix.csv"
 MEASUREMENTS_CSV: Final = "measurements.csv"
 
@@ -57,10 +58,10 @@ def compose_document(record: ReleaseRecord, name: str) -> Document:
 def render_documents(record: ReleaseRecord, names: tuple[str, ...] = ()) -> dict[str, bytes]:
     """The documents of a release, by file name. The HTML page is the accessible twin of the PDF (which is not tagged)."""
     rendered: dict[str, bytes] = {}
-    attachments = (*trace_attachments(record), *sbom_attachments(record))
+    trace, boms = trace_attachments(record), sbom_attachments(record)
+    attached = {REPORT: (*trace, *boms), MATRIX: trace, SOUP: boms}
     for document in compose_documents(record, names):
-        own = attachments if document.name == REPORT else ()
-        submission, kept = copies(render_pdf(document), document, own)
+        submission, kept = copies(render_pdf(document), document, attached.get(document.name, ()))
         rendered[f"{document.name}.pdf"] = submission
         rendered[f"record/{document.name}.pdf"] = kept
         rendered[f"{document.name}.html"] = render_html(document)

@@ -201,14 +201,23 @@ def test_record_copy_gives_the_attached_bytes_back() -> None:
         to_pdfa(pages()[1], Level.RECORD, Metadata.of(pages()[0]), [SAMPLE, SAMPLE])
 
 
-def test_the_reports_record_copy_has_trace_matrix_and_every_boards_sbom() -> None:
+def test_record_copies_have_trace_matrix_and_every_boards_sbom() -> None:
     record = replace(records.green(4), boms={"microbit": {"bomFormat": "CycloneDX"}})
     made = render_documents(record)
-    reader = pypdf.PdfReader(io.BytesIO(made["record/software-verification-report.pdf"]))
-    attached = {name: data[0] for name, data in reader.attachments.items()}
-    assert sorted(attached) == ["sbom-microbit.cdx.json", "traceability-matrix.csv", "traceability.json"]
-    assert attached["traceability-matrix.csv"] == made["traceability-matrix.csv"]
-    assert attached["sbom-microbit.cdx.json"] == b'{"bomFormat":"CycloneDX"}'
+    attached = {
+        name: {file: data[0] for file, data in pypdf.PdfReader(io.BytesIO(data)).attachments.items()}
+        for name, data in made.items()
+        if name.endswith(".pdf")
+    }
+    trace, boms = {"traceability.json", "traceability-matrix.csv"}, {"sbom-microbit.cdx.json"}
+    assert {name: set(files) for name, files in attached.items() if files} == {
+        "record/software-verification-report.pdf": trace | boms,
+        "record/traceability-matrix.pdf": trace,
+        "record/soup-and-vulnerability-report.pdf": boms,
+    }
+    report = attached["record/software-verification-report.pdf"]
+    assert report["traceability-matrix.csv"] == made["traceability-matrix.csv"]
+    assert report["sbom-microbit.cdx.json"] == b'{"bomFormat":"CycloneDX"}'
 
 
 # --- the same bytes, the same pages

@@ -34,6 +34,17 @@
     found(words) { return words.every((word) => this.text.includes(word)) ? [this.heading] : []; }
   }
 
+  // Facts and figures: found, never hidden.
+  class Facts {
+    constructor(wide) {
+      this.rows = [...wide.querySelectorAll("tr")];
+      this.texts = this.rows.map((row) => folded([...row.cells].map((cell) => cell.textContent).join("\n")));
+    }
+
+    found(words) { return this.rows.filter((row, index) => words.every((word) => this.texts[index].includes(word))); }
+  }
+
+  // A table whose rows are searched, filtered and sorted.
   class Rows {
     constructor(wide) {
       this.wide = wide;
@@ -245,8 +256,10 @@
   // --- the whole document
 
   const content = document.getElementById("content");
-  const places = [...content.querySelectorAll("h2[id], h3[id], h4[id], .wide:has(> table.rows)")].map((place) =>
-    place.matches(".wide") ? new Rows(place) : new Title(place));
+  const places = [...content.querySelectorAll("h2[id], h3[id], h4[id], .wide")].map((place) => {
+    if (!place.matches(".wide")) return new Title(place);
+    return place.querySelector(":scope > table.rows") ? new Rows(place) : new Facts(place);
+  });
   const tables = places.filter((place) => place instanceof Rows);
   const input = make("input", { type: "search", id: "twin-search", autocomplete: "off", spellcheck: "false" });
   const status = make("span", { role: "status" });
@@ -262,9 +275,9 @@
     const was = hits[here];
     words = folded(input.value).split(/\s+/).filter(Boolean);
     // Whoever ends a search stays where it led to, in sight of what is around it.
-    kept = words.length ? null : was;
+    kept = words.length || !was ? null : was;
     for (const one of tables) one.apply(words);
-    if (kept && !kept.cells) kept.scrollIntoView({ block: "center" });
+    if (kept && !kept.closest("table.rows")) kept.scrollIntoView({ block: "center" });
     move(-1);
     hits = words.length ? places.flatMap((place) => place.found(words)) : [];
     mark();

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from devicepipe.documents.html_page import render_html
-from devicepipe.documents.model import Cell, Column, Document, Heading, Running, Table, Tone
+from devicepipe.documents.model import Bars, Cell, Column, Document, Heading, KeyValues, Running, Table, Tone
 from devicepipe.documents.report import matrix_document, verification_report
 from tests.documents import release_records as records
 from tests.documents.browser.conftest import Opener
@@ -85,6 +85,19 @@ def test_search_finds_rows_of_all_tables_and_headings(opened: Opener) -> None:
     expect(region(page, "Results").get_by_text("0 of 12 rows of “Results”")).to_be_visible()
     search(page, "")
     expect(page.locator("tbody tr:visible")).to_have_count(12)
+
+
+def test_search_finds_facts_and_figures_and_hides_none_of_them(opened: Opener) -> None:
+    facts = KeyValues("Identity", (("Commit", Cell("7f3c9a", "the tree differed")), ("Version", Cell("0.1.0"))))
+    figure = Bars("Cuts", ("kept", "lost"), (("swap", (9, 1)), ("revert", (5, 0))), "points")
+    page = opened(document(facts, figure))
+    search(page, "tree 7F3C")
+    expect(status(page)).to_have_text("1 row, 0 headings found")
+    page.get_by_role("searchbox", name="Search").press("Enter")
+    expect(status(page)).to_have_text("1 of 1: Commit")
+    search(page, "lost 1")
+    expect(status(page)).to_have_text("1 row, 0 headings found")
+    expect(page.locator("tr:visible")).to_have_count(4)
 
 
 def test_enter_goes_from_place_to_place_and_round(opened: Opener) -> None:
