@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from devicepipe.documents import anchors
 from devicepipe.documents.cells import NOT_APPLICABLE, verdict_cell
 from devicepipe.documents.csv_table import render_csv
@@ -37,12 +39,28 @@ def _row(row: MatrixRow, items: dict[str, Item], boards: tuple[str, ...]) -> tup
     return (
         _item(row.hazard, items),
         _item(row.risk_control, items, missing="no risk control" if row.hazard and not row.test else ""),
-        _item(row.requirement, items, missing="no requirement" if row.risk_control and not row.test else ""),
-        Cell(test, links=((test, f"#{anchors.test_procedure(test)}"),))
+        _requirement(row, items),
+        Cell(test, _shows(row), links=((test, f"#{anchors.test_procedure(test)}"),))
         if test
         else _absent("no test" if row.requirement else ""),
         *(_verdict(row, board) for board in boards),
     )
+
+
+def _shows(row: MatrixRow) -> str:
+    return "shows the effectiveness of the risk control" if row.effectiveness else ""
+
+
+def _requirement(row: MatrixRow, items: dict[str, Item]) -> Cell:
+    """The requirement, with the user needs that it satisfies and the design items that realise it."""
+    cell = _item(row.requirement, items, missing="no requirement" if row.risk_control and not row.test else "")
+    about = [("satisfies", row.user_needs or []), ("realised by", row.designs or [])]
+    if not any(found for _, found in about):
+        return cell
+    lines = [f"{words} {', '.join(found)}" for words, found in about if found]
+    links = anchors.to_items(one for _, found in about for one in found)
+    detail = "\n".join(filter(None, (cell.detail, *lines)))
+    return replace(cell, detail=detail, links=(*cell.links, *links))
 
 
 def _verdict(row: MatrixRow, board: str) -> Cell:

@@ -9,7 +9,7 @@ from devicepipe.documents import anchors
 from devicepipe.documents.cells import NONE, NOT_APPLICABLE, yes_no
 from devicepipe.documents.details import decision_row, decision_table
 from devicepipe.documents.model import Block, Cell, Column, Paragraph, Table, Tone
-from devicepipe.documents.record import ReleaseRecord, requirements
+from devicepipe.documents.record import PASSED, ReleaseRecord, requirements
 from devicepipe.documents.specification import summed, tests_of
 from devicepipe.evidence.decisions import Decision
 
@@ -53,6 +53,17 @@ def controls(record: ReleaseRecord) -> tuple[Block, ...]:
         Paragraph.plain(told),
         Table("Security controls", columns, tuple(rows), group_columns=1, row_header=1),
     )
+
+
+def shown_categories(record: ReleaseRecord) -> dict[str, bool]:
+    """Category -> whether a requirement that is part of it has tests, and nothing but passed ones."""
+    tests = tests_of(record)
+    held = dict.fromkeys(CATEGORIES, False)
+    for item in requirements(record):
+        verdicts = [verdict for one in tests.get(item.id, {}).values() for verdict in one.values() if verdict]
+        if verdicts and all(verdict == PASSED for verdict in verdicts):
+            held |= {name: True for name in _categories(item.fields.get(FIELD, "")) if name in held}
+    return held
 
 
 def _categories(text: str) -> list[str]:

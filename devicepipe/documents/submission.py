@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,7 +11,11 @@ from typing import Any, Final, Literal
 
 from devicepipe.documents.definition import filled
 from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, Notice, Paragraph, Table, Tone
+from devicepipe.documents.record import ReleaseRecord, requirements
 from devicepipe.documents.scope import Scope
+from devicepipe.documents.security import shown_categories
+from devicepipe.evidence.predicates import ANOMALY, DESIGN, OPEN, Item
+from devicepipe.evidence.risk import closure
 
 _GUIDANCES: Final = ("fda-premarket.toml", "fda-cybersecurity.toml")
 
@@ -27,6 +31,7 @@ class Element:
     asks: dict[str, str]
     documents: tuple[str, ...]
     manufacturer: str
+    proof: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ def _guidance(data: dict[str, Any]) -> Guidance:
             asks={"basic": one["basic"], "enhanced": one["enhanced"]},
             documents=tuple(one["documents"]),
             manufacturer=one["manufacturer"],
+            proof=one.get("proof", ""),
         )
         for one in data["element"]
     )
@@ -95,6 +101,69 @@ def submission_index(scope: Scope) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
+def _missing(element: Element, scope: Scope) -> str:
+    """What is still to be written: what only people can, and what the evidence should have and has not."""
+    proven = _PROOFS[element.proof](scope.record) if element.proof else ""
+    return " ".join(filter(None, (element.manufacturer, proven)))
+
+
+def _requirements(record: ReleaseRecord) -> str:
+    return "" if requirements(record) else "There is no requirement among the items."
+
+
+def _designs(record: ReleaseRecord) -> str:
+    return "" if _of_type(record, DESIGN) else "There is no design item among the items."
+
+
+def _risks(record: ReleaseRecord) -> str:
+    closed = closure(record.traceability)
+    if closed.matrix is None:
+        return "Which risks are acceptable (devicepipe.toml does not say it)."
+    bad = [risk.hazard.id for risk in closed.hazards if risk.unacceptable or risk.unjustified]
+    return f"Acceptable residual risks of {', '.join(bad)}." if bad else ""
+
+
+def _history(record: ReleaseRecord) -> str:
+    return "" if record.history else "The evidence holds no history of versions."
+
+
+def _anomalies(record: ReleaseRecord) -> str:
+    asked = ("found-by", "cause", "impact", "rationale")
+    found = [
+        item.id
+        for item in _of_type(record, ANOMALY)
+        if item.fields.get("status") == OPEN and not all(item.fields.get(key) for key in asked)
+    ]
+    return f"How found, cause, impact or rationale of {', '.join(found)}." if found else ""
+
+
+def _support(record: ReleaseRecord) -> str:
+    names = sorted({item.name for item in record.software_items if item.linked and not item.support})
+    if not record.software_items:
+        return "The evidence holds no software bill of materials."
+    return f"Level of support and end of support of {', '.join(names)}." if names else ""
+
+
+def _controls(record: ReleaseRecord) -> str:
+    missing = [category for category, held in shown_categories(record).items() if not held]
+    return f"A requirement with passed tests for {', '.join(missing)}." if missing else ""
+
+
+def _of_type(record: ReleaseRecord, kind: str) -> list[Item]:
+    return [item for item in record.traceability.items if item.type == kind]
+
+
+_PROOFS: Final[dict[str, Callable[[ReleaseRecord], str]]] = {
+    "requirements": _requirements,
+    "designs": _designs,
+    "risks": _risks,
+    "history": _history,
+    "anomalies": _anomalies,
+    "support": _support,
+    "controls": _controls,
+}
+
+
 def _check_provided(scope: Scope) -> None:
     """Refuse what is provided for an element that no guidance has."""
     known = [f"{guidance.name} {element.clause}" for guidance in guidances() for element in guidance.elements]
@@ -110,7 +179,7 @@ def _row(guidance: Guidance, element: Element, level: Level, scope: Scope) -> tu
     given = scope.definition.provided.get(f"{guidance.name} {element.clause}", "")
     if given:
         found.append(f"{given} (by the manufacturer)")
-    missing = "" if given else element.manufacturer
+    missing = "" if given else _missing(element, scope)
     if not found:
         state = Cell("MISSING", tone=Tone.WARNING)
     elif missing:
@@ -142,8 +211,10 @@ def missing_items(scope: Scope) -> tuple[Block, ...]:
         for element in guidance.elements:
             if not element.asks[level] or f"{guidance.name} {element.clause}" in scope.definition.provided:
                 continue
-            if element.manufacturer or not list(_places(element, scope)):
-                told = element.manufacturer or f"{element.title}: the document that holds it is not made."
+            told = _missing(element, scope)
+            if not told and not list(_places(element, scope)):
+                told = "The document that holds it is not made."
+            if told:
                 found.append(f"{guidance.name} {element.clause}, {element.title}. {told}")
     if not found:
         return (
