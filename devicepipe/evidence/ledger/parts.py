@@ -15,7 +15,7 @@ from devicepipe.evidence.ledger.disk import Disk
 from devicepipe.evidence.ledger.entry import decode_entry, is_plain_entry
 from devicepipe.evidence.ledger.log import Log
 from devicepipe.evidence.ledger.tiles import ENTRIES, TILE_SIZE, WIDTH
-from devicepipe.evidence.ledger.tree import HASH_SIZE, full_root, leaf_hash
+from devicepipe.evidence.ledger.tree import HASH_SIZE, full_root, leaf_hashes
 
 MAXIMUM_FAULTS = 100
 _WORTH_A_PROCESS = 200  # bundles; below, starting a process takes longer than it saves
@@ -124,7 +124,7 @@ def check_part(log: Log, start: int, end: int) -> Part:
         except IntegrityError as error:
             part.faults.append(Fault(error.link, error.message))
             stored = b""
-        hashes = b"".join(map(leaf_hash, entries))
+        hashes = leaf_hashes(entries)
         by_entries = full_root(hashes) if len(hashes) == TILE_SIZE else hashes
         by_tile = by_entries
         if stored != hashes:

@@ -96,12 +96,14 @@ def encode_bundle(entries: Sequence[bytes]) -> bytes:
 
 def decode_bundle(data: bytes, count: int) -> list[bytes]:
     """The entries of a bundle of `count`. Raises ValueError where it is none of exactly so many."""
-    entries, place = [], 0
-    for number in range(count):
+    entries: list[bytes] = []
+    place, size = 0, len(data)
+    for _ in range(count):
         start = place + 2
-        place = start + int.from_bytes(data[place:start], "big")
-        if place > len(data) or start > len(data):
-            raise ValueError(f"ends within its entry {number}")
+        if start <= size:
+            place = start + (data[place] << 8 | data[place + 1])
+        if start > size or place > size:
+            raise ValueError(f"ends within its entry {len(entries)}")
         entries.append(data[start:place])
     if place != len(data):
         raise ValueError(f"has {len(data) - place} bytes after its {count} entries")

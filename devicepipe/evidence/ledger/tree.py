@@ -32,6 +32,11 @@ def leaf_hash(data: bytes) -> bytes:
     return sha256(b"\x00" + data).digest()
 
 
+def leaf_hashes(entries: Iterable[bytes]) -> bytes:
+    """The hashes of entries as leaves, side by side."""
+    return b"".join([sha256(b"\x00" + data).digest() for data in entries])
+
+
 def node_hash(left: bytes, right: bytes) -> bytes:
     """The hash of an inner node."""
     return sha256(b"\x01" + left + right).digest()
