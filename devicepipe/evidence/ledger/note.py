@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -290,6 +291,7 @@ def _cosigned(text: bytes, time: int) -> bytes:
     return b"cosignature/v1\ntime %d\n" % time + text
 
 
+@lru_cache(maxsize=64)
 def _material(public: PublicKey) -> bytes:
     key = load_pem_public_key(public.pem)
     if isinstance(key, Ed25519PublicKey):
