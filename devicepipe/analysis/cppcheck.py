@@ -7,8 +7,8 @@ analysed: not SOUP, not generated files, not PlatformIO's packages.
 How: the firmware's compilation database, reduced to own files, goes to one cppcheck process that writes SARIF and syntax
 dumps; the addon (`misra.py`) reads the dumps that it has not read in this release.
 Limits: MISRA rules that need the whole program at once (2.3 to 2.7, parts of 5 and 8) are therefore not checked; the rules'
-texts are not free and are not reproduced. Findings are suppressed by cppcheck's inline comments only; those of MISRA that the
-product deviates from in writing (`deviations.py`) stay and are marked.
+texts are not free and are not reproduced. Nothing suppresses a finding, cppcheck's comments in the sources neither: those of MISRA
+that the product deviates from in writing (`deviations.py`) and those that the baseline settles stay and are marked.
 """
 
 from __future__ import annotations
@@ -172,7 +172,6 @@ def _run_cppcheck(program: Path, database: Path, project: Path, core: str) -> Lo
         str(program),
         f"--project={database.relative_to(project)}",
         "--enable=warning,style,performance,portability",
-        "--inline-suppr",
         "--dump",
         "--output-format=sarif",
         f"--output-file={output.relative_to(project)}",

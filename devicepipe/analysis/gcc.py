@@ -3,7 +3,8 @@
 What always holds: every distinct set of flags is tried, in the same run, on must-fail samples of known defects; a tool is proven on
 only if every set reported its sample, so that a `-w` somewhere is seen. Each source is compiled as the build compiles it (the
 same compiler, macros and options), with `-Wall -Wextra -Wdate-time` added and `-Werror` taken back. Nothing is written into the
-build's folders. Warnings in headers count where the header is the product's own.
+build's folders. Warnings in headers count where the header is the product's own. Where an own source switches warnings off, that is
+itself a finding.
 
 One compilation gives both: warnings of `-Wanalyzer-…` are the tool `gcc-analyzer`, the others `gcc`. A source whose preprocessed
 text, compiler and flags were seen before in this release is not analysed again (`Cache`).
@@ -21,7 +22,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -47,6 +48,9 @@ _ADDED = ("-Wall", "-Wextra", "-Wdate-time", "-Wno-error", "-fdiagnostics-format
 _WITH_VALUE = ("-o", "-MF", "-MT", "-MQ", "-x")
 # What writes files beside the output, or takes the compiler's work elsewhere.
 _DROPPED = re.compile(r"-c|-M(?:D|MD|P)?|-fstack-usage|-fcallgraph-info.*|-save-temps.*|-flto.*|-fdiagnostics-.*|-pipe")
+_MARKER = re.compile(r'# (?P<line>\d+) "(?P<file>[^"]*)"(?: \d)*$')
+_IGNORED = re.compile(r'#pragma GCC diagnostic ignored "([^"]+)"')
+_SYSTEM_HEADER = re.compile(r"^[ \t]*#[ \t]*pragma[ \t]+GCC[ \t]+system_header\b", re.MULTILINE)
 _OLDEST_JSON, _OLDEST_ANALYZER, _NEWEST = 9, 10, 14
 
 
@@ -185,7 +189,37 @@ class _Run:
         here = str(self.scope.root.resolve())
         made_of = "\0".join([program.sha256, *flags[1:], file, preprocessed.stdout]).replace(here, ".")
         key = hashlib.sha256(made_of.encode("utf-8", "replace")).hexdigest()
-        return self.cache.get([key], lambda _: [self._compile(flags, file, directory)])[0]
+
+        def made(_: Any) -> list[list[dict[str, Any]]]:
+            return [
+                [
+                    *self._compile(flags, file, directory),
+                    *map(self._portable, self._silenced(preprocessed.stdout, directory)),
+                ]
+            ]
+
+        return self.cache.get([key], made)[0]
+
+    def _silenced(self, preprocessed: str, directory: Path) -> Iterator[dict[str, Any]]:
+        """Where own sources switch warnings off: what is not found there must not look as if there were nothing."""
+        file, line = "", 0
+        files: dict[str, None] = {}
+        for text in preprocessed.splitlines():
+            if marker := _MARKER.match(text):
+                file, line = marker["file"], int(marker["line"])
+                files[file] = None
+                continue
+            if pragma := _IGNORED.match(text):
+                yield _told(file, line, f"here: {pragma[1]}")
+            line += 1
+        here = self.scope.project.resolve().as_posix() + "/"
+        for name in files:
+            # The preprocessor takes this pragma out.
+            if self.scope.relative(name.removeprefix(here)) is None or not (directory / name).is_file():
+                continue
+            source = (directory / name).read_text("utf-8", "replace")
+            if (found := _SYSTEM_HEADER.search(source)) is not None:
+                yield _told(name, source.count("\n", 0, found.start()) + 1, "from here on: as in a system header")
 
     def _compile(self, flags: list[str], file: str, directory: Path) -> list[dict[str, Any]]:
         program = self.compilers[flags[0]]
@@ -261,6 +295,15 @@ class _Run:
             f"GCC's analysis of {file} failed (exit code {done.returncode}): {tail}",
             remedy="if the compiler itself failed, leave gcc-analyzer out of `tools` of [analysis] in devicepipe.toml",
         )
+
+
+def _told(file: str, line: int, what: str) -> dict[str, Any]:
+    return {
+        "kind": "warning",
+        "option": "switched-off-warning",
+        "message": f"warnings are switched off {what}",
+        "locations": [{"caret": {"file": file, "line": line}}],
+    }
 
 
 def _tool(diagnostic: dict[str, Any]) -> str:

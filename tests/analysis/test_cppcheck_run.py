@@ -79,7 +79,9 @@ def test_defects_of_own_files_only_are_found_with_relative_paths(root: Path) -> 
     found = {(one.tool, one.rule, one.level, one.file, one.line) for one in report.findings}
     assert ("cppcheck", "nullPointer", "error", "firmware/src/first.c", 5) in found
     assert ("misra", "misra-c2012-7.1", "warning", "firmware/src/second.c", 4) in found
-    assert not [one for one in found if one[1] == "nullPointer" and one[3] != "firmware/src/first.c"]
+    # A comment in the source does not settle a finding: the baseline does, where the report tells it.
+    defects = {one[3] for one in found if one[1] == "nullPointer"}
+    assert defects == {"firmware/src/first.c", "firmware/src/suppressed.c"}
     assert {one[3] for one in found} <= {"firmware/src/first.c", "firmware/src/second.c", "firmware/src/suppressed.c"}
 
 

@@ -82,6 +82,23 @@ def test_warnings_and_ways_to_a_defect_are_found_in_own_files(root: Path) -> Non
     assert flow["properties"] == {"cwe": 476}
 
 
+def test_warnings_that_a_source_switches_off_are_a_finding(root: Path) -> None:
+    pragma = '#pragma GCC diagnostic ignored "-Wanalyzer-null-dereference"'
+    way, header, soup = (root / "firmware" / name for name in ("src/way.c", "include/header.h", "lib/soup.c"))
+    way.write_text(f"{pragma}\n{way.read_text('ascii')}", "ascii")
+    header.write_text(f"#pragma GCC system_header\n{header.read_text('ascii')}", "ascii")
+    soup.write_text(f"{pragma}\n{soup.read_text('ascii')}", "ascii")
+    report = run(root)
+    assert report.log is not None
+    check_log(report.log)
+    found = {(one.rule, one.file, one.line) for one in findings_of(report.log)}
+    assert ("switched-off-warning", "firmware/src/way.c", 1) in found
+    assert ("switched-off-warning", "firmware/include/header.h", 1) in found
+    assert not [one for one in found if one[1] == "firmware/lib/soup.c"]
+    texts = [one["message"]["text"] for run_ in report.log["runs"] for one in run_["results"]]
+    assert "warnings are switched off here: -Wanalyzer-null-dereference" in texts
+
+
 def test_both_tools_are_proven_with_version_and_digest(root: Path) -> None:
     report = run(root)
     assert report.proven_on == {WARNINGS: "gcc_division_by_zero.c", ANALYZER: "gcc_analyzer_null_dereference.c"}

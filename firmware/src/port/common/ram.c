@@ -38,7 +38,7 @@ bool port_ram_passes(void)
     uint32_t on_stack[BLOCK_WORDS];
     bool passes = true;
     for (uintptr_t at = RAM_BASE; passes && (at <= (RAM_BASE + RAM_SIZE - BLOCK_BYTES)); at += BLOCK_BYTES / 2u) {
-        /* cppcheck-suppress legacyUninitvar ; the march saves the block there before it reads it back */
+        /* The march saves the block there before it reads it back. */
         passes = block_passes(at, overlaps(at, store) ? on_stack : store);
     }
     return passes;
