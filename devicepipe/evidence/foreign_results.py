@@ -1,7 +1,7 @@
 """The results of other test frameworks as evidence: which files, what they say of which tests, and whether that is of this commit.
 
 They were run on a computer, not on a device through the image that ships: so they stand in a column of their own, HOST, and count
-only for requirements whose `verification` says `host-test` (docs/adr/0039). What always holds: a case is `passed` only where its
+only for requirements whose `verification` says `host-test` (docs/adr/0034). What always holds: a case is `passed` only where its
 file says so plainly (`junit.py`) and the file is of the released commit; otherwise it is `stale`, and verifies nothing.
 """
 

@@ -313,7 +313,7 @@ class _Mapper:
         kind = said.removeprefix("<")
         if said.startswith("<"):
             source, other = target, one.id
-        types = (self._types.get(source, ""), self._types.get(other, "") or self._house.known.get(other, ""))
+        types = (self._types.get(source, ""), self._type_of(other))
         if source not in self._types or not types[1]:
             self._losses.append(one.loss(f"link '{name}' to an item that there is not ({target})", name))
             return
@@ -336,6 +336,15 @@ class _Mapper:
         mine = self._ids.get(other, other)
         if mine not in found:
             found.append(mine)
+
+    def _type_of(self, target: str) -> str:
+        """The type of what a link leads to; "" where there is no such item.
+
+        Where items stay, one that stands in the product's Markdown is known by its prefix here; whether it is there, the check of
+        all items tells, as an error.
+        """
+        own = self._types.get(target, "") or self._house.known.get(target, "")
+        return own or (self._house.prefixes.get(_prefix(target), "") if self._keep else "")
 
     def _kinds(self, name: str, source: str, target: str) -> list[str]:
         """What a link may be here: one kind, none, or several, between which nobody guesses."""

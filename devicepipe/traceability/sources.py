@@ -7,6 +7,7 @@ trace, or is an error where the source is `strict`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.project.exchange import TraceMapping, TraceSource
 from devicepipe.project.toml_file import TomlFile
 from devicepipe.traceability.loss import Loss
-from devicepipe.traceability.mapping import House, map_items
+from devicepipe.traceability.mapping import House, Mapped, map_items
 from devicepipe.traceability.markdown import RawItem
 from devicepipe.traceability.registry import make_importer
 from devicepipe.traceability.schema import Schema
@@ -45,17 +46,24 @@ def read_sources(project: Project, schema: Schema, problems: list[UsageError] | 
     Raises:
         UsageError: A source cannot be read or mapped, or lost something though it is strict.
     """
+    sources = project.traceability.source
+    ids: dict[str, str] = {}
+    if len(sources) > 1:  # links may lead from one source to another
+        for index, source in enumerate(sources):
+            with contextlib.suppress(UsageError):  # told below
+                ids |= {item.id: item.type for item in _map(project, index, source, House(schema)).items}
     live = Live()
-    for index, source in enumerate(project.traceability.source):
+    for index, source in enumerate(sources):
         try:
-            found, lost = _read(project, index, source, schema)
+            mapped = _map(project, index, source, House(schema, ids))
+            _check(project, source, mapped)
         except UsageError as error:
             if problems is None:
                 raise
             problems.append(error)
         else:
-            live.items += found
-            live.losses += lost
+            live.items += mapped.items
+            live.losses += mapped.losses
     return live
 
 
@@ -68,7 +76,7 @@ def read_mapping(path: Path) -> TraceMapping:
     return TomlFile.read(path, advice="see docs/reference/exchange.md").parse(TraceMapping)
 
 
-def _read(project: Project, index: int, source: TraceSource, schema: Schema) -> tuple[list[RawItem], list[Loss]]:
+def _map(project: Project, index: int, source: TraceSource, house: House) -> Mapped:
     mapping = project.traceability.mapping
     told = project.root / CONFIG_NAME
     if source.mapping is not None:
@@ -81,17 +89,15 @@ def _read(project: Project, index: int, source: TraceSource, schema: Schema) -> 
         raise UsageError(error.message, file=project.root / CONFIG_NAME, key=key, remedy=error.remedy) from error
     imported = importer.read([project.root / source.path])
     try:
-        mapped = map_items(
-            imported,
-            mapping,
-            House(schema),
-            importer=importer,
-            keep_ids=True,
-        )
+        return map_items(imported, mapping, house, importer=importer, keep_ids=True)
     except UsageError as error:
         if error.file is not None:
             raise
-        raise UsageError(error.message, file=told, key=error.key, remedy=error.remedy) from error
+        where = error.key if source.mapping is not None else f"traceability.{error.key}"
+        raise UsageError(error.message, file=told, key=where, remedy=error.remedy) from error
+
+
+def _check(project: Project, source: TraceSource, mapped: Mapped) -> None:
     if source.strict and mapped.losses:
         first = mapped.losses[0]
         more = f" (and {len(mapped.losses) - 1} more)" if len(mapped.losses) > 1 else ""
@@ -108,7 +114,6 @@ def _read(project: Project, index: int, source: TraceSource, schema: Schema) -> 
             raise UsageError(
                 f"its name cannot be that of a file in a bundle: {RULE}", file=item.file, remedy="rename it"
             )
-    return mapped.items, mapped.losses
 
 
 def loss_findings(losses: list[Loss], root: Path) -> list[TraceFinding]:
