@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from pydantic import model_validator
 
 from devicepipe.evidence.model import Model
+from devicepipe.evidence.words import HAZARD, HOST, HOST_TEST, RISK_CONTROL
 
 if TYPE_CHECKING:
     from devicepipe.evidence.predicates import Traceability
@@ -260,7 +261,7 @@ def close(items: Sequence[Judged], rows: Sequence[Line], matrix: RiskMatrix | No
     boards = _boards(rows)
     controls = []
     for item in items:
-        if item.type != "risk-control":
+        if item.type != RISK_CONTROL:
             continue
         requirements = implementing.get(item.id, [])
         applies = [board for board in boards if any(board in one.boards for one in requirements)] or item.boards
@@ -281,7 +282,7 @@ def close(items: Sequence[Judged], rows: Sequence[Line], matrix: RiskMatrix | No
 
 def _risks(items: Iterable[Judged], matrix: RiskMatrix | None) -> Iterator[ResidualRisk]:
     for item in items:
-        if item.type == "hazard" and matrix is not None:
+        if item.type == HAZARD and matrix is not None:
             rated = [item.fields.get(key, "") for key in ("severity", "probability")]
             after = [item.fields.get(f"{key}-after", "") for key in ("severity", "probability")]
             justified = bool(item.fields.get(BENEFIT_RISK))
@@ -293,6 +294,8 @@ def _implemented(requirements: Sequence[Judged], board: str, verdicts: Mapping[t
     for one in requirements:
         if board in one.boards:
             best = _best(verdicts.get((one.id, board), ()))
+            if one.fields.get("verification") == HOST_TEST and PASSED in verdicts.get((one.id, HOST), ()):
+                best = PASSED  # what is tested on a host is so for all boards
             found.append(RECORD if best != PASSED and one.record else best)
     return max(found, key=_BEST_FIRST.index, default="not_run")
 

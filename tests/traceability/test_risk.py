@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import Item, Traceability
+from devicepipe.evidence.predicates import Item, MatrixRow, Traceability
 from devicepipe.evidence.results import TestCase as Case
 from devicepipe.evidence.risk import RiskMatrix, closure
 from devicepipe.project.config import load_project
@@ -115,6 +115,15 @@ def test_a_record_of_an_analysis() -> None:
     made = traced(case("t", ["SRS-001"]), items=(HAZARD, control, REQUIREMENT))
     assert still_open(made) == []
     assert closure(made).controls[0].record == "analysis: docs/a.md"
+
+
+@pytest.mark.parametrize(("fields", "said"), [({"verification": "host-test"}, "passed"), ({}, "not_run")])
+def test_a_requirement_that_is_tested_on_a_host(fields: dict[str, str], said: str) -> None:
+    requirement = sample("SRS-001", fields=fields, implements=["RC-001"])
+    above = {"hazard": "HAZ-001", "risk_control": "RC-001", "requirement": "SRS-001"}
+    row = MatrixRow.model_validate(above | {"test": "t", "verdicts": dict.fromkeys(BOARDS, "") | {"host": "passed"}})
+    made = Traceability(items=[HAZARD, CONTROL, requirement], matrix=[row], findings=[], risk=MATRIX)
+    assert dict(closure(made).controls[0].implementation) == dict.fromkeys(BOARDS, said)
 
 
 def test_what_a_control_brings() -> None:
