@@ -67,7 +67,8 @@ def matrix(
         product = open_project(folder)
         proven = still_proven(product, open_bundle(evidence))
         rows, items = _rows(proven), {item.id: item for item in proven.items}
-        boards, title = [one.name for one in product.boards], f"{product.product.title}: what {evidence.name} proves"
+        boards = next((list(row.verdicts) for row in proven.matrix), [])
+        title = f"{product.product.title}: what {evidence.name} proves"
         failed = tell_findings(proven.findings, err=True)
     else:
         from devicepipe.stages.trace_check import check_working_tree

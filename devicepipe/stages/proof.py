@@ -19,13 +19,15 @@ from devicepipe.errors import UsageError
 from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.currency import Expected
 from devicepipe.evidence.facts import sha256_of
+from devicepipe.evidence.foreign_results import ForeignResults, shown_cases, written_verdicts
 from devicepipe.evidence.layout import SOURCE_CONFIG, SOURCE_FILES, kind_of_model
-from devicepipe.evidence.predicates import ImageSigning, SourceInfo, Traceability
+from devicepipe.evidence.predicates import HOST, ImageSigning, SourceInfo, Traceability
 from devicepipe.evidence.results import TestResult, TestRun
 from devicepipe.evidence.review_links import suspects
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.stages.items import read_product_items
 from devicepipe.traceability.currency import Stale
+from devicepipe.traceability.foreign import foreign_tests
 from devicepipe.traceability.matrix import TraceRules, trace
 from devicepipe.traceability.procedures import procedures_of, shared_files
 from devicepipe.traceability.reviews import read_reviews
@@ -51,15 +53,24 @@ def still_proven(project: Project, bundle: Bundle) -> Traceability:
     """
     items, unlisted = read_product_items(project)
     boards = [board.name for board in project.boards]
-    tested = [board for board in bundle.predicate(SourceInfo).boards if board in boards]
+    source = bundle.predicate(SourceInfo)
+    tested = [board for board in source.boards if board in boards]
     runs = [bundle.predicate(TestResult, board).devicepipe for board in tested]
     reviews = read_reviews(project)
     reviewed = reviews.findings(items)
-    stale = Stale(
+    fingerprints = {item.id: item.fingerprint for item in items}
+    expected = _expected(project, bundle, runs, tested, fingerprints, suspects(reviewed))
+    foreign = shown_cases(bundle.predicate(ForeignResults), items) if source.results else []
+    traced = trace(
+        items,
         runs,
-        _expected(project, bundle, runs, tested, {item.id: item.fingerprint for item in items}, suspects(reviewed)),
+        [*boards, HOST] if source.results else boards,
+        rules=TraceRules.of(project),
+        unlisted=unlisted,
+        stale=Stale(runs, expected),
+        foreign=foreign_tests(foreign, _changed_items(expected)),
+        written=written_verdicts(foreign),
     )
-    traced = trace(items, runs, boards, rules=TraceRules.of(project), unlisted=unlisted, stale=stale)
     return traced.model_copy(update={"findings": [*traced.findings, *reviewed], "reviews": reviews.evidence})
 
 
@@ -84,6 +95,12 @@ def _expected(
         other_sources=_changed_sources(project, bundle, manifest, tested),
         reviews=reviews,
     )
+
+
+def _changed_items(expected: Expected) -> set[str]:
+    """The items that results of other frameworks no longer prove: their sources are the firmware's, as far as anybody knows."""
+    changed = {name for name, now in expected.fingerprints.items() if expected.recorded.get(name) != now}
+    return {*expected.fingerprints} if expected.other_sources else changed | {*expected.reviews}
 
 
 def _manifest(bundle: Bundle) -> dict[str, str]:

@@ -77,7 +77,8 @@ def bundle(root: Path, tmp_path: Path) -> Path:
             case["procedureSha256"] = digest
             case["fingerprints"] = {item.id: item.fingerprint for item in items if item.id == "SRS-001"}
 
-    edits = {f"{board}/test": tests for board in BOARDS}
+    edits: dict[str, Callable[[dict[str, Any]], None]] = {f"{board}/test": tests for board in BOARDS}
+    edits["traceability"] = lambda trace: trace.update(items=[item.to_json() for item in items])
     files = {SOURCE_FILES: "".join(lines).encode(), SOURCE_CONFIG: (root / "devicepipe.toml").read_bytes()}
     return make_bundle(tmp_path, boards=BOARDS, spoil=Spoil(edit=edits, files=files)).path
 
@@ -87,7 +88,17 @@ def proven(root: Path, bundle: Path) -> Traceability:
 
 
 def verdicts(traced: Traceability) -> list[tuple[str, ...]]:
-    return [(row.test.rpartition("::")[2], *row.verdicts.values()) for row in traced.matrix]
+    """Of device tests, on the boards."""
+    return [
+        (row.test.rpartition("::")[2], *(row.verdicts[board] for board in BOARDS))
+        for row in traced.matrix
+        if not row.verdicts["host"]
+    ]
+
+
+def on_host(traced: Traceability) -> set[str]:
+    """The verdicts of the tests of another framework."""
+    return {row.verdicts["host"] for row in traced.matrix} - {""}
 
 
 def stale(traced: Traceability) -> list[str]:
@@ -111,6 +122,16 @@ def test_an_unchanged_tree_is_proven(root: Path, bundle: Path) -> None:
     traced = proven(root, bundle)
     assert verdicts(traced) == [("test_1", "passed", "passed"), ("test_2", "passed", "passed")]
     assert traced.findings == []
+    assert on_host(traced) == {"passed"}
+
+
+def test_results_of_other_frameworks_are_stale_as_well(root: Path, bundle: Path) -> None:
+    replace("requirements/pump.md", "1 to 10", "1 to 20")(root)
+    assert on_host(proven(root, bundle)) == {"stale"}
+    replace("requirements/pump.md", "1 to 20", "1 to 10")(root)
+    assert on_host(proven(root, bundle)) == {"passed"}
+    replace("firmware/main.c", "void", "int x")(root)
+    assert on_host(proven(root, bundle)) == {"stale"}
 
 
 NOTHING = {
