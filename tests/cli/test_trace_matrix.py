@@ -153,7 +153,7 @@ def test_the_verdicts_of_a_bundle_are_shown(root: Path, tmp_path_factory: pytest
     made = make_bundle(tmp_path_factory.mktemp("made"), boards=("microbit",), spoil=Spoil(edit={"traceability": whole}))
     heads, *rows = csv.reader(run("matrix", "--bundle", str(made.path)).stdout.splitlines())
     assert heads[-1] == "microbit"
-    assert {row[-1] for row in rows if row[3] == "SRS-001"} == {"passed"}
+    assert "passed" in {row[-1] for row in rows if row[3] == "SRS-001"}
     document = json.loads(run("coverage", "--bundle", str(made.path), "--json").stdout)
     assert document[-1] == {
         "of": "requirement",
