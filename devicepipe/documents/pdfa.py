@@ -122,6 +122,7 @@ def to_pdfa(pdf: bytes, level: Level, metadata: Metadata, attachments: Sequence[
             object_stream_mode=pikepdf.ObjectStreamMode.disable,
             stream_decode_level=pikepdf.StreamDecodeLevel.none,
             deterministic_id=True,
+            linearize=level is Level.SUBMISSION,  # an agency asks for "fast web view"
             fix_metadata_version=False,
         )
     return out.getvalue()

@@ -173,6 +173,7 @@ def keys(value: Any, seen: set[tuple[int, int]]) -> set[str]:
 def test_submission_copy_has_links_and_bookmarks_but_no_other_annotation_attachment_script_or_form() -> None:
     with pikepdf.Pdf.open(io.BytesIO(submission())) as file:
         assert file.pdf_version == "1.7"
+        assert file.is_linearized
         assert not file.is_encrypted
         annotations = [annotation for one in file.pages for annotation in one.obj.get("/Annots", [])]
         assert annotations
@@ -228,6 +229,16 @@ def test_copies_are_made_again_byte_for_byte_and_have_ids_of_their_own() -> None
     assert record_copy() == record_copy()
     ids = [pypdf.PdfReader(io.BytesIO(data)).trailer["/ID"] for data in (submission(), record_copy())]
     assert ids[0] != ids[1]
+
+
+def test_no_stream_is_compressed() -> None:
+    """Deflate's bytes are not the same everywhere, and these must be."""
+    for data in (submission(), record_copy()):
+        with pikepdf.Pdf.open(io.BytesIO(data)) as file:
+            streams = [thing for thing in file.objects if isinstance(thing, pikepdf.Stream)]
+            assert len(streams) > 20
+            assert not [stream for stream in streams if "/Filter" in stream]
+        assert b"/FlateDecode" not in data
 
 
 def test_both_copies_have_the_pages_as_rendered() -> None:
