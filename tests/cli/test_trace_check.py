@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,18 @@ def test_markers_of_design_that_is_kept_elsewhere_are_told_only(root: Path) -> N
         ),
         "firmware/src/check.c:3: error: DGS-001: the code of g realises DGS-001, but there is no such item [unknown-item]",
     ]
+
+
+def test_a_check_that_finds_everything_unchanged_imports_no_models(root: Path) -> None:
+    """They take longer than checking 10,000 items: benchmarks/bench_trace.py."""
+    (root / "firmware/src/check.c").write_text(CODE[: CODE.index("// @realises nothing")])
+    code = (
+        "import sys, atexit\nfrom devicepipe.cli.main import main\nsys.argv[1:] = ['trace', 'check']\n"
+        "atexit.register(lambda: print([name for name in ('pydantic', 'pydantic_core') if name in sys.modules]))\nmain()\n"
+    )
+    told = [
+        subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+        for _ in range(2)
+    ]
+    assert [one.stdout.splitlines()[:-1] for one in told[1:]] == [told[0].stdout.splitlines()[:-1]]
+    assert told[1].stdout.splitlines()[-1] == "[]", told[1].stderr
