@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from devicepipe.approval.lifecycle import Act, Action, ApprovalPolicy, Role, Standing, after, replay
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.layout import RELEASE_STATEMENT
+from devicepipe.evidence.signature_proofs import check_proofs
 from devicepipe.evidence.signatures import (
     ROSTERS,
     SUFFIX,
@@ -29,6 +30,7 @@ from devicepipe.evidence.signatures import (
     SignedRecord,
     instant,
     open_roster,
+    proof_file,
     record_folder,
     sign_release,
     signature_file,
@@ -50,10 +52,12 @@ class Intent:
 
 
 def read_record(bundle: VerifiedBundle) -> SignedRecord:
-    """The signatures of a verified bundle. Raises IntegrityError as `verify_record`."""
+    """The signatures of a verified bundle. Raises IntegrityError as `verify_record` and `check_proofs`."""
     release = bundle.release
     statement = bundle.sha256(RELEASE_STATEMENT)
-    return verify_record(record_folder(bundle.folder), statement, release.product, release.version, bundle.public_key)
+    folder = record_folder(bundle.folder)
+    record = verify_record(folder, statement, release.product, release.version, bundle.public_key)
+    return replace(record, logged=check_proofs(folder, record, statement, bundle.public_key))
 
 
 def standing_of(record: SignedRecord, policy: ApprovalPolicy, authors: Collection[str] = ()) -> Standing:
@@ -166,6 +170,18 @@ def sign(
         _write(folder, signature_file(signature.number), data)
         given = read_record(bundle).signatures[-1]
     return given, standing
+
+
+def keep_proof(bundle: VerifiedBundle, given: Given, proof: bytes) -> None:
+    """Put a proof from the log beside a signature.
+
+    Raises:
+        IntegrityError: It does not prove that signature.
+    """
+    folder = record_folder(bundle.folder)
+    with _locked(folder):
+        _write(folder, proof_file(given.signature.number), proof)
+        read_record(bundle)
 
 
 def _role(one: Given) -> Role:

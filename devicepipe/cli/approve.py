@@ -107,6 +107,7 @@ def standing_json(record: SignedRecord, policy: ApprovalPolicy, standing: Standi
     return {
         "state": standing.state,
         "missing": {str(role): count for role, count in standing.missing(policy).items()},
+        "unlogged": record.unlogged,
         "signatures": [one.signature.to_json() | {"file": one.file, "keyid": one.keyid} for one in record.signatures],
     }
 
@@ -115,6 +116,8 @@ def tell_standing(record: SignedRecord, policy: ApprovalPolicy, standing: Standi
     """The signatures and where a release stands, for people."""
     for one in record.signatures:
         tell(f"  {one.signature.action:9} {one.signature.told}")
+    for file in record.unlogged:
+        tell(f"  no proof that {file} is in the log", fg="yellow")
     tell(standing.state.upper(), fg=_COLORS[standing.state], bold=True)
     missing = standing.missing(policy)
     if missing and standing.state in ("draft", "candidate"):
@@ -135,7 +138,7 @@ def _sign(
     from devicepipe.approval.lifecycle import Action
     from devicepipe.approval.record import Intent, check_intent, sign
     from devicepipe.evidence.verify import verify_bundle
-    from devicepipe.stages.approval import current_roster, open_accounts
+    from devicepipe.stages.approval import current_roster, identified, log_signatures, open_accounts
     from devicepipe.stages.context import open_keys
     from devicepipe.stages.standing import authors_of, policy_of
 
@@ -143,6 +146,7 @@ def _sign(
     verified = verify_bundle(bundle, open_keys(project).release.public)
     roster, policy = current_roster(project), policy_of(verified)
     intent = Intent(Action(action), _role(roster, verified, account, role, Action(action)), meaning)
+    log_signatures(project, verified)  # of a signer whose process was killed before it came to that
     check_intent(verified, intent, account, roster, policy=policy, authors=authors_of(verified))
     session, secret = project.state / f"session-{account}", SecretsIn(secrets_fd)
     accounts = open_accounts(project)
@@ -150,7 +154,7 @@ def _sign(
         earlier = session.read_text(encoding="ascii") if session.is_file() else ""
         word = secret.ask(f"Password of {account}")
         code = "" if accounts.goes_on(account, earlier) else secret.ask("One-time code")
-        who = accounts.identify(account, word, code, earlier)
+        who = identified(project, accounts, account, word, code, earlier)
     finally:
         accounts.dispose()
     session.touch(mode=0o600)
@@ -158,6 +162,7 @@ def _sign(
     given, standing = sign(
         verified, intent, who, roster, policy=policy, authors=authors_of(verified), now=lambda: datetime.now(UTC)
     )
+    log_signatures(project, verified)
     _tell_signed(verified, given, standing, policy, as_json=as_json)
     return EXIT_OK
 

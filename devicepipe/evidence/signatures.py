@@ -3,12 +3,13 @@
 The record of a release lies in a folder beside its bundle (`<bundle>.signatures/`), since a sealed bundle takes nothing more:
 
     0001.dsse.json …              signatures in their order, each by the key of its signer
+    0001.tlog-proof …             proofs that they are in the log (signature_proofs.py)
     rosters/<SHA-256>.dsse.json   the rosters that they were given under, each signed by the release key
 
 What always holds of a `SignedRecord`: every signature is about the release statement of this bundle (its digest, so that it can be
 neither excised nor transferred, 21 CFR 11.70), tells printed name, time and meaning (11.50), was made with the key that the roster
 gave to that person then, in a role that the person had, and names the one before it by digest: none is left out between two others,
-exchanged or brought in from another release. That the newest one is there only a transparency log can tell.
+exchanged or brought in from another release. That the newest one is there only the log can tell.
 
 Sources: 21 CFR 11.50, 11.70, 11.100, 11.200; in-toto Statement v1.
 """
@@ -17,8 +18,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -44,6 +45,7 @@ SIGNATURE = "urn:devicepipe:predicate:signature:v1"
 ROSTER = "urn:devicepipe:predicate:roster:v1"
 
 SUFFIX = ".dsse.json"
+PROOF_SUFFIX = ".tlog-proof"
 ROSTERS = "rosters/"
 BOTH = 2
 """The components of an identification: something that only the person knows, and something that only the person has."""
@@ -134,10 +136,19 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class SignedRecord:
-    """The signatures of a release, verified and in their order, and the rosters that they were given under."""
+    """The signatures of a release, verified and in their order, and the rosters that they were given under.
+
+    `logged` has the number in the log of each signature (by its own number) that a proof shows to be there.
+    """
 
     signatures: tuple[Given, ...]
     rosters: tuple[Roster, ...] = ()
+    logged: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def unlogged(self) -> list[str]:
+        """The files of signatures that no proof shows to be in the log."""
+        return [one.file for one in self.signatures if one.signature.number not in self.logged]
 
     def accounts_of(self, emails: Collection[str]) -> frozenset[str]:
         """The accounts that a roster gives these e-mail addresses."""
@@ -158,6 +169,11 @@ def record_folder(bundle: Path) -> Path:
 def signature_file(number: int) -> str:
     """The name of a signature's file."""
     return f"{number:04}{SUFFIX}"
+
+
+def proof_file(number: int) -> str:
+    """The name of the file that proves a signature to be in the log."""
+    return f"{number:04}{PROOF_SUFFIX}"
 
 
 def sign_roster(roster: Roster, signer: Signer, public_key: PublicKey) -> bytes:
@@ -213,7 +229,7 @@ def verify_record(folder: Path, release: str, product: str, version: str, releas
     """
     if not folder.is_dir():
         return SignedRecord(())
-    files, rosters = _files(folder)
+    files, rosters, proofs = _files(folder)
     known = {name: open_roster(read_file(folder, name, MAXIMUM_BYTES), release_key, name) for name in rosters}
     for name in rosters:
         if name != _roster_file(_digest(folder, name)):
@@ -226,20 +242,27 @@ def verify_record(folder: Path, release: str, product: str, version: str, releas
         one = _open_signature(data, known, release, name)
         _check_place(one.signature, given, product, version, name)
         given.append(one)
+    expected = {proof_file(one.signature.number) for one in given}
+    if stray := [name for name in proofs if name not in expected]:
+        raise IntegrityError("proves no signature that is there", link=stray[0])
     return SignedRecord(tuple(given), tuple(known.values()))
 
 
-def _files(folder: Path) -> tuple[list[str], list[str]]:
-    """The signatures and the rosters of a record, sorted; nothing else may be there."""
+def _files(folder: Path) -> tuple[list[str], list[str], list[str]]:
+    """The signatures, rosters and proofs of a record, sorted; nothing else may be there."""
     files: list[str] = []
     rosters: list[str] = []
+    proofs: list[str] = []
     for entry in walk(folder):
         if entry.is_folder and entry.name == ROSTERS.rstrip("/"):
+            continue
+        if entry.is_file and entry.name.endswith(PROOF_SUFFIX):
+            proofs.append(entry.name)
             continue
         if not entry.is_file or not entry.name.endswith(SUFFIX):
             raise IntegrityError("does not belong to a record of signatures", link=shown(entry.name))
         (rosters if entry.name.startswith(ROSTERS) else files).append(entry.name)
-    return sorted(files), sorted(rosters)
+    return sorted(files), sorted(rosters), sorted(proofs)
 
 
 def _digest(folder: Path, name: str) -> str:

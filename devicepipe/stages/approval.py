@@ -6,10 +6,17 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from devicepipe.approval.accounts import AccountRules, Accounts
+from devicepipe.approval.accounts import AccountRules, Accounts, Identified
+from devicepipe.approval.record import keep_proof, read_record
 from devicepipe.errors import UsageError
+from devicepipe.evidence.facts import utc_now
+from devicepipe.evidence.layout import RELEASE_STATEMENT
+from devicepipe.evidence.ledger.entry import Entry, make_entry
+from devicepipe.evidence.signature_proofs import entry_of
 from devicepipe.evidence.signatures import Roster, instant, open_roster, sign_roster
+from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.project.config import Project
+from devicepipe.stages import ledger
 from devicepipe.stages.context import open_keys
 
 ACCOUNTS_VARIABLE = "DEVICEPIPE_ACCOUNTS"
@@ -70,3 +77,33 @@ def renew_roster(project: Project, accounts: Accounts) -> Path:
     new.write_bytes(sign_roster(roster, key.signer, key.public))
     new.replace(path)
     return path
+
+
+def identified(
+    project: Project, accounts: Accounts, account: str, password: str, code: str, session: str
+) -> Identified:
+    """Identify a person, and log that it was tried, whatever came of it. Raises as `Accounts.identify` and `ledger.append`."""
+    try:
+        who = accounts.identify(account, password, code, session)
+    except UsageError:
+        ledger.append(project, [_login(account, "refused")])
+        raise
+    ledger.append(project, [_login(account, "identified", components="+".join(who.components), session=who.session)])
+    return who
+
+
+def _login(account: str, outcome: str, **details: str) -> Entry:
+    return make_entry("login", at=utc_now(), by=account, subject=account, details={"outcome": outcome} | details)
+
+
+def log_signatures(project: Project, bundle: VerifiedBundle) -> None:
+    """Append to the log what it lacks of a release's signatures, in their order, and put the proofs beside them.
+
+    Raises:
+        UsageError, BenchError, IntegrityError: As `read_record`, `ledger.append`, `ledger.prove` and `keep_proof`.
+    """
+    record = read_record(bundle)
+    missing = [one for one in record.signatures if one.signature.number not in record.logged]
+    entries = [entry_of(one.signature, bundle.sha256(RELEASE_STATEMENT)) for one in missing]
+    for given, index in zip(missing, ledger.append(project, entries) if entries else (), strict=True):
+        keep_proof(bundle, given, ledger.prove(project, index))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import pyotp
 import pytest
 from click.testing import CliRunner
 
+from devicepipe.approval.accounts import AccountRules
+from devicepipe.approval.secret_box import Cost
 from devicepipe.cli.main import cli
 from devicepipe.errors import DevicepipeError, IntegrityError, UsageError
 from devicepipe.evidence.signatures import record_folder
@@ -29,6 +33,8 @@ Run = Callable[..., Any]
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
+    cheap = functools.partial(AccountRules, cost=Cost(memory_kib=64, iterations=1, lanes=1))
+    monkeypatch.setattr("devicepipe.stages.approval.AccountRules", cheap)
     return tmp_path
 
 
@@ -135,6 +141,60 @@ def test_a_tampered_record_is_refused_by_verify_and_by_the_next_signer(
             run(*words)
     with pytest.raises(IntegrityError, match="missing, though there are later signatures"):
         sign("approve", bundle, "quinn", WORDS["quinn"], people["quinn"].now())
+
+
+def entries(kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = run("log", "show", "--kind", kind)[1]
+    return found
+
+
+def test_every_signature_and_every_identification_is_in_the_log_and_proven_offline(
+    bundle: Path, people: dict[str, pyotp.TOTP]
+) -> None:
+    with pytest.raises(UsageError):
+        sign("submit", bundle, "eva", "not the password", people["eva"].now())
+    sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
+    sign("approve", bundle, "ron", WORDS["ron"], people["ron"].now())
+    assert [(one["by"], one["details"]["outcome"]) for one in entries("login")] == [
+        ("eva", "refused"), ("eva", "identified"), ("ron", "identified"),
+    ]  # fmt: skip
+    assert [(one["by"], one["subject"], one["details"]["outcome"]) for one in entries("approval")] == [
+        ("eva", "pump 1.2.3", "submit"), ("ron", "pump 1.2.3", "approve"),
+    ]  # fmt: skip
+    assert run("approvals", bundle)[1]["unlogged"] == []
+    shutil.rmtree(bundle.parents[1] / ".devicepipe/log")
+    key = bundle.parents[1] / ".devicepipe/keys/release.pub.pem"
+    assert run("verify", bundle, "--key", key)[1]["approval"]["unlogged"] == []
+
+
+def test_what_was_signed_and_not_logged_is_told_and_logged_by_the_next_signer(
+    bundle: Path, people: dict[str, pyotp.TOTP]
+) -> None:
+    sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
+    (record_folder(bundle) / "0001.tlog-proof").unlink()
+    assert run("approvals", bundle)[1]["unlogged"] == ["0001.dsse.json"]
+    sign("approve", bundle, "ron", WORDS["ron"], people["ron"].now())
+    assert run("approvals", bundle)[1]["unlogged"] == []
+
+
+@pytest.mark.parametrize("what", ["flipped", "of-another-signature", "of-no-signature", "exchanged"])
+def test_a_proof_that_is_not_the_signatures_is_refused(bundle: Path, people: dict[str, pyotp.TOTP], what: str) -> None:
+    sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
+    sign("approve", bundle, "ron", WORDS["ron"], people["ron"].now())
+    first, second = (record_folder(bundle) / f"000{number}.tlog-proof" for number in (1, 2))
+    texts = first.read_bytes(), second.read_bytes()
+    if what == "flipped":
+        first.write_bytes(texts[0].replace(b"index 1", b"index 0"))
+    elif what == "of-another-signature":
+        first.write_bytes(texts[1])
+    elif what == "exchanged":
+        first.write_bytes(texts[1])
+        second.write_bytes(texts[0])
+    else:
+        (record_folder(bundle) / "0003.tlog-proof").write_bytes(texts[1])
+    with pytest.raises(IntegrityError) as caught:
+        run("approvals", bundle)
+    assert caught.value.link == ("0003.tlog-proof" if what == "of-no-signature" else "0001.tlog-proof")
 
 
 def test_a_changed_password_is_the_one_from_now_on(bundle: Path, people: dict[str, pyotp.TOTP]) -> None:

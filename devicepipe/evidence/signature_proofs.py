@@ -1,0 +1,60 @@
+"""Proofs that signatures of people are in the log: `NNNN.tlog-proof` beside each in the record of a release.
+
+A proof is about the log's entry of kind `approval` that says what the signature says. It needs no log to be checked, only the
+release key, by which the checkpoint is signed. A signature without a proof is told, not refused: its process may have been killed
+between the two.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from devicepipe.errors import IntegrityError
+from devicepipe.evidence.checks import same
+from devicepipe.evidence.files import read_file
+from devicepipe.evidence.ledger.checkpoint import Trust
+from devicepipe.evidence.ledger.entry import Entry, decode_entry, make_entry
+from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF, verify_proof
+from devicepipe.evidence.signatures import Given, Signature, SignedRecord, proof_file
+from devicepipe.signing.keys import PublicKey
+
+
+def entry_of(signature: Signature, release: str) -> Entry:
+    """What the log says of a signature of a release (SHA-256 of its statement)."""
+    return make_entry(
+        "approval",
+        at=signature.on,
+        by=signature.account,
+        subject=f"{signature.product} {signature.version}",
+        digest=release,
+        details={
+            "meaning": " ".join(signature.meaning.split()),
+            "name": signature.name,
+            "outcome": signature.action,
+            "role": signature.role,
+        },
+    )
+
+
+def check_proofs(folder: Path, record: SignedRecord, release: str, release_key: PublicKey) -> dict[int, int]:
+    """Check every proof of a record; returns the number of the log's entry, by the number of the signature.
+
+    Raises:
+        IntegrityError: A proof does not hold, is about something else, or does not keep the order; names it.
+    """
+    found: dict[int, int] = {}
+    last = -1
+    for given in record.signatures:
+        name = proof_file(given.signature.number)
+        if (folder / name).exists():
+            index = _check(folder, name, given, release, release_key)
+            if index <= last:
+                raise IntegrityError("stands in the log before a signature that it follows", link=name)
+            found[given.signature.number] = last = index
+    return found
+
+
+def _check(folder: Path, name: str, given: Given, release: str, release_key: PublicKey) -> int:
+    proven = verify_proof(read_file(folder, name, MAXIMUM_PROOF), Trust((release_key,)), name)
+    same("entry", decode_entry(proven.entry, name), entry_of(given.signature, release), name, given.file)
+    return proven.index

@@ -1,0 +1,56 @@
+"""The log of a product: what people and keys did, appended under the product's key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from devicepipe.errors import UsageError
+from devicepipe.evidence.ledger.checkpoint import Trust
+from devicepipe.evidence.ledger.entry import Entry
+from devicepipe.evidence.ledger.log import CHECKPOINT, Log
+from devicepipe.evidence.ledger.note import NoteKey, NoteSigner
+from devicepipe.evidence.ledger.writer import append_entries, create_log
+from devicepipe.project.config import Project
+from devicepipe.stages.context import SigningKey, open_keys
+
+
+def log_folder(project: Project) -> Path:
+    """Where a product's log is."""
+    return project.state / "log"
+
+
+def append(project: Project, entries: Sequence[Entry]) -> range:
+    """Append entries to the product's log, which is made if there is none; returns their numbers. When it returns, they last.
+
+    Raises:
+        UsageError, BenchError: The release key, which signs the log, cannot be used.
+        IntegrityError: The log as it stands is not to be trusted.
+    """
+    signer, folder = _signer(project, open_keys(project).release), log_folder(project)
+    if not (folder / CHECKPOINT).exists():
+        try:
+            create_log(folder, signer)
+        except UsageError:
+            if not (folder / CHECKPOINT).exists():  # else another process was first
+                raise
+    return append_entries(folder, signer, entries)
+
+
+def prove(project: Project, index: int) -> bytes:
+    """The file that proves an entry of the product's log.
+
+    Raises:
+        UsageError: There is no such entry.
+        IntegrityError: The log is not to be trusted.
+    """
+    trust = Trust((open_keys(project).release.public,), _origin(project))
+    return Log.open(log_folder(project), trust).prove(index).to_bytes()
+
+
+def _signer(project: Project, key: SigningKey) -> NoteSigner:
+    return NoteSigner(NoteKey.of_log(_origin(project), key.public), key.signer)
+
+
+def _origin(project: Project) -> str:
+    return f"{project.product.name}/log"
