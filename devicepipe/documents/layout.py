@@ -62,6 +62,8 @@ _RUNNING_STRONG: Final = Style(Face.STRONG, 7.8, 10, HEAVY)
 _BANNER: Final = Style(Face.STRONG, 10, 13, WHITE)
 _ABOVE: Final = {1: 18.0, 2: 12.0, 3: 7.0}
 _BELOW: Final = {1: 7.0, 2: 3.0, 3: 1.0}
+_SHORT: Final = 5
+"""A paragraph of so many lines below a heading stays with what follows it."""
 _INDENT: Final = 12.0
 _LOGO_WIDTH, _LOGO_HEIGHT = 150.0, 44.0
 _SHORTEST_LEADER: Final = 24.0
@@ -154,7 +156,12 @@ class _Layouter:
                     height += bars_least(flow, block)
                 case Figure():
                     height += figure_least(flow, block)
-                case Paragraph() | Bullets() | Notice():
+                case Paragraph(runs):
+                    count = len(_wrapped(runs, flow.width))
+                    height += min(count, _SHORT) * BODY.leading + 7
+                    if count <= _SHORT:
+                        continue
+                case Bullets() | Notice():
                     height += 3 * BODY.leading
                 case _:
                     pass
@@ -224,7 +231,7 @@ class _Layouter:
 
     def _prose(self, runs: tuple[Run, ...], indent: float, bullet: str) -> None:
         flow = self._flow
-        lines = wrap_runs([(_FACES[run.emphasis], run.text) for run in runs], BODY.size, flow.width - indent)
+        lines = _wrapped(runs, flow.width - indent)
         if len(lines) > 1:
             flow.need(2 * BODY.leading)
         for index, line in enumerate(lines):
@@ -339,6 +346,10 @@ class _Layouter:
         width = measure(count, _RUNNING.face, _RUNNING.size)
         page.text(SIDE, base, _RUNNING, _fit(running.footer, _RUNNING, right - SIDE - width - 20))
         page.text(right - width, base, _RUNNING, count)
+
+
+def _wrapped(runs: tuple[Run, ...], width: float) -> list[Line]:
+    return wrap_runs([(_FACES[run.emphasis], run.text) for run in runs], BODY.size, width)
 
 
 @lru_cache(maxsize=64)
