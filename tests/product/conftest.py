@@ -38,6 +38,7 @@ The pump says what it does.
 - implements: RC-001
 - verification: test
 - boards: all
+- security-control: authentication, authorization, cryptography, integrity, confidentiality, logging, resiliency, updatability
 
 The device shall answer the status command.
 """
