@@ -8,7 +8,8 @@ from devicepipe.documents.details import case_verdict, log_cell, session
 from devicepipe.documents.measurements import number_text
 from devicepipe.documents.model import Block, Cell, Column, Heading, Paragraph, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
-from devicepipe.evidence.results import TestCase, TestRun
+from devicepipe.evidence.foreign_results import ForeignSet
+from devicepipe.evidence.results import TestCase, TestRun, Verdict
 
 
 def levels(record: ReleaseRecord) -> Table:
@@ -22,23 +23,51 @@ def levels(record: ReleaseRecord) -> Table:
         if cases
         else none
     )
-    rows = (
-        (Cell("Unit", strong=True), Cell("units of the source, on a host"), none, Cell("manufacturer's record")),
-        (
-            Cell("Integration", strong=True),
-            Cell("units together, and with their libraries"),
-            none,
-            Cell("manufacturer's record"),
-        ),
+    sets = list(record.foreign.sets) if record.foreign else []
+    rows: list[tuple[Cell, ...]] = []
+    for level, what in _HOST_LEVELS.items():
+        own = [one for one in sets if level.lower() in one.name.lower()]
+        sets = [one for one in sets if one not in own]
+        where = Cell("this report, tests of other frameworks" if own else "manufacturer's record")
+        rows.append((Cell(level, strong=True), Cell(what), _host_cell(own) if own else none, where))
+    if sets:
+        rows.append(
+            (
+                Cell("On a host", strong=True),
+                Cell("what the set's own name says"),
+                _host_cell(sets),
+                Cell("this report, tests of other frameworks"),
+            )
+        )
+    rows.append(
         (
             Cell("System", strong=True),
             Cell("the signed image on a device, through its own interfaces"),
             system,
             Cell("this report"),
-        ),
+        )
     )
     columns = (Column("Level", 14), Column("What is tested", 36), Column("Evidence", 30), Column("Where", 20))
-    return Table("Levels of testing", columns, rows)
+    return Table("Levels of testing", columns, tuple(rows))
+
+
+_HOST_LEVELS = {
+    "Unit": "units of the source, on a host",
+    "Integration": "units together, and with their libraries, on a host",
+}
+"""Levels that results of other frameworks may be of: a set is of the level that its name has."""
+
+
+def _host_cell(sets: list[ForeignSet]) -> Cell:
+    """How many cases of sets passed, and whether they are of the released commit."""
+    passed = sum(one.counts()[Verdict.PASSED] for one in sets)
+    whole = sum(len(one.cases) for one in sets)
+    told = f"{', '.join(one.name for one in sets)}: {passed:,} of {whole:,} cases passed"
+    if stale := [one.name for one in sets if not one.current]:
+        return Cell(
+            f"{whole:,} cases, STALE", f"{told}; not of the released commit: {', '.join(stale)}", tone=Tone.WARNING
+        )
+    return Cell(f"{whole:,} cases", told, tone=Tone.PLAIN if passed == whole else Tone.WARNING)
 
 
 def protocol(record: ReleaseRecord) -> Table:

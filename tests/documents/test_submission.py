@@ -10,6 +10,8 @@ from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.release import compose_document
 from devicepipe.documents.security import CATEGORIES
 from devicepipe.documents.sources import load_sources
+from devicepipe.evidence.foreign_results import ForeignCase, ForeignResults, ForeignSet
+from devicepipe.evidence.results import Verdict
 from tests.documents import release_records as records
 
 NAME = "submission-index"
@@ -58,3 +60,22 @@ def test_what_the_manufacturer_provides_is_no_longer_missing(tmp_path: Path) -> 
     (row,) = [row for table in tables for row in table.rows if row[0].text == "VI.E"]
     assert "SAD-003, revision 2 (by the manufacturer)" in row[2].text
     assert row[3].text == "✓ there"
+
+
+def test_levels_without_results_are_named_and_those_with_results_are_counted() -> None:
+    record = records.green(4)
+
+    def levels(one: ReleaseRecord) -> dict[str, str]:
+        blocks = compose_document(one, "software-test-report").blocks
+        (table,) = [block for block in blocks if isinstance(block, Table) and block.caption == "Levels of testing"]
+        return {row[0].text: f"{row[2].text} {row[2].detail}" for row in table.rows}
+
+    assert levels(record)["Unit"].startswith("NO EVIDENCE")
+    assert "8 tests on 2 boards" in levels(record)["System"]
+    case = ForeignCase(id="x", name="x", verdict=Verdict.PASSED, names=[], file="evidence/results/x.xml", line=1)
+    unit = ForeignSet(name="unit-tests", format="junit", files=[], current=True, why="made from it", cases=[case])
+    old = unit.model_copy(update={"name": "parser", "current": False})
+    told = levels(replace(record, foreign=ForeignResults(tester="Ada", sets=[unit, old])))
+    assert told["Unit"].startswith("1 cases unit-tests: 1 of 1 cases passed")
+    assert "STALE" in told["On a host"]
+    assert told["Integration"].startswith("NO EVIDENCE")
