@@ -13,9 +13,9 @@ A file of items renders on any forge and reads like this:
     Why it is so.
 
 What always holds: nothing that looks like an item, a field or a heading is read as mere text. A heading that is indented, lacks
-its space, lacks its id, or stands in a code block that never ends raises instead, because an item lost in the text of another
-one would be a requirement that nobody tests. Two things follow that are worth knowing: every `##` heading below a topic must
-be an item, and HTML comments are not known, so an item inside one is read.
+its space, lacks its id, has an item's id but another level, or stands in a code block that never ends raises instead, because
+an item lost in the text of another one would be a requirement that nobody tests. Two things follow that are worth knowing:
+every `##` heading below a topic must be an item, and HTML comments are not known, so an item inside one is read.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _LAME_HEADING = re.compile(r"#{2,3}[^#\s]|#{1,3}$| {1,3}#{1,3}([ \t]|$)")
 _ITEM = re.compile(r"((?P<prefix>[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z][A-Za-z0-9]*)*)-\d[0-9A-Za-z.]*)\s+(?P<title>\S.*)")
 _FIELD = re.compile(r"- ([a-z][a-z0-9-]*):\s+(\S.*)")
 _KEY = re.compile(r"[a-z][a-z0-9-]*")
+LAME_FIELD = re.compile(r"[ \t]*[-*+][ \t]*[A-Za-z][A-Za-z0-9-]*[ \t]*:[ \t]+\S")
+DEEP_ITEM = re.compile(rf" {{0,3}}#{{4,6}}[ \t]+{_ITEM.pattern}")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -164,6 +166,12 @@ class _Reader:
                 f"'{line.strip()}' is not a heading to every reader",
                 remedy="start the line with '#' signs and put one space after them",
             )
+        elif start in "# " and DEEP_ITEM.match(line):
+            raise self._error(
+                number,
+                f"'{line.strip()}' looks like an item, but is none",
+                remedy="start the line with '##': other headings have no id in front",
+            )
         elif self._head is not None:
             self._field(self._head, number, line)
         elif self._item is None and (found := _FIELD.fullmatch(line)):
@@ -193,6 +201,12 @@ class _Reader:
             self._fence = ""
 
     def _heading(self, number: int, level: int, title: str) -> None:
+        if level != 2 and _ITEM.fullmatch(title):  # noqa: PLR2004
+            raise self._error(
+                number,
+                f"'{'#' * level} {title}' looks like an item, but is none",
+                remedy="start the line with '##': other headings have no id in front",
+            )
         if level == 1:
             self._close_item()
             self._topic = True
@@ -225,7 +239,7 @@ class _Reader:
         elif not line:
             # A blank line between heading and fields, as some formatters put it, does not end the fields.
             self._head = None if item.fields else item
-        elif item.fields or line.startswith("- "):
+        elif item.fields or line.startswith("- ") or LAME_FIELD.match(line):
             raise self._error(
                 number,
                 f"expected '- key: value', found '{line}'",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devicepipe.traceability.loss import Loss
+from devicepipe.traceability.markdown import DEEP_ITEM, LAME_FIELD
 
 _HEADING = re.compile(r"#{1,3}([ \t]|$)|#{2,3}[^#\s]| {1,3}#{1,3}([ \t]|$)")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
@@ -39,8 +40,9 @@ def render(topic: str, items: Iterable[Written]) -> tuple[str, list[Loss]]:
         long = {key: value for key, value in item.fields.items() if key not in short}
         lines = [f"## {item.id} {item.title}", *(f"- {key}: {value}" for key, value in short.items()), ""]
         text = _safe(item, item.text, losses)
-        if not short and text.startswith("- "):
-            text = f"\\{text}"
+        if not short and (text.startswith("- ") or LAME_FIELD.match(text)):
+            indent = len(text) - len(text.lstrip())
+            text = f"{text[:indent]}\\{text[indent:]}"
             losses.append(_told(item, "a list that would read as fields: written with a backslash"))
         lines += [text, ""]
         for key, value in long.items():
@@ -60,7 +62,7 @@ def _safe(item: Written, text: str, losses: list[Loss]) -> str:
     inside = _in_fences(lines)
     made: list[str] = []
     for number, line in enumerate(lines):
-        if not inside[number] and _HEADING.match(line):
+        if not inside[number] and (_HEADING.match(line) or DEEP_ITEM.match(line)):
             indent = len(line) - len(line.lstrip(" "))
             made.append(f"{line[:indent]}\\{line[indent:]}")
             losses.append(_told(item, "a heading inside a text: written with a backslash"))

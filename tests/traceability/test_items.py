@@ -19,6 +19,8 @@ from devicepipe.evidence.items import fingerprint
 from devicepipe.evidence.predicates import Item
 from devicepipe.traceability.items import read_folder
 from devicepipe.traceability.markdown import RawItem, parse
+from devicepipe.traceability.markdown_text import Written
+from devicepipe.traceability.markdown_text import render as render_items
 
 PREFIXES = {"HAZ": "hazard", "RC": "risk-control", "SRS": "requirement", "SOUP": "soup", "ANO": "anomaly"}
 BOARDS = ["small", "large"]
@@ -175,6 +177,12 @@ REFUSED: dict[str, tuple[str, int, str | None, str]] = {
     "heading-without-space": ("# T\n## SRS-001 S\n\nText.\n\n##SRS-002 S\n\nText.\n", 6, None, "not a heading to every reader"),
     "indented-heading": ("# T\n## SRS-001 S\n\nText.\n\n ## SRS-002 S\n\nText.\n", 6, None, "not a heading to every reader"),
     "bare-hashes": ("# T\n## SRS-001 S\n\nText.\n\n##\n", 6, None, "not a heading to every reader"),
+    "item-as-topic": ("# T\n## SRS-001 S\n\nText.\n\n# SRS-002 S\n\nText.\n", 6, None, "looks like an item"),
+    "item-as-subsection": ("# T\n## SRS-001 S\n\nText.\n\n### SRS-002 S\n\nText.\n", 6, None, "start the line with '##'"),
+    "item-as-deep-heading": ("# T\n## SRS-001 S\n\nText.\n\n#### SRS-002 S\n\nText.\n", 6, None, "start the line with '##'"),
+    "field-with-an-asterisk": ("# T\n## SRS-001 S\n* boards: small\n\nText.\n", 3, "SRS-001", "expected '- key: value'"),
+    "field-without-its-space": ("# T\n## SRS-001 S\n-boards: small\n\nText.\n", 3, "SRS-001", "expected '- key: value'"),
+    "indented-field": ("# T\n## SRS-001 S\n  - boards: small\n\nText.\n", 3, "SRS-001", "expected '- key: value'"),
     "code-block-that-never-ends": ("# T\n## SRS-001 S\n\nText.\n\n```\n## SRS-002 S\n\nText.\n", 6, None, "never ends"),
     "control-character": ("# T\n## SRS-001 S\n\nText\x0c.\n", 4, None, "U+000C"),
     "line-separator": ("# T\n## SRS-001 S\n\nText\u2028## SRS-002.\n", 4, None, "U+2028"),
@@ -250,6 +258,13 @@ def test_what_is_rendered_is_read_back(items: list[RawItem]) -> None:
     assert [(item.id, item.title, item.text, item.fields) for item in read_back] == [
         (item.id, item.title, item.text, item.fields) for item in items
     ]
+
+
+@pytest.mark.parametrize("text", ["* boards: small", "-boards: small", "  - boards: small", "A.\n\n#### SRS-002 Title"])
+def test_a_text_from_elsewhere_that_looks_like_ours_is_written_as_text(text: str) -> None:
+    markdown, losses = render_items("T", [Written("SRS-001", "S", text, {})])
+    assert [item.id for item in parse(markdown, Path("x.md"))] == ["SRS-001"]
+    assert len(losses) == 1
 
 
 @given(st.text(_CHARACTERS | st.just("\n"), max_size=200))
