@@ -147,9 +147,9 @@ class _Document:
         values: dict[str, str] = {}
         for value in children(child(one, "VALUES")):
             reference = _reference(child(value, "DEFINITION"))
-            name = self._types.attributes.get(reference)
-            if name is None:
-                raise self._error(value, f"a value of an attribute that is not defined: '{reference}'")
+            name = self._types.attributes.get(reference, reference)  # some tools define nothing
+            if not name:
+                raise self._error(value, "a value of no attribute")
             item.lines[name] = value.sourceline or item.line
             if text := self._value(value, item, name):
                 values[name] = text
