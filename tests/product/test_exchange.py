@@ -60,7 +60,9 @@ def test_items_of_doorstop_and_results_of_another_framework_are_evidence(product
     (folder / ".doorstop.yml").write_text(DOCUMENT)
     (folder / "UNIT-001.yml").write_text(ITEM)
     (folder / "run.py").write_text(RUNNER)
-    product.edit("devicepipe.toml", ', "fda-premarket-enhanced", "fda-cybersecurity"]', "]")  # what so small a product lacks
+    product.edit(
+        "devicepipe.toml", ', "fda-premarket-enhanced", "fda-cybersecurity"]', "]"
+    )  # what so small a product lacks
     config = product.root / "devicepipe.toml"
     mapping = '\n[traceability.mapping.types]\nUNIT = "requirement"\n'
     config.write_text(config.read_text() + TABLES + mapping)
