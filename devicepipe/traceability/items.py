@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -209,7 +209,42 @@ def joined(
             _add_evidence(draft, root)
         except UsageError as error:
             tell(error)
+    for problem in _circular(first, root, schema):
+        tell(problem)
     return list(first.values())
+
+
+def _circular(drafts: Mapping[str, Draft], root: Path, schema: Schema) -> Iterator[UsageError]:
+    """Links of one kind by which an item rests on itself in the end."""
+    for kind, link in schema.links.items():
+        if set(link.sources).isdisjoint(link.targets):
+            continue  # they cannot
+        for circle in _circles({name: draft.links.get(kind, ()) for name, draft in drafts.items()}):
+            way = " → ".join([*circle, circle[0]])
+            remedy = "an item cannot rest on itself: take one of these links out"
+            yield drafts[circle[0]].error(root, kind, f"goes in a circle: {way}", remedy)
+
+
+def _circles(links: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """The circles that links of one kind go in, each once and from its first item in the order of `links` on."""
+    found: list[list[str]] = []
+    done: set[str] = set()
+    for start in links:
+        way: dict[str, Iterator[str]] = {}  # in the order in which it was gone, each with what is still to be looked at
+        if start not in done:
+            way[start] = iter(links[start])
+        while way:
+            here = next(reversed(way))
+            ahead = next(way[here], None)
+            if ahead is None:
+                way.popitem()
+                done.add(here)
+            elif ahead in way:
+                names = list(way)
+                found.append(names[names.index(ahead) :])
+            elif ahead in links and ahead not in done:
+                way[ahead] = iter(links[ahead])
+    return found
 
 
 def _wrong_target(

@@ -232,3 +232,24 @@ def test_all_mistakes_are_collected_where_asked_for(tmp_path: Path) -> None:
         (13, "XX-1"),
         (8, "satisfies"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("links", "way"),
+    [
+        ({1: 1}, "SYS-1 → SYS-1"),
+        ({1: 2, 2: 3, 3: 2}, "SYS-2 → SYS-3 → SYS-2"),
+        ({1: 2, 2: 3, 3: 1}, "SYS-1 → SYS-2 → SYS-3 → SYS-1"),
+        ({1: 3, 2: 3}, ""),
+    ],
+)
+def test_links_that_go_in_a_circle_are_refused(tmp_path: Path, links: dict[int, int], way: str) -> None:
+    schema = '[types.sys]\nprefix = "SYS"\ntitle = "S"\n[links.refines]\nfrom = ["sys"]\nto = ["sys"]\n'
+    items = "# T\n" + "".join(
+        f"## SYS-{number} S\n" + (f"- refines: SYS-{links[number]}\n" if number in links else "") + "\nText.\n"
+        for number in (1, 2, 3)
+    )
+    problems: list[UsageError] = []
+    read_items(project(tmp_path, schema, items=items), problems=problems)
+    assert [problem.message.rpartition("circle: ")[2] for problem in problems] == ([way] if way else [])
+    assert all(problem.line and problem.remedy for problem in problems)
