@@ -200,18 +200,25 @@ def joined(
             remedy = f"it stands in {other.file}:{other.line} already: give one of them a new number"
             tell(draft.error(root, draft.id, "the id is taken", remedy))
     types = {name: draft.type for name, draft in first.items()}
-    targets_of = {kind: frozenset(link.targets) for kind, link in schema.links.items()}
+    for problem in (*_wrong_targets(first, types, root, schema), *_circular(first, root, schema)):
+        tell(problem)
     for draft in first.values():
-        for kind, targets in draft.links.items():
-            for target in [name for name in targets if types.get(name) not in targets_of[kind]]:
-                tell(_wrong_target(draft, root, kind, target, types, schema))
         try:
             _add_evidence(draft, root)
         except UsageError as error:
             tell(error)
-    for problem in _circular(first, root, schema):
-        tell(problem)
     return list(first.values())
+
+
+def _wrong_targets(
+    drafts: Mapping[str, Draft], types: Mapping[str, str], root: Path, schema: Schema
+) -> Iterator[UsageError]:
+    """Links to what there is not, or to what their kind does not lead to."""
+    targets_of = {kind: frozenset(link.targets) for kind, link in schema.links.items()}
+    for draft in drafts.values():
+        for kind, targets in draft.links.items():
+            for target in [name for name in targets if types.get(name) not in targets_of[kind]]:
+                yield _wrong_target(draft, root, kind, target, types, schema)
 
 
 def _circular(drafts: Mapping[str, Draft], root: Path, schema: Schema) -> Iterator[UsageError]:

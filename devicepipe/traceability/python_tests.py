@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from devicepipe.errors import UsageError
 from devicepipe.traceability.device_tests import DeviceTest
 
 _MARK = "verifies"
+_KINDS = ("implementation", "effectiveness")
 
 
 def tests_in_source(text: str, path: Path, folder: Path, root: Path) -> tuple[DeviceTest, ...]:
@@ -22,7 +24,22 @@ def tests_in_source(text: str, path: Path, folder: Path, root: Path) -> tuple[De
             f"is no Python: {error.msg}", file=path, line=error.lineno, remedy="correct the test"
         ) from error
     name, file = path.relative_to(folder).as_posix(), path.relative_to(root).as_posix()
+    _check_kinds(module, path)
     return tuple(_tests(module, name, file, _marks(*_assigned(module))))
+
+
+def _check_kinds(module: ast.Module, path: Path) -> None:
+    """A run refuses a mark with another kind; read as one without, it would have lost the risk control unseen."""
+    for node in ast.walk(module):
+        if not isinstance(node, ast.Call) or _called(node) != _MARK:
+            continue
+        for keyword in node.keywords:
+            value = keyword.value
+            if keyword.arg != "kind" or (isinstance(value, ast.Constant) and value.value not in _KINDS):
+                raise UsageError(
+                    f"{_MARK}: unknown {ast.unparse(keyword)}", file=path, line=keyword.lineno, key=_MARK,
+                    remedy=f"write kind={' or kind='.join(json.dumps(kind) for kind in _KINDS)}",
+                )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

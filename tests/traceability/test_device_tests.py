@@ -65,3 +65,13 @@ def test_marks_of_effectiveness_are_told_apart(tmp_path: Path) -> None:
     (found,) = read_tests(tmp_path, tmp_path)
     assert found.verifies == ("RC-001", "RC-002", "SRS-001")
     assert found.effectiveness == ("RC-001", "RC-002")
+
+
+@pytest.mark.parametrize("wrong", ['kind="effective"', 'knid="effectiveness"'])
+def test_a_mark_of_another_kind_is_named_with_its_line(tmp_path: Path, wrong: str) -> None:
+    source = f'import pytest\n\n\n@pytest.mark.verifies("RC-001", {wrong})\ndef test_one(): ...\n'
+    (tmp_path / "test_x.py").write_text(source)
+    with pytest.raises(UsageError, match=wrong[:4]) as caught:
+        read_tests(tmp_path, tmp_path)
+    assert caught.value.line == 4
+    assert "effectiveness" in str(caught.value.remedy)
