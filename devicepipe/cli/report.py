@@ -115,16 +115,37 @@ def _compare(source: Bundle, names: tuple[str, ...], output: Path | None, *, as_
     from devicepipe.stages.document import Documents
 
     made = Documents(source).render(names)
-    same = {name: source.exists(name) and source.read(name) == data for name, data in made.items()}
+    there = {name: source.exists(name) for name in made}
+    same = {name: there[name] and source.read(name) == data for name, data in made.items()}
     if output is not None:
         _write(output, made)
     if as_json:
-        print_json({"documents": [{"name": name, "size": len(made[name]), "identical": same[name]} for name in made]})
+        print_json(
+            {
+                "documents": [
+                    {"name": name, "size": len(made[name]), "identical": same[name], "in-bundle": there[name]}
+                    for name in made
+                ]
+            }
+        )
     else:
         for name, data in made.items():
             verdict = "identical to the bundle's" if same[name] else "DIFFERS from the bundle's"
+            verdict = verdict if there[name] else "is NOT IN THE BUNDLE"
             tell(f"{name}  {len(data)} bytes  {verdict}", fg="green" if same[name] else "red")
+        _tell_sum(list(same.values()), list(there.values()))
     return EXIT_OK if all(same.values()) else EXIT_INTEGRITY
+
+
+def _tell_sum(same: list[bool], there: list[bool]) -> None:
+    missing = there.count(False)
+    differ = same.count(False) - missing
+    told = f"{len(same)} files: {same.count(True)} identical, {differ} different, {missing} not in the bundle"
+    if all(same):
+        tell(told, fg="green")
+        return
+    tell(told, fg="red")
+    tell("  another version of devicepipe may have made the bundle; `devicepipe verify` tells whether it is intact")
 
 
 def _preview(documents: Documents, names: tuple[str, ...], reports: Path, output: Path) -> None:

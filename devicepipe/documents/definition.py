@@ -43,6 +43,16 @@ _LogoName = Annotated[
 _Titles = Annotated[str, StringConstraints(min_length=1)]
 
 
+_LEAST_CONTRAST = 4.5
+
+
+def _on_white(color: int) -> float:
+    """The contrast of a colour with white, 1 to 21, as WCAG 2.2 defines it."""
+    parts = [(color >> shift & 0xFF) / 255 for shift in (16, 8, 0)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)  # noqa: PLR2004 - its curve
+    return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+
+
 class TableFile(Table):
     """[tables."CAPTION"]: a table's caption, the columns that are shown in their order, and how their headings read."""
 
@@ -240,6 +250,11 @@ class _Reader:
         found: dict[str, Any] = {}
         for file in self._files_of(BRANDING, shipped, own):
             said = file.parse(BrandingFile)
+            if said.color is not None and _on_white(int(said.color[1:], 16)) < _LEAST_CONTRAST:
+                raise file.error(
+                    f"'{said.color}' cannot be read on white paper: its contrast is {_on_white(int(said.color[1:], 16)):.1f}",
+                    ("color",), remedy=f"take a darker one: {_LEAST_CONTRAST} is the least (WCAG 1.4.3)",
+                )  # fmt: skip
             if said.logo is not None and said.logo not in self._files:
                 raise file.error(
                     f"there is no file '{said.logo}' beside it", ("logo",), remedy="put it there, or correct the name"

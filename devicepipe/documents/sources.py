@@ -65,6 +65,12 @@ def load_sources(folder: Path | None) -> Sources:
         return Sources(texts)
     own: dict[str, bytes] = {}
     for path in sorted(folder.iterdir()):
+        if path.is_dir() and any(inner.suffix in _KINDS for inner in path.rglob("*")):
+            raise UsageError(
+                "texts and definitions in a folder of their own are not read",
+                file=path,
+                remedy=f"put them into {folder}",
+            )
         if path.suffix not in _KINDS or path.name in _NOT_TEXTS or not path.is_file():
             continue
         try:

@@ -76,3 +76,11 @@ def test_unclosed_marks_are_text() -> None:
 @given(st.text())
 def test_any_text_can_be_read(text: str) -> None:
     to_blocks(text)
+
+
+def test_a_text_in_a_folder_of_its_own_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    load_sources(tmp_path)
+    (tmp_path / "texts" / "scope.md").write_text("Scope.\n")
+    with pytest.raises(UsageError, match="are not read"):
+        load_sources(tmp_path)
