@@ -1,8 +1,8 @@
 """Does devicepipe read other tools' files as they do themselves, and do they read what it writes? Counts of both, side by side.
 
-    python3 -m venv /tmp/peers
-    /tmp/peers/bin/pip install strictdoc doorstop sphinx-needs trlc bmw-lobster-core
-    python benchmarks/compare_exchange.py --peers /tmp/peers [--strictdoc FOLDER] [--doorstop FOLDER] [--needs NEEDS.JSON]
+    python3 -m venv peers
+    peers/bin/pip install strictdoc doorstop sphinx-needs trlc bmw-lobster-core
+    python benchmarks/compare_exchange.py --peers peers [--strictdoc FOLDER] [--doorstop FOLDER] [--needs NEEDS.JSON]
 
 FOLDER and NEEDS.JSON are of any project that uses the tool: those measured are named in docs/reference/exchange.md. For StrictDoc,
 FOLDER must be one that `strictdoc export` takes. Each line is a measure: what the tool says, what devicepipe says, whether they
