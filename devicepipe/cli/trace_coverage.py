@@ -27,8 +27,8 @@ _NAMED = 8
 def coverage(bundle: Path | None, folder: Path, cached: bool, as_json: bool) -> None:
     """Show for each item type and rule how many items are covered, and which are not.
 
-    Of the working tree, a requirement is verified where any test names it or a record is given; of a bundle, where a test has
-    passed on the board. The rules are those of the product in --project.
+    Of the working tree, a requirement is verified where each board has a test that names it, or a record is given; of a
+    bundle, where a test has passed on the board. The rules are those of the product in --project.
 
     Exit codes: 0 shown, 2 usage.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from devicepipe.errors import UsageError
 from devicepipe.stages.items import product_commits, unlisted_soup
@@ -84,6 +84,11 @@ def check_working_tree(project: TraceProject, commits: str = "", *, cached: bool
     return WorkingTree(items, tests, markers, checked.rows, findings)
 
 
+def _kept(values: list[Any]) -> DeviceTest:
+    name, verifies, file, line, decided, shows, only = values
+    return DeviceTest(name, tuple(verifies), file, line, decided, tuple(shows), None if only is None else tuple(only))
+
+
 def _tests(project: TraceProject, problems: list[UsageError], cache_folder: Path | None) -> list[DeviceTest]:
     folder = project.root / project.tests
     cache = FileCache(cache_folder, "tests") if cache_folder else None
@@ -94,7 +99,7 @@ def _tests(project: TraceProject, problems: list[UsageError], cache_folder: Path
             entry = cache.entry(path.relative_to(project.root).as_posix(), data) if cache else None
             kept = entry.content() if entry else None
             if kept is not None:
-                found += [DeviceTest(one[0], tuple(one[1]), one[2], one[3], one[4], tuple(one[5])) for one in kept]
+                found += [_kept(one) for one in kept]
                 continue
             made = tests_of(data, path, folder, project.root)
         except UsageError as error:
@@ -102,7 +107,7 @@ def _tests(project: TraceProject, problems: list[UsageError], cache_folder: Path
             continue
         found += made
         if entry:
-            entry.keep([[one.id, one.verifies, one.file, one.line, one.decided, one.effectiveness] for one in made])
+            entry.keep([[getattr(one, name) for name in DeviceTest.__slots__] for one in made])
     if cache:
         cache.tidy()
     return found

@@ -42,9 +42,13 @@ def check_items(
     unlisted: Sequence[Locked] = (),
     markers: Markers | None = None,
 ) -> StaticTrace:
-    """The matrix and the findings that need no results: see `matrix.trace`; a requirement is tested where any test names it."""
+    """The matrix and the findings that need no results: see `matrix.trace`.
+
+    A requirement is tested on each board that a test of it applies to.
+    """
     traced = [
-        TracedTest(one.id, one.verifies, one.file, one.line, {}, effectiveness=one.effectiveness) for one in tests
+        TracedTest(one.id, one.verifies, one.file, one.line, {}, effectiveness=one.effectiveness, only=one.only)
+        for one in tests
     ]
     found = trace_statically(items, traced, boards, rules=rules, unlisted=unlisted, markers=markers)
     undecided = {one.id for one in tests if not one.decided}

@@ -18,7 +18,10 @@ _PATTERNS = ("test_*.py", "*_test.py")
 
 @dataclass(frozen=True, slots=True)
 class DeviceTest:
-    """A test function as it stands in its file: id ("test_flow.py::test_rate"), what it names, place relative to the root."""
+    """A test function as it stands in its file: id ("test_flow.py::test_rate"), what it names, place relative to the root.
+
+    `only` are the boards that it applies to where marks `boards` on it say so, None where it applies to all.
+    """
 
     id: str
     verifies: tuple[str, ...]
@@ -26,6 +29,7 @@ class DeviceTest:
     line: int
     decided: bool = True
     effectiveness: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
 
 
 def test_files(folder: Path) -> list[Path]:

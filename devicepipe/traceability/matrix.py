@@ -73,6 +73,7 @@ class TracedTest:
 
     `boards` are those that it must be run on whatever it verifies: the ones of a written test. `effectiveness` are those of the
     items that are risk controls which it shows to work. One that is `on_host` is another framework's, and never runs on a board.
+    `only` are the boards that it applies to, None for all; it is looked at before anything has run.
     """
 
     id: str
@@ -83,6 +84,7 @@ class TracedTest:
     boards: tuple[str, ...] = ()
     effectiveness: tuple[str, ...] = ()
     on_host: bool = False
+    only: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,10 @@ def trace_statically(
     unlisted: Sequence[Locked] = (),
     markers: Markers | None = None,
 ) -> StaticTrace:
-    """Join items and tests before any of them has run: as `trace`, but a requirement that any test names has no finding."""
+    """Join items and tests before any of them has run, as `trace` does.
+
+    A requirement has no finding of a board that any test of it applies to.
+    """
     rules = rules or TraceRules(shipped_schema())
     tests = [*written_tests(items, {}), *tests]
     traced = _Trace(items, tests, boards, rules, markers or Markers(), judged=False)
@@ -227,6 +232,7 @@ def written_tests(items: Sequence[Traced], verdicts: Mapping[str, Mapping[str, s
             dict(verdicts.get(item.id, {})),
             tuple(item.boards),
             tuple(item.links.get("demonstrates", ())),
+            only=tuple(item.boards),
         )
         for item in items
         if item.type == TEST
@@ -352,6 +358,9 @@ class _Trace:
         if on_host and (self._host_tests(requirement) or not self._judged):
             return  # what a host's tests name is known when they have run
         if tests and not self._judged:
+            for board in requirement.boards:
+                if all(test.only is not None and board not in test.only for test in tests):
+                    yield board, f"no-test: none of its tests applies to it: {_names([test.id for test in tests])}"
             return
         counted = [test for test in tests if on_host or not test.on_host]
         for board in requirement.boards:

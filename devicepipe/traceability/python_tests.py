@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,10 +47,12 @@ class _Named:
     items: tuple[str, ...]
     decided: bool
     effective: tuple[str, ...] = ()
+    only: frozenset[str] | None = None
 
     def __add__(self, other: _Named) -> _Named:
         decided = self.decided and other.decided
-        return _Named((*self.items, *other.items), decided, (*self.effective, *other.effective))
+        only = self.only if other.only is None else other.only if self.only is None else self.only & other.only
+        return _Named((*self.items, *other.items), decided, (*self.effective, *other.effective), only)
 
 
 def _tests(scope: ast.Module | ast.ClassDef, prefix: str, file: str, above: _Named) -> Iterator[DeviceTest]:
@@ -63,7 +65,8 @@ def _tests(scope: ast.Module | ast.ClassDef, prefix: str, file: str, above: _Nam
             line = min([node.lineno, *(one.lineno for one in node.decorator_list)])
             verifies = tuple(sorted(set(named.items)))
             effective = tuple(sorted(set(named.effective)))
-            yield DeviceTest(f"{prefix}::{node.name}", verifies, file, line, named.decided, effective)
+            only = None if named.only is None else tuple(sorted(named.only))
+            yield DeviceTest(f"{prefix}::{node.name}", verifies, file, line, named.decided, effective, only)
 
 
 def _assigned(scope: ast.Module | ast.ClassDef) -> list[ast.expr]:
@@ -92,7 +95,19 @@ def _marks(*expressions: ast.expr) -> _Named:
                     effective += [argument.value] if shows else []
                 else:
                     decided = False
-    return _Named(tuple(items), decided, tuple(effective))
+    return _Named(tuple(items), decided, tuple(effective), _only(expressions))
+
+
+def _only(expressions: Sequence[ast.expr]) -> frozenset[str] | None:
+    """The boards that marks `boards` of a whole test, not those of one of its parameters, leave of all (None)."""
+    only: frozenset[str] | None = None
+    for expression in expressions:
+        for node in expression.elts if isinstance(expression, ast.List | ast.Tuple) else [expression]:
+            if isinstance(node, ast.Call) and _called(node) == "boards":
+                named = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+                if len(named) == len(node.args):
+                    only = frozenset(named) if only is None else only & frozenset(named)
+    return only
 
 
 def _is_effectiveness(keyword: ast.keyword) -> bool:

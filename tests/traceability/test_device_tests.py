@@ -75,3 +75,13 @@ def test_a_mark_of_another_kind_is_named_with_its_line(tmp_path: Path, wrong: st
         read_tests(tmp_path, tmp_path)
     assert caught.value.line == 4
     assert "effectiveness" in str(caught.value.remedy)
+
+
+def test_the_boards_of_a_whole_test_are_read_and_those_of_a_parameter_are_not(tmp_path: Path) -> None:
+    (tmp_path / "test_x.py").write_text(
+        "import pytest\n\npytestmark = [pytest.mark.boards('a', 'b')]\n\n\n"
+        "@pytest.mark.boards('b', 'c')\ndef test_one(): ...\n\n\n"
+        "@pytest.mark.parametrize('x', [1, pytest.param(2, marks=pytest.mark.boards('a'))])\ndef test_two(x): ...\n"
+    )
+    (tmp_path / "test_y.py").write_text("def test_three(): ...\n")
+    assert [test.only for test in read_tests(tmp_path, tmp_path)] == [("b",), ("a", "b"), None]

@@ -10,6 +10,8 @@ import pytest
 from devicepipe.errors import UsageError
 from devicepipe.evidence.predicates import Item
 from devicepipe.project.config import Project, load_project
+from devicepipe.traceability.check import check_items
+from devicepipe.traceability.device_tests import DeviceTest
 from devicepipe.traceability.items import read_items
 from devicepipe.traceability.matrix import TraceRules, trace
 from devicepipe.traceability.schema import CLASSES, Schema, project_schema, rules_of, shipped_schema
@@ -253,3 +255,13 @@ def test_links_that_go_in_a_circle_are_refused(tmp_path: Path, links: dict[int, 
     read_items(project(tmp_path, schema, items=items), problems=problems)
     assert [problem.message.rpartition("circle: ")[2] for problem in problems] == ([way] if way else [])
     assert all(problem.line and problem.remedy for problem in problems)
+
+
+@pytest.mark.parametrize(("only", "boards"), [(None, []), (("microbit",), []), (("other",), ["microbit"])])
+def test_a_test_of_other_boards_verifies_nothing_here(
+    tmp_path: Path, only: tuple[str, ...] | None, boards: list[str]
+) -> None:
+    items = read_items(project(tmp_path, items="# T\n## SRS-001 R\n\nText.\n"))
+    tests = [DeviceTest("test_x.py::test_one", ("SRS-001",), "hil/test_x.py", 1, only=only)]
+    found = check_items(items, tests, ["microbit"], rules=TraceRules(shipped_schema())).findings
+    assert [one.board for one in found if one.kind == "untested-requirement"] == boards
