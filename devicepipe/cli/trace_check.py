@@ -63,7 +63,19 @@ def check(commits: str, folder: Path, cached: bool, as_json: bool) -> int:
         counts = [(found.items, "item"), (found.tests, "test"), (code, "code marker"), (named, "commit with trailers")]
         said = ", ".join(counted(len(what), name) for what, name in counts if len(what) or name in ("item", "test"))
         tell(f"{said}: {counted(errors, 'error')}, {counted(len(found.findings) - errors, 'warning')}", bold=True)
+        if found.findings:
+            _tell_reviews(found.findings)
     return EXIT_PRODUCT_FAILED if errors else EXIT_OK
+
+
+def _tell_reviews(findings: Iterable[Found | TraceFinding]) -> None:
+    """How to see what has to be reviewed, where something has."""
+    from devicepipe.evidence.review_links import REVIEW_FINDINGS
+
+    items = {one.item for one in findings if one.kind in REVIEW_FINDINGS}
+    if items:
+        some = "ITEM" if len(items) > 1 else min(items)
+        tell(f"  reviews: `devicepipe trace review {some} --dry-run` shows what changed; docs/reference/reviews.md")
 
 
 def tell_findings(findings: Iterable[Found | TraceFinding], *, err: bool = False) -> bool:

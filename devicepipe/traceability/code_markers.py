@@ -27,6 +27,8 @@ SUFFIXES = (".c", ".h", ".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx", ".ino", ".
 _USUAL = ("src", "include", "lib")  # of a PlatformIO project
 _MARK = "@realises"
 _TOKEN = re.compile(r"""//(?:[^\n\\]|\\.)*|/\*.*?(?:\*/|\Z)|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""", re.DOTALL)
+_STEM = "@reali"  # of the marker and of what is easily written in its place
+_MISTYPED = re.compile(r"(?<![\w@])@reali[sz](?:e[sd]?|ing|ation)\b(?<!@realises)")
 _MARKER = re.compile(rf"(?<![\w@]){_MARK}(?![\w-])[ \t:]*([^\n]*)")
 _PREPROCESSOR = re.compile(r"^[ \t]*#(?:[^\n\\]|\\.)*", re.MULTILINE | re.DOTALL)
 _NO_NAMES = (
@@ -97,13 +99,19 @@ def read_markers(folders: Sequence[Path], root: Path, problems: list[UsageError]
 
 def markers_in(text: str, path: Path, root: Path, problems: list[UsageError] | None = None) -> list[Marker]:
     """The markers of one file; see `read_markers`."""
-    if _MARK not in text:
+    if _STEM not in text:
         return []
     found: list[Marker] = []
     blanked = ""
     for comment in _TOKEN.finditer(text):
-        if comment[0][0] != "/" or _MARK not in comment[0]:
+        if comment[0][0] != "/" or _STEM not in comment[0]:
             continue
+        for wrong in _MISTYPED.finditer(comment[0]):
+            line = text.count("\n", 0, comment.start() + wrong.start()) + 1
+            problem = UsageError(f"{wrong[0]} is no marker", file=path, line=line, key=_MARK, remedy=f"write {_MARK}")
+            if problems is None:
+                raise problem
+            problems.append(problem)
         for marker in _MARKER.finditer(comment[0]):
             line = text.count("\n", 0, comment.start() + marker.start()) + 1
             names = [name.strip() for name in marker[1].removesuffix("*/").strip().split(",")]
@@ -132,7 +140,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", file=path) from error
     # Sources may have any encoding; ids and markers are ASCII, and Latin-1 keeps every byte.
-    return data.decode("latin-1") if _MARK.encode() in data else ""
+    return data.decode("latin-1") if _STEM.encode() in data else ""
 
 
 def _blanked(text: str) -> str:

@@ -93,3 +93,10 @@ def test_hidden_folders_and_other_files_are_not_searched(tmp_path: Path) -> None
         (tmp_path / name).write_text("x")
     found = source_files([tmp_path, tmp_path / "src"])
     assert [path.relative_to(tmp_path).as_posix() for path in found] == ["src/a.c", "src/d.S", "src/sub/b.hpp"]
+
+
+@pytest.mark.parametrize("wrong", ["@realizes", "@realise", "@realize", "@realised"])
+def test_a_mistyped_marker_is_refused_with_its_place(wrong: str) -> None:
+    with pytest.raises(UsageError, match="is no marker") as caught:
+        markers_in(f"int a;\n/* {wrong} DSG-001 */\nint f(void) {{ return 0; }}\n", Path("x.c"), Path())
+    assert (caught.value.line, caught.value.remedy) == (2, "write @realises")
