@@ -60,6 +60,7 @@ def make_product(
     for name in ("firmware", "boards", "requirements", "hil"):
         (folder / name).mkdir(parents=True)
     (folder / "devicepipe.toml").write_text(CONFIG)
+    (folder / "requirements/pump.md").write_text("# Pump\n\n## SRS-001 Status\n\nIt answers.\n")
     board = firmware.board.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"name", "title"})
     (folder / "boards/microbit.json").write_text(json.dumps({"name": "Board", "devicepipe": board}))
     (folder / "hil/pytest.ini").write_text(INI)
