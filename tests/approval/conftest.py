@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -42,26 +44,42 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The URL of a PostgreSQL server of this session's own, on a socket in a folder of its own and no port."""
+    """The URL of a PostgreSQL server of this session's own, on a socket in a folder of its own and no port.
+
+    It is a child that the kernel ends with this process, however that ends.
+    """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path(shutil.which("initdb") or "").parent]
     # A short path: a socket's has at most some hundred bytes.
     with tempfile.TemporaryDirectory(prefix="dp-pg-", dir="/tmp") as name:
         folder, data = Path(name), Path(name) / "data"
-        prefix = _as_user(folder)
-
-        def call(program: str, *arguments: str) -> None:
-            command = [*prefix, str(found[-1] / program), *arguments]
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            log = folder / "log"
-            assert done.returncode == 0, done.stdout + done.stderr + (log.read_text() if log.exists() else "")
-
-        call("initdb", "-D", str(data), "-A", "trust", "-U", "tester", "--no-sync", "-E", "UTF8")
-        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-        call("pg_ctl", "start", "-w", "-D", str(data), "-l", str(folder / "log"), "-o", options)
-        try:
-            yield f"postgresql+psycopg://tester@/postgres?host={folder}"
-        finally:
-            call("pg_ctl", "stop", "-w", "-m", "immediate", "-D", str(data))
+        before = ["setpriv", *_as_user(folder), "--pdeathsig", "INT", "--"]
+        initdb = [
+            *before,
+            str(found[-1] / "initdb"),
+            "-D",
+            str(data),
+            "-A",
+            "trust",
+            "-U",
+            "tester",
+            "--no-sync",
+            "-E",
+            "UTF8",
+        ]
+        done = subprocess.run(initdb, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        settings = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off"}
+        options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+        postgres = [*before, str(found[-1] / "postgres"), "-D", str(data), *options]
+        with subprocess.Popen(postgres, cwd=folder, stderr=subprocess.PIPE, text=True) as server:
+            assert server.stderr is not None
+            said = list(itertools.takewhile(lambda line: "ready to accept connections" not in line, server.stderr))
+            try:
+                assert server.poll() is None, "".join(said)
+                yield f"postgresql+psycopg://tester@/postgres?host={folder}"
+            finally:
+                server.send_signal(signal.SIGINT)  # fast shutdown
+                server.communicate()
 
 
 def _as_user(folder: Path) -> list[str]:
@@ -70,7 +88,7 @@ def _as_user(folder: Path) -> list[str]:
         return []
     postgres = pwd.getpwnam("postgres")
     os.chown(folder, postgres.pw_uid, postgres.pw_gid)
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
+    return ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
