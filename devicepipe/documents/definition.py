@@ -18,7 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from devicepipe.documents.model import ACCENT
 from devicepipe.errors import UsageError
@@ -61,6 +61,16 @@ class TableFile(Table):
     titles: dict[str, Text] = Field(default_factory=dict)
 
 
+def _unsigned(status: str) -> str:
+    if _SIGNED.search(status):
+        raise ValueError("that a document is approved is said by signatures, not by its definition: say e.g. 'for approval'")
+    return status
+
+
+_SIGNED = re.compile(r"(?<!not )\b(approved|signed|released)\b", re.IGNORECASE)
+_Status = Annotated[Text, AfterValidator(_unsigned)]
+
+
 class SectionFile(Table):
     """[sections.NAME]: what a definition says of a section; what it does not say is as shipped."""
 
@@ -86,7 +96,7 @@ class DocumentFile(Table):
     number: Text | None = None
     title: Text | None = None
     revision: Text | None = None
-    status: Text | None = None
+    status: _Status | None = None
     enabled: bool | None = None
     contents: bool | None = None
     front: tuple[str, ...] | None = Field(default=None, strict=False)
@@ -105,7 +115,7 @@ class BrandingFile(Table):
     color: _Color | None = None
     logo: _LogoName | None = None
     revision: Text | None = None
-    status: Text | None = None
+    status: _Status | None = None
     footer: Text | None = None
     approval: tuple[ApprovalFile, ...] | None = Field(default=None, strict=False)
 

@@ -182,6 +182,7 @@ MISTAKES = {
         "number",
         "has this number as well",
     ),
+    "approved by its definition": ("branding.toml", "status = 'Approved'\n", 1, "status", "is said by signatures"),
     "pale colour": ("branding.toml", "color = '#ffff00'\n", 1, "color", "cannot be read on white"),
     "bad colour": ("branding.toml", "color = 'blue'\n", 1, "color", "expected a colour"),
     "no such logo": ("branding.toml", "logo = 'logo.svg'\n", 1, "logo", "no file 'logo.svg'"),
