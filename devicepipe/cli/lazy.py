@@ -28,7 +28,8 @@ class LazyGroup(click.Group):
         if cmd_name not in self._of:
             return None
         module = importlib.import_module(self._of[cmd_name][0])
-        command: click.Command = getattr(module, cmd_name, None) or getattr(module, f"{cmd_name}_")
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(module, name, None) or getattr(module, f"{name}_")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -63,7 +63,9 @@ class TableFile(Table):
 
 def _unsigned(status: str) -> str:
     if _SIGNED.search(status):
-        raise ValueError("that a document is approved is said by signatures, not by its definition: say e.g. 'for approval'")
+        raise ValueError(
+            "that a document is approved is said by signatures, not by its definition: say e.g. 'for approval'"
+        )
     return status
 
 

@@ -1,0 +1,140 @@
+"""PAdES signatures in finished PDF files: added last, as an incremental update, so that the bytes before it stay as they were.
+
+What always holds: a file that is signed already, or that is no PDF, is refused; the key is RSA, because a signature of another kind
+makes pyHanko raise the file's version above what PDF/A-2 and -3 allow; the certificate is the key's and in force.
+The signature is PAdES baseline B-B (ETSI EN 319 142-1), without a time-stamp: its time is that of this machine's clock.
+pyHanko makes it; nothing of CMS or PDF is written here.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from devicepipe.errors import UsageError
+
+if TYPE_CHECKING:
+    from pyhanko.sign import signers
+
+FIELD: Final = "devicepipe"
+"""The name of the signature's field."""
+_LEAST_BITS = 3072
+
+
+@dataclass(frozen=True)
+class PdfSigner:
+    """A key with its certificate, for PDF files. Made by `load`.
+
+    Attributes:
+        certificate: The signer's certificate.
+    """
+
+    certificate: x509.Certificate
+    _signer: signers.Signer
+
+    @classmethod
+    def load(cls, key: Path, certificate: Path, passphrase: str | None = None) -> PdfSigner:
+        """Read a key and a certificate.
+
+        Args:
+            key: The private key, PKCS #8 in PEM.
+            certificate: The certificate in PEM, and after it those of who issued it.
+            passphrase: What the key is encrypted with; None where it is not.
+
+        Raises:
+            UsageError: A file cannot be read or is not what it should be, the key is not RSA of at least 3072 bits, or the
+                certificate is not the key's or not in force.
+        """
+        from pyhanko.sign import signers
+
+        private = _private(key, passphrase)
+        chain = _chain(certificate)
+        own = chain[0]
+        if own.public_key() != private.public_key():
+            raise UsageError(
+                "is not the certificate of the key", file=certificate, remedy="name the two that belong together"
+            )
+        now = datetime.now(UTC)
+        if not own.not_valid_before_utc <= now <= own.not_valid_after_utc:
+            raise UsageError(
+                f"is in force from {own.not_valid_before_utc:%Y-%m-%d} to {own.not_valid_after_utc:%Y-%m-%d}, not today",
+                file=certificate,
+                remedy="name a certificate that is in force",
+            )
+        loaded = signers.SimpleSigner.load(  # type: ignore[no-untyped-call]
+            str(key),
+            str(certificate),
+            ca_chain_files=(str(certificate),),
+            key_passphrase=passphrase.encode() if passphrase else None,
+        )
+        if loaded is None:
+            raise UsageError("cannot be used to sign PDF files", file=key, remedy="use an RSA key in PKCS #8")
+        return cls(own, loaded)
+
+    @property
+    def subject(self) -> str:
+        """Whose certificate it is."""
+        return self.certificate.subject.rfc4514_string()
+
+    def sign(self, data: bytes, *, reason: str, link: str) -> bytes:
+        """A PDF file, signed.
+
+        Args:
+            data: The file.
+            reason: Why it is signed, as readers show it.
+            link: What the file is called in errors.
+
+        Raises:
+            UsageError: It is no PDF, or signed already.
+        """
+        from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+        from pyhanko.pdf_utils.misc import PdfError
+        from pyhanko.sign import PdfSignatureMetadata, fields, signers
+
+        logging.getLogger("pyhanko").setLevel(logging.ERROR)
+        try:
+            writer = IncrementalPdfFileWriter(io.BytesIO(data))
+            if writer.prev.embedded_signatures:
+                raise UsageError(f"{link} is signed already")
+            about = PdfSignatureMetadata(
+                field_name=FIELD, md_algorithm="sha256", reason=reason, subfilter=fields.SigSeedSubFilter.PADES
+            )
+            signed: io.BytesIO = signers.PdfSigner(about, self._signer).sign_pdf(writer)
+        except PdfError as error:
+            raise UsageError(
+                f"{link} cannot be signed: {error}", remedy="render it anew with `devicepipe report`"
+            ) from error
+        return signed.getvalue()
+
+
+def _private(path: Path, passphrase: str | None) -> RSAPrivateKey:
+    try:
+        private = load_pem_private_key(path.read_bytes(), passphrase.encode() if passphrase else None)
+    except OSError as error:
+        raise UsageError(f"private key cannot be read: {error.strerror}", file=path) from error
+    except (ValueError, TypeError) as error:
+        raise UsageError("is no PEM private key, or its passphrase is another", file=path) from error
+    if not isinstance(private, RSAPrivateKey) or private.key_size < _LEAST_BITS:
+        raise UsageError(
+            f"is not an RSA key of at least {_LEAST_BITS} bits",
+            file=path,
+            remedy="other keys make files that are not PDF/A",
+        )
+    return private
+
+
+def _chain(path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"certificate cannot be read: {error.strerror}", file=path) from error
+    except ValueError as error:
+        raise UsageError("holds no certificate in PEM", file=path) from error
