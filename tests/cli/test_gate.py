@@ -17,7 +17,8 @@ from devicepipe.evidence.waivers import open_waiver
 from devicepipe.policy.rules import load_rule_set
 from devicepipe.signing.keys import PublicKey
 from tests.evidence.synthetic_bundle import Spoil, make_bundle
-from tests.policy.test_crafted_bundles import WHOLE, at, case
+from tests.policy.test_crafted_bundles import Change, at, case
+from tests.policy.test_crafted_bundles import bundle as whole_bundle
 from tests.policy.test_rules import GOOD as OWN
 from tests.project.test_config import GOOD as PROJECT
 from tests.project.test_config import MANIFEST
@@ -89,9 +90,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def failure(result: dict[str, Any]) -> None:
         case(verdict="failed", reason="no volume")(result)
 
-    edits: dict[str, Any] = {**WHOLE, "gate": gate, "alpha/test": failure}
-    spoil = Spoil(edit=edits, files={"evidence/policy/basic.toml": rules.text.encode()})
-    return make_bundle(tmp_path_factory.mktemp("made"), boards=("alpha", "beta"), spoil=spoil).path
+    changes: dict[str, Change] = {"gate": gate, "alpha/test": failure}
+    files = {"evidence/policy/basic.toml": rules.text.encode()}
+    return whole_bundle(tmp_path_factory.mktemp("made"), changes, files).path
 
 
 def test_list_shows_the_products_rules_and_what_it_changed(root: Path) -> None:
