@@ -74,7 +74,13 @@ class GccReport:
 
 
 def analyse(
-    database: Path, *, project: Path, root: Path, foreign: Collection[str], cache: Cache | None = None
+    database: Path,
+    *,
+    project: Path,
+    root: Path,
+    foreign: Collection[str],
+    cache: Cache | None = None,
+    cancel: threading.Event | None = None,
 ) -> GccReport:
     """Analyse a firmware's own sources where they were built.
 
@@ -84,9 +90,10 @@ def analyse(
         root: The product's root: files outside are not its own, and paths in findings are relative to it.
         foreign: Files that are not the product's own (SOUP), relative to `project`.
         cache: Of the release.
+        cancel: When set, no further source is begun.
 
     Raises:
-        BenchError: The compiler fails over a source that it compiled before, or takes too long.
+        BenchError: The compiler fails over a source that it compiled before, or takes too long; or it was cancelled.
     """
     scope = Scope(project, root, foreign)
     entries = scope.own_entries(json.loads(database.read_text(encoding="utf-8")))
@@ -95,7 +102,7 @@ def analyse(
     compilers = {program: _Compiler.identify(program) for program in {command_of(entry)[0] for entry in entries}}
     if reason := next((one.reason for one in compilers.values() if one.reason), ""):
         return GccReport([], {}, dict.fromkeys(SAMPLES, reason), None, 0)
-    run = _Run(scope, database.parent / _FOLDER, compilers, cache or Cache())
+    run = _Run(scope, database.parent / _FOLDER, compilers, cache or Cache(), cancel or threading.Event())
     try:
         return run.report(entries)
     finally:
@@ -137,6 +144,7 @@ class _Run:
     folder: Path
     compilers: dict[str, _Compiler]
     cache: Cache
+    cancel: threading.Event
 
     def report(self, entries: list[dict[str, Any]]) -> GccReport:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -144,6 +152,8 @@ class _Run:
         found: list[dict[str, Any]] = []
         sets: dict[tuple[str, ...], Path] = {}
         for entry in entries:
+            if self.cancel.is_set():
+                raise BenchError("the analysis was cancelled")
             flags = self._flags(entry)
             directory = Path(entry["directory"])
             if is_c(entry["file"]):

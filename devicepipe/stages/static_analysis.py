@@ -96,7 +96,7 @@ def _analyse_program(context: Context, board: ProjectBoard, role: Role, found: _
     found.checks.append(Check(name=f"{role}/own-sources", passed=report.files > 0, message=seen))
     logs = [report.log]
     if {gcc.WARNINGS, gcc.ANALYZER} & set(wanted):
-        by_gcc = gcc.analyse(database, **place, foreign=foreign, cache=context.analysed)
+        by_gcc = gcc.analyse(database, **place, foreign=foreign, cache=context.analysed, cancel=context.cancel)
         found.note(by_gcc.tools, by_gcc.proven_on, by_gcc.absent)
         logs += [by_gcc.log] if by_gcc.log is not None else []
     by_clang = clang_tidy.analyse(database, **place, foreign=foreign)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -226,3 +227,11 @@ def test_the_real_clang_tidy_finds_a_way_to_a_null_pointer(root: Path) -> None:
     report = clang_tidy.analyse(path, project=root / "firmware", root=root, foreign=[])
     assert report.log is not None
     assert "clang-analyzer-core.NullDereference" in {one.rule for one in findings_of(report.log)}
+
+
+def test_a_cancelled_analysis_begins_no_further_source(root: Path) -> None:
+    cancel = threading.Event()
+    cancel.set()
+    path = database(root, ("src/way.c",), FLAGS)
+    with pytest.raises(BenchError, match="was cancelled"):
+        gcc.analyse(path, project=root / "firmware", root=root, foreign=[], cancel=cancel)
