@@ -70,7 +70,7 @@ def check(commits: str, folder: Path, cached: bool, as_json: bool) -> int:
 
 def _tell_reviews(findings: Iterable[Found | TraceFinding]) -> None:
     """How to see what has to be reviewed, where something has."""
-    from devicepipe.evidence.review_links import REVIEW_FINDINGS
+    from devicepipe.evidence.words import REVIEW_FINDINGS
 
     items = {one.item for one in findings if one.kind in REVIEW_FINDINGS}
     if items:

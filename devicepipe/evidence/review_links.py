@@ -14,12 +14,13 @@ from devicepipe.errors import IntegrityError
 from devicepipe.evidence.items import Attributed, changed_attributes, fingerprint_of, parents
 from devicepipe.evidence.predicates import Traceability, TraceFinding
 from devicepipe.evidence.reviews import Review
-
-UNREVIEWED_ITEM = "unreviewed-item"
-CHANGED_SINCE_REVIEW = "changed-since-review"
-SUSPECT_LINK = "suspect-link"
-REVIEW_OF_UNKNOWN_ITEM = "review-of-unknown-item"
-REVIEW_FINDINGS = (UNREVIEWED_ITEM, CHANGED_SINCE_REVIEW, SUSPECT_LINK, REVIEW_OF_UNKNOWN_ITEM)
+from devicepipe.evidence.words import (
+    CHANGED_SINCE_REVIEW,
+    REVIEW_FINDINGS,
+    REVIEW_OF_UNKNOWN_ITEM,
+    SUSPECT_LINK,
+    UNREVIEWED_ITEM,
+)
 
 
 class Reviewable(Attributed, Protocol):

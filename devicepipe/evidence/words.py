@@ -49,3 +49,10 @@ def record_of(fields: Mapping[str, str]) -> str:
     if EVIDENCE_DIGEST not in fields:
         return ""
     return f"{fields.get('verification', '')}: {fields.get('evidence', '')}"
+
+
+UNREVIEWED_ITEM = "unreviewed-item"
+CHANGED_SINCE_REVIEW = "changed-since-review"
+SUSPECT_LINK = "suspect-link"
+REVIEW_OF_UNKNOWN_ITEM = "review-of-unknown-item"
+REVIEW_FINDINGS = (UNREVIEWED_ITEM, CHANGED_SINCE_REVIEW, SUSPECT_LINK, REVIEW_OF_UNKNOWN_ITEM)

@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from devicepipe.evidence.predicates import Traceability
-from devicepipe.evidence.review_links import REVIEW_FINDINGS, review_findings
+from devicepipe.evidence.review_links import review_findings
 from devicepipe.evidence.risk import closure
+from devicepipe.evidence.words import REVIEW_FINDINGS
 
 
 def risk_data(traced: Traceability) -> dict[str, Any]:
