@@ -48,7 +48,7 @@ def review(
     """Record that you reviewed ITEMs, as they and what they rest on stand in the working tree.
 
     Shows first what changed since the last review, attribute by attribute, of the item and of its parents. The review goes into
-    reviews.jsonl beside the items, to be committed. Who reviewed is what you say: there are no accounts yet.
+    reviews.jsonl beside the items, to be committed. Who reviewed is what you say, not an account.
 
     Exit codes: 0 written or shown, 2 no such item, no note, or wrong items.
     """

@@ -60,7 +60,7 @@ def waive(
     """Waive what the rule RULE found, and nothing else, on one board where it is judged on each.
 
     Writes a waiver signed with the release key into the product's folder of waivers (policy/waivers), to be reviewed and committed.
-    Releases from then on show what it covers as waived, never as passed. Role and name are what you say: there are no accounts yet.
+    Releases from then on show what it covers as waived, never as passed. Role and name are what you say, not an account.
 
     Exit codes: 0 written, 2 no such rule or board, a rule that this role may not waive, or a wrong date.
     """

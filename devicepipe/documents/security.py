@@ -12,19 +12,8 @@ from devicepipe.documents.model import Block, Cell, Column, Paragraph, Table, To
 from devicepipe.documents.record import PASSED, ReleaseRecord, requirements
 from devicepipe.documents.specification import summed, tests_of
 from devicepipe.evidence.decisions import Decision
+from devicepipe.evidence.words import CONTROL_CATEGORIES, SECURITY_CONTROL
 
-CATEGORIES: Final = (
-    "authentication",
-    "authorization",
-    "cryptography",
-    "integrity",
-    "confidentiality",
-    "logging",
-    "resiliency",
-    "updatability",
-)
-"""The categories of controls of the FDA's guidance (appendix 1), as the field `security-control` of a requirement has them."""
-FIELD: Final = "security-control"
 _CLAUSES: Final = ("cybersecurity", "81001-5-1", "524B")
 
 
@@ -32,9 +21,11 @@ def controls(record: ReleaseRecord) -> tuple[Block, ...]:
     """For each category the requirements that are part of it, and what their tests came to."""
     tests = tests_of(record)
     rows: list[tuple[Cell, ...]] = []
-    for category in CATEGORIES:
+    for category in CONTROL_CATEGORIES:
         name = Cell(category.capitalize(), strong=True)
-        found = [item for item in requirements(record) if category in _categories(item.fields.get(FIELD, ""))]
+        found = [
+            item for item in requirements(record) if category in _categories(item.fields.get(SECURITY_CONTROL, ""))
+        ]
         if not found:
             rows.append((name, Cell("NO REQUIREMENT", tone=Tone.WARNING), NOT_APPLICABLE))
         for item in found:
@@ -47,7 +38,10 @@ def controls(record: ReleaseRecord) -> tuple[Block, ...]:
                     Cell(summed(verdicts), tone=Tone.WARNING if bad else Tone.PLAIN),
                 )
             )
-    told = f"A requirement says with the field {FIELD} which categories of controls it is part of (several are parted by commas)."
+    told = (
+        f"A requirement says with the field {SECURITY_CONTROL} which categories of controls it is part of "
+        "(several are parted by commas)."
+    )
     columns = (Column("Category", 20), Column("Requirement", 50), Column("Verdicts of its tests, all boards", 30))
     return (
         Paragraph.plain(told),
@@ -58,11 +52,11 @@ def controls(record: ReleaseRecord) -> tuple[Block, ...]:
 def shown_categories(record: ReleaseRecord) -> dict[str, bool]:
     """Category -> whether a requirement that is part of it has tests, and nothing but passed ones."""
     tests = tests_of(record)
-    held = dict.fromkeys(CATEGORIES, False)
+    held = dict.fromkeys(CONTROL_CATEGORIES, False)
     for item in requirements(record):
         verdicts = [verdict for one in tests.get(item.id, {}).values() for verdict in one.values() if verdict]
         if verdicts and all(verdict == PASSED for verdict in verdicts):
-            held |= {name: True for name in _categories(item.fields.get(FIELD, "")) if name in held}
+            held |= {name: True for name in _categories(item.fields.get(SECURITY_CONTROL, "")) if name in held}
     return held
 
 

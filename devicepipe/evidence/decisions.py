@@ -29,7 +29,7 @@ class Waiver(Model):
 
     `findings` are what the rule found, in its own words: nothing else is waived. One that ends in "*" covers the one finding that
     begins with it, whatever is said further of the item that it names (waivers.py). `board` is "" for a rule that is
-    judged once for the release. `role` is what `by` says to be: there are no accounts yet that would prove it. `until` is the last
+    judged once for the release. `role` is what `by` says to be: no account proves it. `until` is the last
     day, in UTC.
     """
 

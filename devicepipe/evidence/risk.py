@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import model_validator
 
+from devicepipe.evidence.items import Attributed
 from devicepipe.evidence.model import Model
 from devicepipe.evidence.words import HAZARD, HOST, HOST_TEST, RISK_CONTROL
 
@@ -82,28 +83,8 @@ def check_acceptability(
         raise ValueError("acceptability lets a severer or likelier risk be more acceptable than a lesser one")
 
 
-class Judged(Protocol):
+class Judged(Attributed, Protocol):
     """What is needed of an item: one of the evidence, or one that was only read."""
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-
-    @property
-    def type(self) -> str:
-        """Its type."""
-
-    @property
-    def fields(self) -> dict[str, str]:
-        """Its fields."""
-
-    @property
-    def links(self) -> dict[str, list[str]]:
-        """Its links."""
-
-    @property
-    def boards(self) -> list[str]:
-        """The boards that it applies to."""
 
     @property
     def file(self) -> str:

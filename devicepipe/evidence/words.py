@@ -28,6 +28,19 @@ HOST = "host"
 """The column of the matrix for tests that did not run on a device. No board is called so where there are such."""
 HOST_TEST = "host-test"
 """The `verification` of a requirement that tests on a host may verify, instead of tests on a device."""
+SECURITY_CONTROL = "security-control"
+"""The field of a requirement that names the categories of security controls which it serves, parted by commas."""
+CONTROL_CATEGORIES = (
+    "authentication",
+    "authorization",
+    "cryptography",
+    "integrity",
+    "confidentiality",
+    "logging",
+    "resiliency",
+    "updatability",
+)
+"""The categories of security controls of the FDA's guidance on cybersecurity, appendix 1."""
 EVIDENCE_DIGEST = "evidence-sha256"
 """The field of an item that holds the SHA-256 of the file named by `evidence`; written by devicepipe only."""
 

@@ -8,24 +8,11 @@ Source: FDA, Cybersecurity in Medical Devices, appendix 1: the eight categories 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from devicepipe.evidence.predicates import REQUIREMENT, Item, Traceability
 from devicepipe.evidence.results import Verdict
-
-FIELD: Final = "security-control"
-"""The field of a requirement that names one or more categories, parted by commas."""
-
-CATEGORIES: Final = (
-    "authentication",
-    "authorization",
-    "cryptography",
-    "integrity",
-    "confidentiality",
-    "logging",
-    "resiliency",
-    "updatability",
-)
+from devicepipe.evidence.words import CONTROL_CATEGORIES, SECURITY_CONTROL
 
 
 def controls_data(traced: Traceability) -> dict[str, Any]:
@@ -36,14 +23,14 @@ def controls_data(traced: Traceability) -> dict[str, Any]:
         for board, verdict in row.verdicts.items()
         if verdict == Verdict.PASSED
     }
-    serving: dict[str, list[Item]] = {category: [] for category in CATEGORIES}
+    serving: dict[str, list[Item]] = {category: [] for category in CONTROL_CATEGORIES}
     unknown: list[str] = []
-    for item in (one for one in traced.items if one.type == REQUIREMENT and FIELD in one.fields):
-        for word in (part.strip() for part in item.fields[FIELD].split(",")):
+    for item in (one for one in traced.items if one.type == REQUIREMENT and SECURITY_CONTROL in one.fields):
+        for word in (part.strip() for part in item.fields[SECURITY_CONTROL].split(",")):
             if word in serving:
                 serving[word].append(item)
             else:
-                unknown.append(f"{item.id} names '{word}': known are {', '.join(CATEGORIES)}")
+                unknown.append(f"{item.id} names '{word}': known are {', '.join(CONTROL_CATEGORIES)}")
     shown = {
         category: [item for item in items if item.boards and all((item.id, board) in passed for board in item.boards)]
         for category, items in serving.items()
@@ -59,5 +46,5 @@ def controls_data(traced: Traceability) -> dict[str, Any]:
 
 def _why(items: list[Item]) -> str:
     if not items:
-        return f"no requirement has it as its {FIELD}"
+        return f"no requirement has it as its {SECURITY_CONTROL}"
     return f"none of {', '.join(item.id for item in items[:5])} has passed on every board that it applies to"

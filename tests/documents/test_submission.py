@@ -8,10 +8,10 @@ from pathlib import Path
 from devicepipe.documents.model import Notice, Table
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.release import compose_document
-from devicepipe.documents.security import CATEGORIES
 from devicepipe.documents.sources import load_sources
 from devicepipe.evidence.foreign_results import ForeignCase, ForeignResults, ForeignSet
 from devicepipe.evidence.results import Verdict
+from devicepipe.evidence.words import CONTROL_CATEGORIES
 from tests.documents import release_records as records
 
 NAME = "submission-index"
@@ -36,9 +36,9 @@ def test_the_level_decides_what_is_asked() -> None:
 def test_what_the_evidence_lacks_is_missing_and_what_it_has_is_not() -> None:
     record = records.green(4)
     (controls,) = [line for line in missing(record) if "V.B.1" in line]
-    assert all(category in controls for category in CATEGORIES)
+    assert all(category in controls for category in CONTROL_CATEGORIES)
     items = [
-        item.model_copy(update={"fields": {"security-control": ", ".join(CATEGORIES)}})
+        item.model_copy(update={"fields": {"security-control": ", ".join(CONTROL_CATEGORIES)}})
         if item.id == "SRS-001"
         else item
         for item in record.traceability.items

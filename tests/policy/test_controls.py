@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from devicepipe.evidence.predicates import MatrixRow, Traceability
-from devicepipe.policy.controls import CATEGORIES, controls_data
+from devicepipe.evidence.words import CONTROL_CATEGORIES
+from devicepipe.policy.controls import controls_data
 from tests.policy.test_gate import BOARDS, item
 
-ALL = ", ".join(CATEGORIES)
+ALL = ", ".join(CONTROL_CATEGORIES)
 
 
 def traced(words: str, **verdicts: str) -> Traceability:
@@ -33,7 +34,7 @@ def test_a_requirement_that_passed_on_every_board_shows_its_categories() -> None
 def test_whatever_is_not_passed_on_one_board_shows_nothing(verdict: str) -> None:
     found = controls_data(traced("logging", small="passed", large=verdict))
     assert "logging: none of SRS-1 has passed on every board that it applies to" in found["uncovered"]
-    assert len(found["uncovered"]) == len(CATEGORIES)
+    assert len(found["uncovered"]) == len(CONTROL_CATEGORIES)
 
 
 def test_a_category_that_nothing_names_and_a_word_that_is_none_are_told() -> None:

@@ -13,7 +13,7 @@ from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.components import END_OF_SUPPORT, SUPPORT, SUPPORT_LEVEL, UNDECLARED
 from devicepipe.evidence.predicates import Item
 from devicepipe.evidence.verify import verify_bundle
-from devicepipe.policy.controls import CATEGORIES
+from devicepipe.evidence.words import CONTROL_CATEGORIES
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_policy
 from devicepipe.project.config import load_project
@@ -93,7 +93,7 @@ def whole_trace(trace: dict[str, Any]) -> None:
         item("SRS-001", BOARDS),
         other("HAZ-900", "hazard", **RATED),
         other("RC-900", "risk-control", new_hazards="none; it only watches"),
-        secured(", ".join(CATEGORIES)),
+        secured(", ".join(CONTROL_CATEGORIES)),
     ]
     trace["items"] = [one.to_json() for one in chain]
     above = {"hazard": "HAZ-900", "riskControl": "RC-900", "requirement": "SRS-900"}

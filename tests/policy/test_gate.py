@@ -54,7 +54,7 @@ from devicepipe.evidence.results import TestRun as Run
 from devicepipe.evidence.risk import RiskMatrix
 from devicepipe.evidence.secrets import SecretFinding, Secrets
 from devicepipe.evidence.vulnerabilities import Assessment, ComponentVerdict, Exploited, Match
-from devicepipe.policy.controls import CATEGORIES
+from devicepipe.evidence.words import CONTROL_CATEGORIES
 from devicepipe.policy.evidence import BoardEvidence, GateInput, board_data, release_data
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_rule_set
@@ -292,12 +292,12 @@ RATED = {
 ASSESSED = {"status": "open", "found_by": "review", "cause": "c", "impact": "none", "rationale": "r"}
 
 
-SECURED = item("SRS-1", security_control=", ".join(CATEGORIES))
+SECURED = item("SRS-1", security_control=", ".join(CONTROL_CATEGORIES))
 
 
 def traced(
     *verdicts: str,
-    items: tuple[Item, ...] = (item("SRS-1", security_control=", ".join(CATEGORIES)),),
+    items: tuple[Item, ...] = (item("SRS-1", security_control=", ".join(CONTROL_CATEGORIES)),),
     findings: tuple[TraceFinding, ...] = (),
 ) -> Traceability:
     row = MatrixRow(requirement="SRS-1", test="t", verdicts=dict(zip(BOARDS, verdicts or ("passed",) * 2, strict=True)))
