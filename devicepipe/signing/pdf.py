@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,7 +108,9 @@ class PdfSigner:
             about = PdfSignatureMetadata(
                 field_name=FIELD, md_algorithm="sha256", reason=reason, subfilter=fields.SigSeedSubFilter.PADES
             )
-            signed: io.BytesIO = signers.PdfSigner(about, self._signer).sign_pdf(writer)
+            # pyHanko runs an event loop, which a thread that runs one already (a notebook's) cannot.
+            with ThreadPoolExecutor(1) as apart:
+                signed: io.BytesIO = apart.submit(signers.PdfSigner(about, self._signer).sign_pdf, writer).result()
         except PdfError as error:
             raise UsageError(
                 f"{link} cannot be signed: {error}", remedy="render it anew with `devicepipe report`"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -74,7 +76,9 @@ def valid(data: bytes, trusted: x509.Certificate) -> bool:
 
     (signature,) = PdfFileReader(io.BytesIO(data)).embedded_signatures
     root = asn1.Certificate.load(trusted.public_bytes(Encoding.DER))
-    status = validate_pdf_signature(signature, ValidationContext(trust_roots=[root]))
+    # In a thread of its own: this one may have an event loop (the browser's, of other tests), and pyHanko runs one.
+    with ThreadPoolExecutor(1) as apart:
+        status = apart.submit(validate_pdf_signature, signature, ValidationContext(trust_roots=[root])).result()
     return bool(status.bottom_line) and status.coverage == SignatureCoverageLevel.ENTIRE_FILE
 
 
@@ -103,6 +107,17 @@ def test_a_changed_byte_breaks_the_signature(
     place = signed.index(b"stream\n", int(len(record) * share)) + 20
     signed[place] ^= 1
     assert not valid(bytes(signed), own)
+
+
+def test_a_program_with_a_running_event_loop_can_sign(tmp_path: Path, key: rsa.RSAPrivateKey, record: bytes) -> None:
+    own = certificate(key)
+    signer = PdfSigner.load(*write(tmp_path, key, own))
+
+    async def inside() -> bytes:
+        return signer.sign(record, reason="Reviewed", link="report.pdf")
+
+    with ThreadPoolExecutor(1) as apart:
+        assert valid(apart.submit(lambda: asyncio.run(inside())).result(), own)
 
 
 def test_a_file_is_signed_once(tmp_path: Path, key: rsa.RSAPrivateKey, record: bytes) -> None:
