@@ -36,6 +36,8 @@ need openocd openocd
 need chromium chromium
 # Accounts are also tested in a real server, which the tests start and stop.
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null 2>&1 || missing+=(postgresql)
+# Keys on tokens are tested with a real PKCS #11 module.
+need softhsm2-util softhsm2
 if [ "${1:-}" = fuzz ]; then
     need clang clang
     compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*' >/dev/null || missing+=(libclang-rt-dev)

@@ -3,7 +3,7 @@
 What always holds: a `PublicKey` was read from a real PEM SubjectPublicKeyInfo of a supported kind; its key id is the
 SHA-256 of the DER SubjectPublicKeyInfo (the same value as MCUboot's KEYHASH TLV). A development key says so in its PEM file, in a
 line before BEGIN (RFC 7468 section 2 lets text stand there), so that whoever holds only the public key still sees it.
-Signing is securesystemslib's work; no signature is computed here.
+Signing is securesystemslib's work, or that of a token (`hsm`); no signature is computed here.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -36,7 +37,9 @@ from securesystemslib.signer import (
     SSlibKey,
 )
 
-from devicepipe.errors import BenchError, UsageError
+from devicepipe.errors import BenchError, DevicepipeError, UsageError
+from devicepipe.signing.pkcs11_uri import SCHEME as PKCS11_SCHEME
+from devicepipe.signing.secret_sources import find_secret, forget_secret
 
 ED25519 = "ed25519"
 ECDSA_P256 = "ecdsa-sha2-nistp256"
@@ -48,6 +51,11 @@ MAXIMUM_PEM = 64 * 1024
 
 _FILE_SCHEMES = ("file", "file2")
 _BEGIN = b"-----BEGIN "
+# PKCS #8 (RFC 7468, 11), and what OpenSSL writes of its own forms (RFC 1421, 4.6.1.1).
+_ENCRYPTED = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
+_DOES_IT_FIT = (
+    b"devicepipe: does this key fit its public half?"  # signed with a token that has no public half of the key
+)
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # SEC 2, section 2.4.2
 
 
@@ -153,22 +161,27 @@ def load_signer(uri: str, public_key: PublicKey, base: Path, secrets: SecretsHan
     """The signer of a URI.
 
     Args:
-        uri: `file:` or `file2:` with the path of a PKCS #8 PEM file (a relative one is taken from `base`), or any other scheme
-            that securesystemslib knows (`hsm:`, `awskms:`, `gcpkms:`, `azurekms:`, `hv:`, ...).
+        uri: `file:` or `file2:` with the path of a PKCS #8 PEM file (a relative one is taken from `base`), which may be
+            encrypted; `pkcs11:` with a key on a token (RFC 7512, see `pkcs11_uri`); or any other scheme that securesystemslib
+            knows (`hsm:`, `awskms:`, `gcpkms:`, `azurekms:`, `hv:`, ...).
         public_key: The public half; a private key that does not fit it is refused.
         base: The folder that relative paths start from.
-        secrets: Asked for PINs and passphrases by schemes that need them.
+        secrets: Asked for PINs and passphrases, with the token's label or the file's name; None asks the usual sources
+            (`secret_sources`).
 
     Raises:
-        UsageError: Unknown scheme, no such file, not a private key, or not the private half of `public_key`.
+        UsageError: Unknown scheme, no such file or key, not a private key, not the private half of `public_key`, or its secret is
+            nowhere or wrong.
         BenchError: The signer's device or service cannot be reached.
     """
     scheme, colon, rest = uri.partition(":")
-    known = ", ".join(sorted({*_FILE_SCHEMES, *SIGNER_FOR_URI_SCHEME}))
-    if not colon or scheme not in (*_FILE_SCHEMES, *SIGNER_FOR_URI_SCHEME):
-        raise UsageError(f"unknown signer '{scheme}:'", remedy=f"known schemes: {known}")
+    known = {*_FILE_SCHEMES, PKCS11_SCHEME, *SIGNER_FOR_URI_SCHEME}
+    if not colon or scheme not in known:
+        raise UsageError(f"unknown signer '{scheme}:'", remedy=f"known schemes: {', '.join(sorted(known))}")
     if scheme in _FILE_SCHEMES:
-        return _file_signer(base / rest, public_key)
+        return _file_signer(base / rest, public_key, secrets)
+    if scheme == PKCS11_SCHEME:
+        return _token_signer(uri, public_key, base, secrets)
     try:
         return Signer.from_priv_key_uri(uri, public_key.to_securesystemslib(), secrets)
     except ValueError as error:
@@ -189,6 +202,8 @@ def sign(signer: Signer, public_key: PublicKey, data: bytes) -> bytes:
     """
     try:
         made = bytes.fromhex(signer.sign(data).signature)
+    except DevicepipeError:
+        raise
     except Exception as error:  # securesystemslib: signers may raise errors that it does not document
         raise BenchError(f"the signer failed: {error}", remedy="check the signing device or service") from error
     signature = public_key.canonical_signature(made)
@@ -200,22 +215,34 @@ def sign(signer: Signer, public_key: PublicKey, data: bytes) -> bytes:
     return signature
 
 
-def _file_signer(path: Path, public_key: PublicKey) -> Signer:
-    # Built here and not by Signer.from_priv_key_uri, which cuts a path at '?' and '#'.
+def read_private(path: Path, secrets: SecretsHandler | None = None) -> PrivateKeyTypes:
+    """The private key of a PEM file; the passphrase of an encrypted one is asked for under the file's name.
+
+    Raises:
+        UsageError: There is no such file, it is no private key, or its passphrase is nowhere or wrong.
+    """
     try:
         pem = path.read_bytes()
-        private = load_pem_private_key(pem, password=None)
     except OSError as error:
         raise UsageError(
             f"private key cannot be read: {error.strerror}", file=path, remedy="name an existing PEM file"
         ) from error
-    except TypeError as error:
-        raise UsageError(
-            "private key is encrypted", file=path, remedy="use an unencrypted PKCS #8 file, or a signer such as hsm:"
-        ) from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise UsageError("is not a PEM private key", file=path) from error
-    if DEVELOPMENT_MARKER.encode() in pem and not public_key.development:
+    passphrase: bytes | None = None
+    if any(line in pem for line in _ENCRYPTED):
+        passphrase = find_secret(path.name, f"passphrase of the key file '{path.name}'", secrets).encode()
+    try:
+        return load_pem_private_key(pem, passphrase)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        if passphrase is None:
+            raise UsageError("is not a PEM private key", file=path) from error
+        forget_secret(path.name)
+        raise UsageError("is not a PEM private key, or its passphrase is another", file=path) from error
+
+
+def _file_signer(path: Path, public_key: PublicKey, secrets: SecretsHandler | None) -> Signer:
+    # Built here and not by Signer.from_priv_key_uri, which cuts a path at '?' and '#'.
+    private = read_private(path, secrets)
+    if not public_key.development and DEVELOPMENT_MARKER.encode() in path.read_bytes():
         raise UsageError(
             "is a development key, but its public half does not say so", file=path, remedy="make a key for production"
         )
@@ -224,6 +251,20 @@ def _file_signer(path: Path, public_key: PublicKey) -> Signer:
             "private key does not fit the public key", file=path, remedy="configure the two halves of one key"
         )
     return CryptoSigner(private, public_key.to_securesystemslib())
+
+
+def _token_signer(uri: str, public_key: PublicKey, base: Path, secrets: SecretsHandler | None) -> Signer:
+    from devicepipe.signing.hsm import Pkcs11Signer
+
+    signer = Pkcs11Signer.open(uri, public_key.to_securesystemslib(), base, secrets)
+    there = signer.public_on_token()
+    if there is None:
+        sign(signer, public_key, _DOES_IT_FIT)
+    elif PublicKey.from_pem(there).keyid != public_key.keyid:
+        raise UsageError(
+            "the key on the token does not fit the public key", remedy="configure the two halves of one key"
+        )
+    return signer
 
 
 # --- development keys -----------------------------------------------------------------------------------------------

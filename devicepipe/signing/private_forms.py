@@ -10,6 +10,7 @@ import base64
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from devicepipe.errors import UsageError
@@ -25,9 +26,13 @@ def private_forms(pem: bytes) -> tuple[bytes, ...]:
         UsageError: It is no unencrypted PEM private key, or of another kind than Ed25519, ECDSA and RSA.
     """
     try:
-        key = load_pem_private_key(pem, password=None)
+        return key_forms(load_pem_private_key(pem, password=None))
     except (ValueError, TypeError) as error:
         raise UsageError(f"is no unencrypted PEM private key: {error}") from error
+
+
+def key_forms(key: PrivateKeyTypes) -> tuple[bytes, ...]:
+    """What to look for, so that a private key is found. Raises UsageError: it is of another kind than Ed25519, ECDSA and RSA."""
     if isinstance(key, Ed25519PrivateKey):
         numbers = [key.private_bytes_raw()]
     elif isinstance(key, EllipticCurvePrivateKey):

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from importlib.metadata import version
-from pathlib import Path
 from typing import Literal
 
 from devicepipe.analysis import gitleaks
 from devicepipe.analysis.secrets import NAME, Hit, Search, unproven
-from devicepipe.errors import UsageError
 from devicepipe.evidence.layout import SOURCE_FILES
 from devicepipe.evidence.predicates import Tool
 from devicepipe.evidence.secrets import OWN_KEY, SECRETS, KeySearch, SecretFinding, Secrets
 from devicepipe.project.config import AllowedSecret
-from devicepipe.signing.private_forms import private_forms
+from devicepipe.signing.keys import read_private
+from devicepipe.signing.private_forms import key_forms
 from devicepipe.stages.context import Context
 
 _FILE_SCHEMES = ("file", "file2")
@@ -96,13 +95,6 @@ def _own_keys(context: Context) -> tuple[list[bytes], list[KeySearch]]:
             note = f"its private half is never here ({scheme}:)"
             told.append(KeySearch(role=role, keyid=keyid, searched=False, note=note))
             continue
-        forms += private_forms(_read(context.home / rest))
+        forms += key_forms(read_private(context.home / rest))
         told.append(KeySearch(role=role, keyid=keyid, searched=True, note="raw, hexadecimal and base64"))
     return forms, told
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"private key cannot be read: {error.strerror}", file=path) from error
