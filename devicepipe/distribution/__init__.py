@@ -1,0 +1,1 @@
+"""Publication: the TUF repository that releases are published in, and the client that fetches them."""

@@ -1,0 +1,224 @@
+"""A TUF client: tuf.ngclient with what it trusts kept in a folder, over HTTP(S), a folder or an object store.
+
+What always holds: metadata are trusted by the TUF client's rules only, none of which is written here; what was trusted once is
+never traded for something older; a file is given away only with the length and the digest that the targets metadata name. One
+process at a time uses a folder of trust, and one that is killed at any point leaves it so that the next one goes on from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from tuf.api.exceptions import (
+    DownloadError,
+    DownloadHTTPError,
+    DownloadLengthMismatchError,
+    ExpiredMetadataError,
+    RepositoryError,
+)
+from tuf.api.metadata import Root, TargetFile, Targets
+from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
+
+from devicepipe.distribution.layout import (
+    LARGEST_ROOT,
+    LARGEST_SNAPSHOT,
+    LARGEST_TARGETS,
+    LARGEST_TIMESTAMP,
+    METADATA,
+    TARGETS,
+)
+from devicepipe.distribution.object_store import SCHEME, ObjectStore
+from devicepipe.distribution.state import check_root, read_metadata
+from devicepipe.errors import BenchError, IntegrityError, UsageError
+from devicepipe.evidence.ledger.disk import Disk
+
+FIRST_ROOT: Final = "trusted.root.json"
+"""The root that trust began with, in the folder of trust."""
+_NOT_FOUND: Final = 404
+_ROLE: Final = re.compile(r"\b(root|timestamp|snapshot|targets)\b", re.IGNORECASE)
+_CHUNK: Final = 1 << 20
+
+
+class StoreFetcher(FetcherInterface):
+    """Fetches from a folder (`file:`) or an object store (`s3:`) what others fetch over HTTP."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base.rstrip("/") + "/"
+        self._objects = ObjectStore(base) if base.startswith(SCHEME) else None
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        if not url.startswith(self._base):
+            raise DownloadError(f"{url} is not in {self._base}")
+        try:
+            if self._objects is not None:
+                return iter((self._objects.read(url.removeprefix(self._base)),))
+            return _chunks(Path(unquote(urlsplit(url).path)))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise DownloadHTTPError(f"there is no {url}", _NOT_FOUND) from error
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    file = path.open("rb")
+
+    def read() -> Iterator[bytes]:
+        with file:
+            yield from iter(lambda: file.read(_CHUNK), b"")
+
+    return read()
+
+
+class Client:
+    """A client of one repository. Made by `open_client` only, which sees to it that it is alone.
+
+    Args:
+        folder: The folder of trust.
+        root: The root metadata that trust begins with.
+        metadata_url: Where the metadata are.
+        targets_url: Where the files are.
+        fetcher: What fetches; by default, HTTP.
+
+    Raises:
+        IntegrityError: The root does not hold.
+    """
+
+    def __init__(
+        self, folder: Path, root: bytes, metadata_url: str, targets_url: str, fetcher: FetcherInterface | None = None
+    ) -> None:
+        config = UpdaterConfig(
+            root_max_length=LARGEST_ROOT,
+            timestamp_max_length=LARGEST_TIMESTAMP,
+            snapshot_max_length=LARGEST_SNAPSHOT,
+            targets_max_length=LARGEST_TARGETS,
+            app_user_agent="devicepipe",
+        )
+        self._folder = folder
+        with _told("the root"):
+            self._updater = Updater(
+                str(folder),
+                metadata_url,
+                target_base_url=targets_url,
+                fetcher=fetcher,
+                config=config,
+                bootstrap=root,
+            )
+
+    def refresh(self) -> None:
+        """Fetch and verify the newest metadata of the four roles; once for a client.
+
+        Raises:
+            IntegrityError: They do not hold: wrong, expired, older than what was trusted before, or not of one state.
+            BenchError: They cannot be fetched.
+        """
+        with _told("the metadata"):
+            self._updater.refresh()
+
+    def targets(self) -> Targets:
+        """The targets metadata, as they were verified. Call `refresh` first."""
+        # The updater gives single targets only; what it verified is what it has just kept.
+        link = "targets.json"
+        return read_metadata((self._folder / link).read_bytes(), Targets, link).signed
+
+    def find(self, path: str) -> TargetFile | None:
+        """What the metadata say of a target; None where there is none. Raises IntegrityError and BenchError as `refresh`."""
+        with _told(path):
+            return self._updater.get_targetinfo(path)
+
+    def download(self, target: TargetFile, file: Path) -> Path:
+        """Fetch a target into a file, unless the file is it already.
+
+        Raises:
+            IntegrityError: What comes has another length or digest.
+            BenchError: It cannot be fetched.
+        """
+        with _told(target.path):
+            if self._updater.find_cached_target(target, str(file)) is None:
+                self._updater.download_target(target, str(file))
+        return file
+
+
+@contextmanager
+def open_client(folder: Path, url: str, root: bytes | None = None) -> Iterator[Client]:
+    """A client of the repository at a URL (`https:`, `http:`, `file:`, `s3:`), alone in its folder of trust.
+
+    Args:
+        folder: The folder of trust; made if there is none.
+        url: The repository.
+        root: The root metadata to begin with; needed the first time, and later only compared.
+
+    Raises:
+        UsageError: The first time without a root; a root that is not of what was trusted first; a URL of no known kind.
+        IntegrityError: The root does not hold.
+        BenchError: As `ObjectStore`.
+    """
+    if not url.startswith(("https://", "http://", "file:///", SCHEME)):
+        raise UsageError(
+            f"'{url}' is no repository", remedy="name a folder, or an address: https://…, file:///…, s3://…"
+        )
+    base = url.rstrip("/")
+    fetcher = StoreFetcher(base) if base.startswith(("file:", SCHEME)) else None
+    disk = Disk(folder)
+    disk.make()
+    with disk.locked():
+        first = _first_root(disk, url, root)
+        yield Client(folder, first, f"{base}/{METADATA}/", f"{base}/{TARGETS}/", fetcher)
+
+
+def _first_root(disk: Disk, url: str, root: bytes | None) -> bytes:
+    """The root that trust began with: `root`, the first time."""
+    try:
+        first = disk.read(FIRST_ROOT)
+    except FileNotFoundError:
+        if root is None:
+            raise UsageError(
+                f"nothing of {url} is trusted yet",
+                remedy="name the root that its publisher gave you: --root root.json",
+            ) from None
+        check_root(read_metadata(root, Root, "the root"), None, "the root")
+        disk.replace(FIRST_ROOT, root, f".{FIRST_ROOT}.new")
+        return root
+    if root is not None and root != first and root not in _followed(disk):
+        raise UsageError(
+            f"is not of the roots that were trusted for {url}",
+            file=disk.folder / FIRST_ROOT,
+            remedy="leave --root out; only if you mean to begin anew, remove the folder",
+        )
+    return first
+
+
+def _followed(disk: Disk) -> list[bytes]:
+    """The roots that the client came to from the first one."""
+    return [disk.read(f"root_history/{name}") for name in disk.names("root_history")]
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Errors of the TUF client as ours."""
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except DownloadLengthMismatchError as error:
+        raise IntegrityError("is longer than the metadata say, or than any may be", link=_link(what, error)) from error
+    except ExpiredMetadataError as error:
+        raise IntegrityError(
+            "has expired: it may be old, and what is newer kept from you",
+            link=_link(what, error),
+            remedy="the publisher renews it: `devicepipe repository refresh`; if it was, the copy you read from is stale",
+        ) from error
+    except RepositoryError as error:
+        raise IntegrityError(f"is refused: {error}", link=_link(what, error)) from error
+    except (DownloadError, HTTPError) as error:
+        raise BenchError(
+            f"{what} cannot be fetched: {error}", remedy="check the address and the network, and try again"
+        ) from error
+
+
+def _link(what: str, error: Exception) -> str:
+    """What does not hold: the role that the TUF client names, else what was asked for."""
+    found = _ROLE.search(str(error))
+    return f"{found[0].lower()}.json" if found and what in ("the metadata", "the root") else what

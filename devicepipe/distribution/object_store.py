@@ -1,0 +1,125 @@
+"""A repository in an object store that speaks the S3 protocol (the extra `s3`).
+
+Endpoint, region and credentials are boto3's own: AWS_ENDPOINT_URL, AWS_REGION, AWS_PROFILE and so on. What S3 promises is enough:
+an object is written whole or not at all, is read as written at once, and is put only where none (`If-None-Match`) or a certain one
+(`If-Match`) is. There is no lock, so of two publishers at once the second one is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from devicepipe.distribution.store import conflict
+from devicepipe.errors import BenchError, UsageError
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+SCHEME: Final = "s3://"
+_LOST: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+_MISSING: Final = frozenset({"NoSuchKey", "404"})
+
+T = TypeVar("T")
+
+
+class ObjectStore:
+    """A repository below `s3://BUCKET/PREFIX`.
+
+    Args:
+        url: The address.
+        client: boto3's S3 client; by default, one of boto3's own settings.
+
+    Raises:
+        UsageError: The address names no bucket, or boto3 is not there.
+    """
+
+    def __init__(self, url: str, client: Any = None) -> None:
+        self._bucket, _, prefix = url.removeprefix(SCHEME).partition("/")
+        if not url.startswith(SCHEME) or not self._bucket:
+            raise UsageError(f"'{url}' names no bucket", remedy="write s3://BUCKET/PREFIX")
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._client = client if client is not None else _client()
+        self._tags: dict[str, str] = {}
+
+    @property
+    def url(self) -> str:
+        """See `Store.url`."""
+        return f"{SCHEME}{self._bucket}/{self._prefix}".rstrip("/")
+
+    def read(self, name: str) -> bytes:
+        """See `Store.read`."""
+
+        def get() -> bytes:
+            found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)
+            self._tags[name] = found["ETag"]
+            data: bytes = found["Body"].read()
+            return data
+
+        return self._asked(name, get)
+
+    def names(self, folder: str) -> list[str]:
+        """See `Store.names`."""
+        start = f"{self._prefix}{folder}/" if folder else self._prefix
+
+        def listed() -> list[str]:
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=start, Delimiter="/"
+            )
+            return sorted(one["Key"].removeprefix(start) for page in pages for one in page.get("Contents", ()))
+
+        return self._asked(folder, listed)
+
+    def put(self, name: str, data: bytes) -> None:
+        """See `Store.put`."""
+        self._put(name, data)
+
+    def add(self, name: str, data: bytes) -> None:
+        """See `Store.add`."""
+        self._put(name, data, IfNoneMatch="*")
+
+    def swap(self, name: str, data: bytes, before: bytes | None) -> None:
+        """See `Store.swap`."""
+        if before is None:
+            self.add(name, data)
+            return
+        if self.read(name) != before:
+            raise conflict(name)
+        self._put(name, data, IfMatch=self._tags[name])
+
+    def locked(self) -> AbstractContextManager[None]:
+        """See `Store.locked`: an object store has no lock."""
+        return nullcontext()
+
+    def _put(self, name: str, data: bytes, **condition: str) -> None:
+        key = self._prefix + name
+        self._asked(name, lambda: self._client.put_object(Bucket=self._bucket, Key=key, Body=data, **condition))
+
+    def _asked(self, name: str, ask: Callable[[], T]) -> T:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return ask()
+        except ClientError as error:
+            raise self._told(name, error) from error
+        except BotoCoreError as error:
+            raise BenchError(
+                f"{self.url} cannot be used: {error}", remedy="check network, endpoint, region and credentials of boto3"
+            ) from error
+
+    def _told(self, name: str, error: ClientError) -> Exception:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _MISSING:
+            return FileNotFoundError(2, "No such object", f"{self.url}/{name}")
+        if code in _LOST:
+            return conflict(name)
+        return BenchError(f"{self.url} refuses {name}: {error}", remedy="check the bucket, and what the account may do")
+
+
+def _client() -> Any:
+    try:
+        import boto3
+    except ImportError as error:
+        raise UsageError("s3:// takes boto3", remedy="pip install devicepipe[s3]") from error
+    return boto3.client("s3")

@@ -1,0 +1,146 @@
+"""Releases in a repository: which files a release has there, and its state, both in the signed targets metadata. Pure.
+
+A release's state (`PublishedState`) is the `custom` of one of its targets, the release statement of its bundle, so that whoever
+verifies the metadata has it signed. To withdraw a release takes its files out of the targets, all but the evidence, and the state
+is another one; the files themselves, and the metadata that named them, are never removed from the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from pydantic import ValidationError
+from tuf.api.metadata import TargetFile, Targets
+
+from devicepipe.distribution.layout import release_folder, target_path
+from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.model import Model, Sha256, Time
+
+EVIDENCE: Final = "release/"
+"""The bundle's own evidence: release statement, its signature, and what says what a release takes to be approved."""
+STATEMENT: Final = f"{EVIDENCE}release.json"
+SIGNATURES: Final = "release.signatures/"
+"""What people signed."""
+_KEPT: Final = (EVIDENCE, SIGNATURES)
+_CUSTOM: Final = "devicepipe"
+
+
+class PublishedState(Model):
+    """What the repository says of a release.
+
+    Attributes:
+        product: Whose it is.
+        version: Which.
+        release: SHA-256 of its release statement.
+        state: Whether it may be used.
+        on: When it came to be in that state, UTC: the time of the signature.
+        signature: SHA-256 of the signature by which a person released or withdrew it.
+        meaning: What that signature means, in its words.
+    """
+
+    product: str
+    version: str
+    release: Sha256
+    state: Literal["released", "withdrawn"]
+    on: Time
+    signature: Sha256
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What is published of a release: its state, and its files by their names in it."""
+
+    state: PublishedState
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A release as the targets metadata have it: its state, and its targets by the names of the files in it."""
+
+    state: PublishedState
+    targets: Mapping[str, TargetFile] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Product and version."""
+        return f"{self.state.product} {self.state.version}"
+
+
+def releases_of(targets: Targets) -> tuple[Published, ...]:
+    """All releases, withdrawn ones too, in the order of their paths.
+
+    Raises:
+        IntegrityError: A target belongs to no release, or the state of one cannot be read.
+    """
+    states: dict[str, PublishedState] = {}
+    for path, target in sorted(targets.targets.items()):
+        if path.endswith(f"/{STATEMENT}"):
+            state = _state(target, path)
+            folder = release_folder(state.product, state.version)
+            if path != f"{folder}/{STATEMENT}" or target.hashes.get("sha256") != state.release:
+                raise IntegrityError("has the state of another release", link=path)
+            states[folder] = state
+    files: dict[str, dict[str, TargetFile]] = {folder: {} for folder in states}
+    for path, target in sorted(targets.targets.items()):
+        folder, name = "/".join(path.split("/")[:2]), "/".join(path.split("/")[2:])
+        if folder not in states:
+            raise IntegrityError("belongs to no release", link=path)
+        files[folder][name] = target
+    return tuple(Published(states[folder], files[folder]) for folder in states)
+
+
+def find_release(targets: Targets, product: str, version: str) -> Published | None:
+    """The release of that version. Raises IntegrityError as `releases_of`."""
+    wanted = (one for one in releases_of(targets) if (one.state.product, one.state.version) == (product, version))
+    return next(wanted, None)
+
+
+def targets_with(targets: Targets, parcel: Parcel) -> dict[str, TargetFile]:
+    """The targets with a release in its state: that of `parcel`, which has all of its files if it is released.
+
+    Raises:
+        UsageError: Another release of that version is published, or it was withdrawn.
+        IntegrityError: As `releases_of`.
+    """
+    state = parcel.state
+    before = find_release(targets, state.product, state.version)
+    title = f"{state.product} {state.version}"
+    if before is not None and before.state.release != state.release:
+        raise UsageError(
+            f"{title} is published, of another bundle", remedy="a version is published once: make a new one"
+        )
+    if before is not None and before.state.state == "withdrawn" and state.state == "released":
+        raise UsageError(f"{title} was withdrawn on {before.state.on}", remedy="that is for good: make a new version")
+    if before is None and state.state == "withdrawn":
+        raise UsageError(f"{title} is not published in this repository")
+    folder = f"{release_folder(state.product, state.version)}/"
+    kept = {path: target for path, target in targets.targets.items() if not path.startswith(folder)}
+    for name, data in sorted(parcel.files.items()):
+        if state.state == "withdrawn" and not name.startswith(_KEPT):
+            continue
+        path = target_path(state.product, state.version, name)
+        custom = {_CUSTOM: state.to_json()} if name == STATEMENT else None
+        kept[path] = TargetFile(len(data), {"sha256": sha256(data)}, path, {"custom": custom} if custom else None)
+    if f"{folder}{STATEMENT}" not in kept:
+        raise UsageError(f"{title} has no release statement to be published with")
+    if kept[f"{folder}{STATEMENT}"].hashes["sha256"] != state.release:
+        raise IntegrityError("is not the release statement of the state", link=STATEMENT)
+    return dict(sorted(kept.items()))
+
+
+def sha256(data: bytes) -> str:
+    """The SHA-256 of bytes, in lower-case hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _state(target: TargetFile, path: str) -> PublishedState:
+    custom: Any = target.custom
+    try:
+        return PublishedState.from_json(custom[_CUSTOM])
+    except (TypeError, KeyError, ValidationError) as error:
+        raise IntegrityError("says nothing of the release that can be understood", link=path) from error

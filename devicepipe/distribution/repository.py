@@ -1,0 +1,252 @@
+"""The repository: publishing, withdrawing, renewing and rotating, each a new signed state that readers come to by one swap.
+
+What always holds: files and metadata are written under names of their own and never again; the timestamp, which leads to the
+rest, is swapped last. A process that is killed at any point leaves what was published before, or the new state whole, and running
+the same again finishes. Every new state is built on one that was verified, and that is not older than the last one seen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
+
+from devicepipe.distribution import layout
+from devicepipe.distribution.releases import Parcel, sha256, targets_with
+from devicepipe.distribution.seen import Seen
+from devicepipe.distribution.signing import Setup, add_signatures
+from devicepipe.distribution.state import RepositoryState, check_root, load_state, meta_of, read_metadata, to_bytes
+from devicepipe.distribution.store import Store
+from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.project.publication_settings import RepositoryRole
+
+ONLINE: tuple[RepositoryRole, ...] = ("targets", "snapshot", "timestamp")
+"""The roles below the root, in the order in which they are signed."""
+
+_LARGEST = {
+    "targets": layout.LARGEST_TARGETS,
+    "snapshot": layout.LARGEST_SNAPSHOT,
+    "timestamp": layout.LARGEST_TIMESTAMP,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository and who signs it.
+
+    Attributes:
+        store: Where it is.
+        setup: Its roles, as they are configured now.
+        seen: What was last seen of it here.
+        now: The clock, in UTC.
+    """
+
+    store: Store
+    setup: Setup
+    seen: Seen
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def state(self, anchor: bytes) -> RepositoryState:
+        """What is published, verified from the root `anchor`.
+
+        Raises:
+            UsageError, BenchError, IntegrityError, OSError: As `load_state`; IntegrityError also where it is older than was seen.
+        """
+        state = load_state(self.store, anchor)
+        self.seen.check(self.store.url, state.versions)
+        return state
+
+    def create(self, root: bytes) -> RepositoryState:
+        """Make the repository of a first root that is signed by enough of its keys, or finish making it.
+
+        Raises:
+            UsageError: There is another one already, or a role cannot be signed.
+            IntegrityError: The root does not hold.
+            BenchError: The store cannot be used.
+        """
+        metadata = read_metadata(root, Root, "the root")
+        check_root(metadata, None, "the root")
+        name = layout.metadata_file("root", metadata.signed.version)
+        with self.store.locked():
+            published = self._read(name)
+            if published is None:
+                # The root comes last: without it nobody reads the rest, be it of a process that was killed.
+                self._advance(metadata, None, ONLINE, {})
+                self.store.swap(name, root, None)
+            elif published != root:
+                raise UsageError(f"{self.store.url} holds another repository", remedy="name an empty place")
+            return self._kept(root)
+
+    def publish(self, anchor: bytes, parcel: Parcel) -> bool:
+        """Bring a release into the state of a parcel; returns whether anything had to be changed.
+
+        Raises:
+            UsageError: The release cannot be published so, or a role cannot be signed.
+            IntegrityError: What is published does not hold, or a file of it was altered.
+            BenchError: The store cannot be used, or somebody else publishes too.
+        """
+        with self._opened(anchor) as state:
+            before = state.targets.signed
+            targets = targets_with(before, parcel)
+            put = self._put_files(parcel, targets, before)
+            if targets == before.targets and not put:
+                return False
+            self._advance(state.root, state, ONLINE, targets)
+            return True
+
+    def renew(self, anchor: bytes, *, everything: bool = False) -> tuple[RepositoryRole, ...]:
+        """Sign the timestamp anew, and what is past half of its time; returns the roles.
+
+        Raises:
+            UsageError, BenchError, IntegrityError: As `publish`.
+        """
+        with self._opened(anchor) as state:
+            due = ONLINE if everything else tuple(role for role in ONLINE if self._due(role, state))
+            self._advance(state.root, state, due, state.targets.signed.targets)
+            return due
+
+    def rotate(self, anchor: bytes, root: bytes, *, broken: bool = False) -> RepositoryState:
+        """Publish the next root, or finish it, and sign everything under it.
+
+        Args:
+            anchor: The root that the project has committed.
+            root: The next one, signed by enough keys of it and of the one before.
+            broken: Publish it although the present metadata do not hold under it: the way out where a key was lost or
+                stolen. Clients that come between root and timestamp are refused, and come again.
+
+        Raises:
+            UsageError: The present metadata do not hold under the root; a role cannot be signed.
+            IntegrityError: The root does not hold, or does not follow.
+            BenchError: The store cannot be used.
+        """
+        following = read_metadata(root, Root, "the next root")
+        name = layout.metadata_file("root", following.signed.version)
+        with self.store.locked():
+            state = load_state(self.store, anchor, former=True)
+            self.seen.check(self.store.url, state.versions)
+            if state.root.signed.version != following.signed.version:
+                check_root(following, state.root, "the next root")
+                self._check_follows(state, following.signed, broken=broken)
+            elif self._read(name) != root:
+                raise IntegrityError("is not the next root that was made here", link=name)
+
+            def publish_root() -> None:
+                if self._read(name) is None:
+                    self.store.swap(name, root, None)
+
+            self._advance(following, state, ONLINE, state.targets.signed.targets, before_timestamp=publish_root)
+            return self._kept(anchor)
+
+    # --- how
+
+    @contextmanager
+    def _opened(self, anchor: bytes) -> Iterator[RepositoryState]:
+        """The published state while nobody else changes it; what it has become is kept as seen."""
+        with self.store.locked():
+            yield self.state(anchor)
+            self._kept(anchor)
+
+    def _kept(self, anchor: bytes) -> RepositoryState:
+        state = load_state(self.store, anchor)
+        self.seen.keep(self.store.url, state.versions)
+        return state
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return self.store.read(name)
+        except FileNotFoundError:
+            return None
+
+    def _due(self, role: RepositoryRole, state: RepositoryState) -> bool:
+        left = state.of(role).signed.expires - self.now()
+        return role == "timestamp" or left < self.setup[role].lasts / 2
+
+    def _check_follows(self, state: RepositoryState, root: Root, *, broken: bool) -> None:
+        """See that what is published holds under the next root, so that no client is refused between the two."""
+        for role in ONLINE:
+            metadata = state.of(role)
+            try:
+                root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+            except RepositoryError as error:
+                if not broken:
+                    raise UsageError(
+                        f"the published {role} metadata do not hold under the next root",
+                        remedy=f"name the former keys of {role} beside the new ones for one rotation; where one is lost or "
+                        "stolen: --broken",
+                    ) from error
+
+    def _put_files(self, parcel: Parcel, targets: Mapping[str, TargetFile], before: Targets) -> bool:
+        """Put the files of a release that are not there; returns whether there were any."""
+        put = False
+        for name, data in sorted(parcel.files.items()):
+            path = layout.target_path(parcel.state.product, parcel.state.version, name)
+            if path not in targets:
+                continue
+            file = layout.target_file(path, sha256(data))
+            found = self._read(file)
+            if found == data:
+                continue
+            if found is not None and path in before.targets:
+                raise IntegrityError("is not what was published: its bytes were altered", link=file)
+            self.store.put(file, data)
+            put = True
+        return put
+
+    def _advance(
+        self,
+        root: Metadata[Root],
+        state: RepositoryState | None,
+        roles: Sequence[RepositoryRole],
+        targets: Mapping[str, TargetFile],
+        before_timestamp: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write new versions of these roles' metadata, the timestamp last, by which they are published."""
+        if "targets" in roles or state is None:
+            meta = self._add(root, "targets", Targets(targets=dict(targets)), state)
+        else:
+            meta = state.snapshot.signed.meta["targets.json"]
+        if "targets" in roles or "snapshot" in roles or state is None:
+            meta = self._add(root, "snapshot", Snapshot(meta={"targets.json": meta}), state)
+        else:
+            meta = state.timestamp.signed.snapshot_meta
+        timestamp = Timestamp(snapshot_meta=meta)
+        timestamp.version = state.timestamp.signed.version + 1 if state else 1
+        data = self._signed(root, "timestamp", timestamp)
+        before_timestamp()
+        self.store.swap(layout.TIMESTAMP, data, state.timestamp_bytes if state else self._read(layout.TIMESTAMP))
+
+    def _add(
+        self, root: Metadata[Root], role: RepositoryRole, signed: Signed, state: RepositoryState | None
+    ) -> MetaFile:
+        """Write a role's metadata under the next free version, one that a killed process left unpublished included."""
+        names = self.store.names(layout.METADATA)
+        taken = [version for name in names if (version := layout.version_in(name, role)) is not None]
+        signed.version = max([state.of(role).signed.version if state else 0, *taken]) + 1
+        data = self._signed(root, role, signed)
+        self.store.add(layout.metadata_file(role, signed.version), data)
+        return meta_of(data, signed.version)
+
+    def _signed(self, root: Metadata[Root], role: RepositoryRole, signed: Signed) -> bytes:
+        signed.expires = self.now() + self.setup[role].lasts
+        metadata: Metadata[Any] = Metadata(signed)
+        add_signatures(metadata, self.setup[role].signers)
+        try:
+            root.signed.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+        except RepositoryError as error:
+            raise UsageError(
+                f"the keys that can be used here are not enough to sign as {role}: the root asks for "
+                f"{root.signed.roles[role].threshold} of its {len(root.signed.roles[role].keyids)}",
+                remedy="name their signers in devicepipe.toml; if the keys changed: `devicepipe repository rotate`",
+            ) from error
+        data = to_bytes(metadata)
+        if len(data) > _LARGEST[role]:
+            raise UsageError(
+                f"the {role} metadata would have {len(data)} bytes; stock clients read {_LARGEST[role]} at most",
+                remedy="publish the next releases in a new repository",
+            )
+        return data

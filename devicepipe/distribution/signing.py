@@ -1,0 +1,74 @@
+"""Who signs a repository: for each role its keys, as TUF knows them, and those signers that can be used here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from securesystemslib.signer import Key, Signature, Signer, SSlibKey
+from tuf.api.metadata import Metadata, Role, Root
+
+from devicepipe.errors import UsageError
+from devicepipe.project.publication_settings import ROLES, RepositoryRole
+from devicepipe.signing.keys import PublicKey, sign
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSigner:
+    """A key of a role, and how to sign with it; `open_signer` is None where somebody else has the private half."""
+
+    public: PublicKey
+    open_signer: Callable[[], Signer] | None = None
+
+    @property
+    def key(self) -> Key:
+        """The key as TUF metadata have it, under the id that TUF clients compute."""
+        return SSlibKey.from_crypto(load_pem_public_key(self.public.pem), scheme=self.public.scheme)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSetup:
+    """A role: its keys, how many must sign, and how long holds what it signs."""
+
+    signers: tuple[RoleSigner, ...]
+    threshold: int
+    lasts: timedelta
+
+
+Setup = Mapping[RepositoryRole, RoleSetup]
+"""All four roles."""
+
+
+def root_of(setup: Setup, version: int) -> Root:
+    """An unsigned root that names the keys and thresholds of a setup.
+
+    Raises:
+        UsageError: A role has a key twice.
+    """
+    root = Root(version=version, consistent_snapshot=True)
+    for role in ROLES:
+        keys = [signer.key for signer in setup[role].signers]
+        if len({key.keyid for key in keys}) != len(keys):
+            raise UsageError(f"the role {role} has a key twice", remedy="each counts once: name different keys")
+        root.roles[role] = Role([], setup[role].threshold)
+        for key in keys:
+            root.add_key(key, role)
+    return root
+
+
+def add_signatures(metadata: Metadata[Any], signers: Sequence[RoleSigner]) -> int:
+    """Sign metadata with every key that can be used here and has not signed yet; returns how many those are.
+
+    Raises:
+        UsageError, BenchError: A signer cannot be used; as `keys.sign`.
+    """
+    usable = [one for one in signers if one.open_signer is not None and one.key.keyid not in metadata.signatures]
+    for one in usable:
+        if one.open_signer is not None:
+            keyid = one.key.keyid
+            made = sign(one.open_signer(), one.public, metadata.signed_bytes)
+            metadata.signatures[keyid] = Signature(keyid, made.hex())
+    return len(usable)

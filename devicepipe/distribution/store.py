@@ -1,0 +1,98 @@
+"""Where a repository lies: a folder, or an object store (object_store.py). What is written is bytes under names, nothing else.
+
+What always holds: `swap` gives a name its new bytes whole or not at all, only in the place of those that the caller knows, and
+after everything that was put before it lasts. So whoever reads follows names that are swapped and finds a whole repository,
+whatever happens to whoever writes.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from devicepipe.errors import BenchError
+from devicepipe.evidence.ledger.disk import Disk
+
+
+class Store(Protocol):
+    """A place for a repository. Every method raises OSError or BenchError where the place cannot be used."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, as clients name it."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes under a name. Raises FileNotFoundError where there are none."""
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder, without it; none where there is no such folder."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Put bytes under a name that says what they are (a digest), so that nobody puts other ones there."""
+
+    def add(self, name: str, data: bytes) -> None:
+        """Put bytes under a name that is free. Raises BenchError where it is not: another publisher is at work."""
+
+    def swap(self, name: str, data: bytes, before: bytes | None) -> None:
+        """Make all last that was put, and then give a name other bytes, all or none, in the place of `before` (None: of none).
+
+        Raises:
+            BenchError: Other bytes are there by now: another publisher is at work.
+        """
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Alone among all publishers, where the place can promise that; where not, `add` and `swap` find it out."""
+
+
+class FolderStore:
+    """A repository in a folder, which a web server or a copy of it serves as it is.
+
+    Besides the repository it holds `.lock`, and for a moment `.new`.
+    """
+
+    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
+        self._disk = disk or Disk(folder)
+
+    @property
+    def url(self) -> str:
+        """The folder's address, `file:///…`."""
+        return self._disk.folder.resolve().as_uri()
+
+    def read(self, name: str) -> bytes:
+        """See `Store.read`."""
+        return self._disk.read(name)
+
+    def names(self, folder: str) -> list[str]:
+        """See `Store.names`."""
+        return self._disk.names(folder)
+
+    def put(self, name: str, data: bytes) -> None:
+        """See `Store.put`."""
+        self._disk.write(name, data)
+
+    def add(self, name: str, data: bytes) -> None:
+        """See `Store.add`."""
+        folder, _, last = name.rpartition("/")
+        if last in self.names(folder):
+            raise conflict(name)
+        self._disk.write(name, data)
+
+    def swap(self, name: str, data: bytes, before: bytes | None) -> None:
+        """See `Store.swap`."""
+        folder, _, last = name.rpartition("/")
+        found = self.read(name) if last in self.names(folder) else None
+        if found != before:
+            raise conflict(name)
+        self._disk.sync()
+        self._disk.replace(name, data, f"{folder}/.new" if folder else ".new")
+
+    def locked(self) -> AbstractContextManager[None]:
+        """See `Store.locked`: by a lock on a file that ends with the process."""
+        self._disk.make()
+        return self._disk.locked()
+
+
+def conflict(name: str) -> BenchError:
+    """What is said where another publisher was quicker."""
+    return BenchError(f"{name} is another one by now: somebody else publishes too", remedy="run it again")
