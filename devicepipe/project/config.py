@@ -103,12 +103,17 @@ class Limits(Table):
 
 
 class Keys(Table):
-    """[keys]: signers by URI. Left out, development keys are made under .devicepipe/keys."""
+    """[keys]: signers by URI. Left out, development keys are made under .devicepipe/keys.
+
+    `production` signs the images that ship; `production_public` is its public half, a file of the commit. They have no default.
+    """
 
     image: str | None = None
     image_public: str | None = None
     release: str | None = None
     release_public: str | None = None
+    production: str | None = None
+    production_public: str | None = None
 
 
 Acceptable = Literal["acceptable", "benefit-risk", "unacceptable"]

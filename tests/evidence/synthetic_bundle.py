@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from intelhex import IntelHex
 from securesystemslib.signer import Signer
@@ -44,6 +45,7 @@ from devicepipe.evidence.layout import (
 from devicepipe.signing.factory import Placement, make_factory_image
 from devicepipe.signing.image import SignedImage, imgtool_version, next_build, sign_image
 from devicepipe.signing.keys import PublicKey, ensure_development_keys, load_signer
+from devicepipe.signing.trusted_key import trusted_forms
 
 COMMIT = "1f" * 20
 HEADER, BOOTLOADER, SLOT, TABLE = 512, Placement(0, 0x8000), Placement(0x8000, 0x8000), Placement(0x20000, 0x1000)
@@ -51,6 +53,8 @@ DEPENDENCY = "(1, 1.0.0+0)"
 ARCHIVE = "c0" * 32
 COMPILER = p.Tool(name="gcc", version="12.2.1", sha256="cc" * 32)
 TIME = "2026-03-01T08:00:00Z"
+PRODUCTION_FILE = "keys/production.pub.pem"
+"""Where the production key's public half lies in the product's repository."""
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -120,10 +124,25 @@ def ecdsa_pair() -> Pair:
 
 
 @cache
+def production_pair(which: int = 0) -> Pair:
+    """The Ed25519 production key, not for development, that every synthetic bundle names; another number gives another one."""
+    assert which >= 0
+    private = Ed25519PrivateKey.generate()
+    public = PublicKey.from_pem(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with tempfile.TemporaryDirectory() as folder:
+        pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (Path(folder) / "production.pem").write_bytes(pem)
+        return Pair(load_signer("file:production.pem", public, Path(folder)), public)
+
+
+@cache
 def board_files(board: str, version: str, keys: Keys) -> Mapping[str, bytes]:
     """The files of a board below images/<board>/: made once per process, because each imgtool start costs."""
     noise = random.Random(board)
-    payload, bootloader = noise.randbytes(1500), noise.randbytes(900)
+    payload = noise.randbytes(1500)
+    bootloader = (
+        noise.randbytes(600) + trusted_forms(keys.image.public)[0] + noise.randbytes(200) + b"development\0" + b"end"
+    )
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "application.bin").write_bytes(payload)
@@ -274,8 +293,11 @@ class _Maker:
             f'[[board]]\nname = "{board}"\nmanifest = "boards/{board}.json"\napplication = "{board}"\nbootloader = "{board}"\n'
             for board in self.boards
         )
-        self.add(SOURCE_CONFIG, f'[product]\nname = "pump"\n{boards}'.encode())
-        self.add(SOURCE_FILES, "".join(f"{'bd' * 32}  boards/{board}.json\n" for board in self.boards).encode())
+        keys = f'[keys]\nproduction-public = "{PRODUCTION_FILE}"\n'
+        self.add(SOURCE_CONFIG, f'[product]\nname = "pump"\n{boards}{keys}'.encode())
+        files = dict.fromkeys((f"boards/{board}.json" for board in self.boards), "bd" * 32)
+        files[PRODUCTION_FILE] = hashlib.sha256(production_pair().public.pem).hexdigest()
+        self.add(SOURCE_FILES, "".join(f"{digest}  {name}\n" for name, digest in files.items()).encode())
         self.add(PYTHON_ENVIRONMENT, b"platformio==6.2.0\n")
         declared = [SOURCE_CONFIG, SOURCE_FILES, PYTHON_ENVIRONMENT]
         self.attest("source", p.SOURCE, info, [*declared, IMAGE_KEY, RELEASE_KEY])
@@ -565,7 +587,7 @@ def secrets_of(maker: _Maker) -> x.Secrets:
         tools=[p.Tool(name="devicepipe-secrets", version="0.1.0")],
         proven_on={"devicepipe-secrets": "planted keys"},
         absent={"gitleaks": "it is not on PATH"},
-        source_files=len(maker.boards),
+        source_files=len(maker.boards) + 1,
         bundle_files=len(names),
         images=sorted(name for name in names if name.startswith("images/")),
         keys=[
