@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +52,7 @@ def add(
     project, secret = open_project(folder), SecretsIn(secrets_fd)
     with _accounts(project) as accounts:
         uri = accounts.add(id_, name, email, given, secret.ask(f"First password of {id_}", confirm=True))
-        roster = _renew(project, accounts)
+        roster = _renew(project, accounts, id_, "added", roles)
     _tell_enrolment(id_, uri, roster, as_json=as_json)
 
 
@@ -97,7 +97,7 @@ def roles(id_: str, *, roles: tuple[str, ...], folder: Path, as_json: bool) -> N
     project = open_project(folder)
     with _accounts(project) as accounts:
         accounts.set_roles(id_, given)
-        _tell_roster(_renew(project, accounts), as_json=as_json)
+        _tell_roster(_renew(project, accounts, id_, "roles", roles), as_json=as_json)
 
 
 @account.command()
@@ -106,10 +106,13 @@ def roles(id_: str, *, roles: tuple[str, ...], folder: Path, as_json: bool) -> N
 @project_option
 def password(id_: str, *, secrets_fd: int | None, folder: Path) -> None:
     """Change the password of the account ID; the key and the authenticator stay."""
-    secret = SecretsIn(secrets_fd)
-    with _accounts(open_project(folder)) as accounts:
+    from devicepipe.stages.approval import log_change
+
+    project, secret = open_project(folder), SecretsIn(secrets_fd)
+    with _accounts(project) as accounts:
         old = secret.ask(f"Password of {id_}")
         accounts.change_password(id_, old, secret.ask("New password", confirm=True))
+    log_change(project, id_, "password")
     tell("changed")
 
 
@@ -126,7 +129,7 @@ def reset(id_: str, *, secrets_fd: int | None, folder: Path, as_json: bool) -> N
     project, secret = open_project(folder), SecretsIn(secrets_fd)
     with _accounts(project) as accounts:
         uri = accounts.reset(id_, secret.ask(f"New password of {id_}", confirm=True))
-        roster = _renew(project, accounts)
+        roster = _renew(project, accounts, id_, "reset")
     _tell_enrolment(id_, uri, roster, as_json=as_json)
 
 
@@ -139,7 +142,7 @@ def close(id_: str, *, folder: Path, as_json: bool) -> None:
     project = open_project(folder)
     with _accounts(project) as accounts:
         accounts.close(id_)
-        _tell_roster(_renew(project, accounts), as_json=as_json)
+        _tell_roster(_renew(project, accounts, id_, "closed"), as_json=as_json)
 
 
 @account.command()
@@ -149,7 +152,7 @@ def roster(folder: Path, as_json: bool) -> None:
     """Sign the roster of people anew, as the accounts are now, with the release key."""
     project = open_project(folder)
     with _accounts(project) as accounts:
-        _tell_roster(_renew(project, accounts), as_json=as_json)
+        _tell_roster(_renew(project, accounts, "roster", "signed anew"), as_json=as_json)
 
 
 @contextmanager
@@ -163,10 +166,10 @@ def _accounts(project: Project) -> Iterator[Accounts]:
         accounts.dispose()
 
 
-def _renew(project: Project, accounts: Accounts) -> Path:
+def _renew(project: Project, accounts: Accounts, account: str, change: str, roles: Sequence[str] = ()) -> Path:
     from devicepipe.stages.approval import renew_roster
 
-    return renew_roster(project, accounts)
+    return renew_roster(project, accounts, account, change, roles)
 
 
 def _roles(names: tuple[str, ...]) -> list[Role]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from devicepipe.evidence.signatures import Roster, instant, open_roster, sign_ro
 from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.project.config import Project
 from devicepipe.stages import ledger
-from devicepipe.stages.context import open_keys
+from devicepipe.stages.context import default_tester, open_keys
 
 ACCOUNTS_VARIABLE = "DEVICEPIPE_ACCOUNTS"
 
@@ -61,12 +62,19 @@ def current_roster(project: Project) -> bytes:
         ) from error
 
 
-def renew_roster(project: Project, accounts: Accounts) -> Path:
-    """Sign the roster of the accounts as they are now, with the release key; returns its file, to be committed.
+def renew_roster(project: Project, accounts: Accounts, account: str, change: str, roles: Sequence[str] = ()) -> Path:
+    """Sign the roster of the accounts as they are now, with the release key, and log why; returns its file, to be committed.
+
+    Args:
+        project: The product.
+        accounts: Its accounts, already changed.
+        account: The account that was changed; the roster itself where none was.
+        change: What was done, in a word.
+        roles: The roles that it has now, where they were given.
 
     Raises:
         UsageError, BenchError: As `open_keys` and `keys.sign`.
-        IntegrityError: The roster that is there is not one of this release key.
+        IntegrityError: The roster that is there is not one of this release key, or the log is not to be trusted.
     """
     key = open_keys(project).release
     path = project.root / project.approval.roster
@@ -76,7 +84,15 @@ def renew_roster(project: Project, accounts: Accounts) -> Path:
     new = path.with_name(f".{path.name}.new")
     new.write_bytes(sign_roster(roster, key.signer, key.public))
     new.replace(path)
+    log_change(project, account, change, roles)
     return path
+
+
+def log_change(project: Project, account: str, change: str, roles: Sequence[str] = ()) -> None:
+    """Log that an account was changed, by whoever runs this. Raises as `ledger.append`."""
+    details = {"change": change} | ({"role": ", ".join(roles)} if roles else {})
+    entry = make_entry("account", at=utc_now(), by=default_tester(), subject=account, details=details)
+    ledger.append(project, [entry])
 
 
 def identified(

@@ -1,0 +1,52 @@
+"""Commands as people use them: called with `--json`, secrets by file descriptor."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from devicepipe.cli.main import cli
+from devicepipe.errors import DevicepipeError
+
+WORDS = {"eva": "horse battery staple", "ron": "quite another phrase", "quinn": "seven blue elephants"}
+
+
+def run(*arguments: object, secrets: tuple[str, ...] = ()) -> tuple[int, Any]:
+    """Call a command with `--json`; its exit code and what it printed."""
+    result = _invoke((*arguments, "--json"), secrets)
+    return result.return_value or 0, json.loads(result.stdout)
+
+
+def sign(command: str, bundle: Path, who: str, *secrets: str, **options: str) -> tuple[int, Any]:
+    extra = [word for key, value in options.items() for word in (f"--{key}", value)]
+    return run(command, bundle, "--as", who, "--meaning", "I have read it", *extra, secrets=secrets)
+
+
+def entries(kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = run("log", "show", "--kind", kind)[1]
+    return found
+
+
+def run_text(*arguments: object, secrets: tuple[str, ...] = ()) -> str:
+    """Call a command as people do; what it printed for them."""
+    result = _invoke(arguments, secrets)
+    text: str = result.stdout
+    return text
+
+
+def _invoke(arguments: tuple[object, ...], secrets: tuple[str, ...]) -> Result:
+    words = [str(one) for one in arguments]
+    if secrets:
+        reading, writing = os.pipe()
+        os.write(writing, "".join(f"{secret}\n" for secret in secrets).encode())
+        os.close(writing)
+        words += ["--secrets-fd", str(reading)]
+    result = CliRunner().invoke(cli, words, standalone_mode=False)
+    if isinstance(result.exception, DevicepipeError):
+        raise result.exception
+    assert result.exception is None, result.exception
+    return result
