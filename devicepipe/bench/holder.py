@@ -49,6 +49,10 @@ class Holder(BaseModel):
         """Whether both are the same user on the same machine."""
         return (self.user, self.host) == (other.user, other.host)
 
+    def leaves_to(self, other: Holder) -> bool:
+        """Whether the other may end this one's lease without force: the same user, unless a process has it."""
+        return self.same_user(other) and self.process is None
+
 
 class Host:
     """This machine's clocks and processes."""

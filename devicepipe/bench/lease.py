@@ -186,7 +186,7 @@ class LeaseStore:
             record = self._current(file, device)
             if record.holder is None:
                 raise UsageError(f"nobody has device '{device}'", remedy="nothing has to be done")
-            own = record.holder.same_user(holder) and record.holder.process is None
+            own = record.holder.leaves_to(holder)
             if not own and not force:
                 raise UsageError(
                     f"the lease is not yours to end: {self._held(record).message}",

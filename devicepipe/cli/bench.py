@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from devicepipe.cli.bench_device import console, device_argument, flash, health, power, reset, seconds
-from devicepipe.cli.common import json_option, note, open_inventory, print_json, project_option, tell
+from devicepipe.cli.common import json_option, note, open_inventory, open_project, print_json, project_option, tell
 from devicepipe.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -97,24 +97,44 @@ def lease(device: str, duration: str, purpose: str, folder: Path, as_json: bool)
 
 @bench.command()
 @device_argument
-@click.option("--force", is_flag=True, help="End it though it is somebody else's; that is written down.")
+@click.option("--force", is_flag=True, help="End it though it is somebody else's; that goes into the product's log.")
+@click.option("--reason", default="", help="With --force: why.")
 @project_option
 @json_option
-def release(device: str, force: bool, folder: Path, as_json: bool) -> int:
+def release(device: str, force: bool, reason: str, folder: Path, as_json: bool) -> int:
     """Give DEVICE back.
 
-    A test that is running on it ends in `error` if its lease is taken. Exit codes: 0 it is free, 2 it is not yours, or nobody's.
+    A test that is running on it ends in `error` if its lease is taken. Exit codes: 0 it is free, 2 it is not yours, or nobody's, or
+    --force without a --reason.
     """
     from devicepipe.bench.holder import this_user
     from devicepipe.bench.lease import LeaseStore
 
     entry = _shared(open_inventory(folder), device)
-    ended = LeaseStore().release_by(entry.id, this_user(), force=force)
+    store, user = LeaseStore(), this_user()
+    record = store.read(entry.id)
+    override = force and record.holder is not None and not record.holder.leaves_to(user)
+    if override:
+        _log_override(folder, entry.id, str(user), str(record.holder), reason)
+    ended = store.release_by(entry.id, user, force=override)
     if as_json:
         print_json(_lease_json(ended))
     else:
         tell(f"{entry.id}: free; it was {_held(ended)}")
     return EXIT_OK
+
+
+def _log_override(folder: Path, device: str, by: str, former: str, reason: str) -> None:
+    """Say in the product's log that a device is taken from its holder: before it is, so that none ever is without that."""
+    from devicepipe.evidence.facts import utc_now
+    from devicepipe.evidence.ledger.entry import make_entry
+    from devicepipe.stages import ledger
+
+    if not reason.strip():
+        raise UsageError("--force takes a --reason", remedy='say why: --reason "the session hangs, and nobody is there"')
+    details = {"former": former, "reason": " ".join(reason.split())}
+    entry = make_entry("lease-override", at=utc_now(), by=by, subject=device, details=details)
+    ledger.append(open_project(folder), [entry])
 
 
 def _shared(inventory: Inventory, device: str) -> DeviceEntry:

@@ -19,7 +19,8 @@ Checked in this order, the first broken link named:
    is told of their reviews follows from them;
 6. every file below `images/` is an output that a build attestation names, or an image that a signing attestation names;
 7. gate: its inputs are exactly the other attestations, its rules are in the bundle and all of them decided, what is waived is
-   covered by signed waivers (policy_links.py), and its result is the release statement's.
+   covered by signed waivers (policy_links.py), and its result is the release statement's;
+8. log: where the bundle carries proofs, each attestation and the decision about the release are in the product's log.
 
 Whether a product is good enough is the gate's business, not checked here.
 """
@@ -48,6 +49,7 @@ from devicepipe.evidence.foreign_results import ForeignResults, shown_cases
 from devicepipe.evidence.history import History
 from devicepipe.evidence.history_links import check_history
 from devicepipe.evidence.layout import IMAGE_KEY, KINDS, RELEASE_KEY, RELEASE_STATEMENT, kind_named, kind_of_model
+from devicepipe.evidence.log_proofs import check_log_proofs
 from devicepipe.evidence.marker_links import check_markers
 from devicepipe.evidence.names import is_name
 from devicepipe.evidence.policy_links import Judged, check_policy
@@ -136,6 +138,9 @@ class _Check:
         self.all_images_attested(source.boards)
         self.links.append(check_secrets(self.bundle, self.attestation(Secrets), source))
         self.gate(source, images)
+        self.links.append(
+            check_log_proofs(self.bundle, self.by_path.values(), source, self.release, self.public_key)
+        )
         return self.links
 
     # --- tools of the checks ---

@@ -32,6 +32,7 @@ from devicepipe.policy.rules import load_policy
 from devicepipe.project.config import CONFIG_NAME, Project, load_project
 from devicepipe.project.quarantine import load_quarantine
 from devicepipe.signing.image import image_version
+from devicepipe.stages import ledger
 from devicepipe.stages.analyse import analyse
 from devicepipe.stages.build import build, rebuild
 from devicepipe.stages.campaign import run_campaigns
@@ -45,7 +46,7 @@ from devicepipe.stages.history import attest_history, read_earlier
 from devicepipe.stages.items import read_product_items
 from devicepipe.stages.memory import measure_memory
 from devicepipe.stages.sbom import build_bill_of_materials
-from devicepipe.stages.seal import seal, settle
+from devicepipe.stages.seal import log_evidence, seal, settle
 from devicepipe.stages.secrets import find_secrets
 from devicepipe.stages.sign import sign
 from devicepipe.stages.source import attest_source, lay_down_libraries
@@ -128,6 +129,7 @@ def make_release(
     load_policy(project)
     check_documents(project)
     read_declarations(project)
+    ledger.check(project)
     settle(final)
     _check_final(final, replace_existing)
     with workspace(project.state / "work") as work:
@@ -140,6 +142,7 @@ def make_release(
         with locked(project.state / "publish.lock"):
             # Another run may have released the version in the meantime.
             _check_final(final, replace_existing)
+            log_evidence(context, project)
             release = seal(context, final)
     return Outcome(final, release, decisions, verdicts, time.monotonic() - start, _peak_bytes(), timings)
 

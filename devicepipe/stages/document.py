@@ -22,6 +22,7 @@ from devicepipe.evidence.decisions import VerificationSummary
 from devicepipe.evidence.foreign_results import ForeignResults
 from devicepipe.evidence.history import History
 from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT
+from devicepipe.evidence.log_proofs import LOG
 from devicepipe.evidence.predicates import (
     SBOM,
     ImageSigning,
@@ -176,7 +177,7 @@ def _evidence(bundle: Bundle) -> ReleaseRecord:
     source = bundle.predicate(SourceInfo)
     boards = source.boards
     after = (RELEASE_STATEMENT, RELEASE_ENVELOPE)
-    files = [name for name in bundle.names() if not name.startswith(FOLDER) and name not in after]
+    files = [name for name in bundle.names() if not name.startswith((FOLDER, LOG)) and name not in after]
     return ReleaseRecord(
         source=source,
         traceability=bundle.predicate(Traceability),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from devicepipe.errors import UsageError
@@ -44,8 +44,28 @@ def prove(project: Project, index: int) -> bytes:
         UsageError: There is no such entry.
         IntegrityError: The log is not to be trusted.
     """
-    trust = Trust((open_keys(project).release.public,), _origin(project))
-    return Log.open(log_folder(project), trust).prove(index).to_bytes()
+    return _open(project).prove(index).to_bytes()
+
+
+def prove_all(project: Project, indices: Iterable[int]) -> list[bytes]:
+    """The files that prove entries of the product's log, each by itself. Raises as `prove`."""
+    log = _open(project)
+    return [log.prove(index).to_bytes() for index in indices]
+
+
+def check(project: Project) -> None:
+    """Find out whether the product's log can be appended to, before work is done that ends with that.
+
+    Raises:
+        UsageError, BenchError: The release key cannot be used.
+        IntegrityError: The log's checkpoint is not to be trusted.
+    """
+    if (log_folder(project) / CHECKPOINT).exists():
+        _open(project)
+
+
+def _open(project: Project) -> Log:
+    return Log.open(log_folder(project), Trust((open_keys(project).release.public,), _origin(project)))
 
 
 def _signer(project: Project, key: SigningKey) -> NoteSigner:

@@ -1,4 +1,4 @@
-"""Seal: the release statement over all files, its signature, and the final name."""
+"""Seal: the log's entries and their proofs, the release statement over all files, its signature, and the final name."""
 
 from __future__ import annotations
 
@@ -8,8 +8,33 @@ from pathlib import Path
 
 from devicepipe.evidence.decisions import VerificationSummary
 from devicepipe.evidence.facts import utc_now
+from devicepipe.evidence.layout import kind_of_model
+from devicepipe.evidence.log_proofs import proven_entries, rule_entries
 from devicepipe.evidence.predicates import Release, SourceInfo, Tool
+from devicepipe.project.config import Project
+from devicepipe.stages import ledger
 from devicepipe.stages.context import Context
+
+
+def log_evidence(context: Context, project: Project) -> None:
+    """Append every attestation and decision of the bundle to the product's log, and add the proofs to the bundle.
+
+    Where the run is killed after that, the log tells of a release that never was; never is there one that it does not tell of.
+
+    Args:
+        context: The run.
+        project: The product as the user's repository has it, where its log is.
+
+    Raises:
+        UsageError, BenchError, IntegrityError: As `ledger.append` and `ledger.prove`.
+    """
+    source, attestations = context.bundle.predicate(SourceInfo), context.bundle.attestations()
+    proven = proven_entries(attestations, source, utc_now())
+    gate = context.bundle.attestation(kind_of_model(VerificationSummary).path_for())
+    # The decisions by single rules are proven by that about the release, whose digest is of all of them.
+    numbers = ledger.append(project, [*proven.values(), *rule_entries(gate, source)])
+    for name, proof in zip(proven, ledger.prove_all(project, numbers[: len(proven)]), strict=True):
+        context.writer.add_bytes(proof, name)
 
 
 def seal(context: Context, final: Path) -> Release:

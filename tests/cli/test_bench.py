@@ -91,11 +91,33 @@ def test_a_running_session_is_ended_by_force_only(project: Path, capsys: pytest.
     store.acquire("one-2", this_process("a session"), 60)
     assert _run(["bench", "release", "one-2"]) == 2
     assert "--force" in capsys.readouterr().err
-    assert _run(["bench", "release", "one-2", "--force"]) == 0
+    assert _run(["bench", "release", "one-2", "--force"]) == 2
+    assert "--force takes a --reason" in capsys.readouterr().err
+    assert store.read("one-2").holder is not None
+    assert _run(["bench", "release", "one-2", "--force", "--reason", "it hangs"]) == 0
     last = store.history("one-2")[-1]
     assert last.event == "taken by force"
     assert last.by is not None
     assert last.by.same_user(this_user())
+    capsys.readouterr()
+    assert _run(["log", "show", "--kind", "lease-override", "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert (entry["subject"], entry["by"]) == ("one-2", str(this_user()))
+    assert entry["details"]["reason"] == "it hangs"
+    assert entry["details"]["former"].endswith("for a session")
+
+
+def test_a_device_is_not_taken_where_the_log_cannot_be_written(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = LeaseStore()
+    store.acquire("one-2", this_process("a session"), 60)
+    log = project / ".devicepipe/log"
+    log.mkdir(parents=True)
+    (log / "checkpoint").write_bytes(b"not a checkpoint")
+    assert _run(["bench", "release", "one-2", "--force", "--reason", "it hangs"]) == 4
+    assert "checkpoint" in capsys.readouterr().err
+    assert store.read("one-2").holder is not None
 
 
 @pytest.mark.parametrize("duration", ["", "h", "0s", "2w", "-1h", "1.5h", "²h"])

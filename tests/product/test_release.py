@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
@@ -44,6 +45,19 @@ def test_verify_accepts_it(released: Product) -> None:
     assert document["intact"] is True
     assert document["release"]["releasable"] is True
     assert document["release"]["developmentKeys"] is True
+
+
+def test_every_attestation_and_decision_is_in_the_log_and_proven(released: Product, bundle: Path) -> None:
+    attestations = {path.relative_to(bundle).as_posix() for path in bundle.glob("attestations/**/*.dsse.json")}
+    logged = json.loads(released.run("log", "show", "--kind", "attestation", "--json").out)
+    digests = {hashlib.sha256((bundle / name).read_bytes()).hexdigest() for name in attestations}
+    assert digests <= {one["digest"] for one in logged}
+    assert len([*bundle.glob("evidence/log/**/*.tlog-proof")]) == len(attestations) + 1
+    decided = json.loads(released.run("log", "show", "--kind", "decision", "--json").out)
+    gate = hashlib.sha256((bundle / "attestations/gate.dsse.json").read_bytes()).hexdigest()
+    ours = [one["details"] for one in decided if one["digest"] == gate]
+    assert {"outcome": "releasable"} in ours
+    assert {one["rule"] for one in ours if "rule" in one} >= {"clean-source"}
 
 
 def test_verify_needs_neither_repository_nor_state(released: Product, bundle: Path, tmp_path: Path) -> None:
