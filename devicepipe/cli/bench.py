@@ -131,7 +131,9 @@ def _log_override(folder: Path, device: str, by: str, former: str, reason: str) 
     from devicepipe.stages import ledger
 
     if not reason.strip():
-        raise UsageError("--force takes a --reason", remedy='say why: --reason "the session hangs, and nobody is there"')
+        raise UsageError(
+            "--force takes a --reason", remedy='say why: --reason "the session hangs, and nobody is there"'
+        )
     details = {"former": former, "reason": " ".join(reason.split())}
     entry = make_entry("lease-override", at=utc_now(), by=by, subject=device, details=details)
     ledger.append(open_project(folder), [entry])

@@ -1,8 +1,10 @@
-"""`devicepipe sign-documents`: the record copies of a release's documents, with PAdES signatures."""
+"""`devicepipe sign-documents`: the record copies of a release's documents, with PAdES signatures and who approved the release."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +12,9 @@ from devicepipe.cli.common import counted, json_option, open_project, print_json
 from devicepipe.cli.secrets_in import SecretsIn, secrets_option
 from devicepipe.errors import EXIT_OK, UsageError
 
-_RECORD = "documents/record/"
+if TYPE_CHECKING:
+    from devicepipe.project.config import Project
+    from devicepipe.signing.time_stamps import TimeStampAuthority
 
 
 @click.command("sign-documents")
@@ -28,6 +32,12 @@ _RECORD = "documents/record/"
     help="The key's certificate in PEM, and its issuers'.",
 )
 @click.option("--reason", required=True, help="Why they are signed, as readers show it.")
+@click.option("--tsa", metavar="URL", help="The time-stamping authority (default: `tsa` of [approval]).")
+@click.option(
+    "--tsa-certificates",
+    type=click.Path(path_type=Path),
+    help="The certificates, in PEM, that the authority's own must lead to.",
+)
 @click.option("--encrypted", is_flag=True, help="The key is encrypted: ask for its passphrase.")
 @click.option("--key", type=click.Path(path_type=Path), help="The release key to trust (default: the project's).")
 @secrets_option
@@ -40,6 +50,8 @@ def sign_documents(
     sign_key: Path,
     certificate: Path,
     reason: str,
+    tsa: str | None,
+    tsa_certificates: Path | None,
     encrypted: bool,
     key: Path | None,
     secrets_fd: int | None,
@@ -48,33 +60,91 @@ def sign_documents(
 ) -> int:
     """Sign the record copies (PDF/A-3b) of the documents of BUNDLE (PAdES), and write them into a folder.
 
-    The bundle is verified first and stays as it is: up to the signature, each file is the one in it.
+    Of a release that people signed, the copies show every signature in their approval block. The bundle is verified first and
+    stays as it is: up to the signature, each file is the one in it, or that one with the approval block filled in.
 
-    Exit codes: 0 signed, 2 a key or certificate that cannot sign, or files that are there already, 4 the bundle is not intact.
+    Where a time-stamping authority is named, here or in devicepipe.toml, each signature has a time-stamp of it (RFC 3161).
+
+    Exit codes: 0 signed, 2 a key or certificate that cannot sign, or files that are there already, 3 the time-stamping authority
+    failed, 4 the bundle, its signatures or a time-stamp do not hold.
     """
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.signing.keys import PublicKey
     from devicepipe.signing.pdf import PdfSigner
+    from devicepipe.stages.approved_copies import approved_copies, sealed_copies
     from devicepipe.stages.context import open_keys
+    from devicepipe.stages.standing import signed_standing
 
     if output.resolve().is_relative_to(bundle.resolve()):
         raise UsageError("lies inside the bundle, which is sealed", file=output, remedy="name a folder outside it")
+    project = _project(folder) if key is not None else open_project(folder)
+    authority = _authority(tsa, tsa_certificates, project)
     passphrase = SecretsIn(secrets_fd).ask(f"Passphrase of {sign_key.name}") if encrypted else None
     signer = PdfSigner.load(sign_key, certificate, passphrase)
     public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).release.public
     verified = verify_bundle(bundle, public)
-    names = [name for name in verified.names() if name.startswith(_RECORD) and name.endswith(".pdf")]
-    if not names:
-        raise UsageError("has no record copies of documents", file=bundle, remedy="make the release anew")
-    targets = {name: output / name.removeprefix(_RECORD) for name in names}
+    record, _, standing = signed_standing(verified)
+    targets = {name: output / f"{name}.pdf" for name in sealed_copies(verified)}
     if there := [target for target in targets.values() if target.exists()]:
         raise UsageError("is there already, and is not replaced", file=there[0], remedy="name an empty folder")
-    signed = {target: signer.sign(verified.read(name), reason=reason, link=name) for name, target in targets.items()}
-    output.mkdir(parents=True, exist_ok=True)
-    for target, data in signed.items():
-        target.write_bytes(data)
+    copies = approved_copies(verified, record, standing) if record.signatures else sealed_copies(verified)
+    signed = {
+        targets[name]: signer.sign(data, reason=reason, link=f"{name}.pdf", authority=authority)
+        for name, data in copies.items()
+    }
+    _write(signed)
+    state = str(standing.state) if record.signatures else None
     if as_json:
-        print_json({"signer": signer.subject, "files": [str(target) for target in signed]})
-    else:
-        tell(f"{counted(len(signed), 'document')} signed by {signer.subject} in {output}", fg="green")
+        files = [str(target) for target in signed]
+        stamped = authority.url if authority else None
+        print_json({"signer": signer.subject, "files": files, "state": state, "timeStampedBy": stamped})
+        return EXIT_OK
+    said = f"{counted(len(signed), 'document')} signed by {signer.subject} in {output}"
+    tell(f"{said}, time-stamped by {authority.url}" if authority else said, fg="green")
+    if state is not None:
+        tell(f"they show the signatures of people: {state.upper()}")
     return EXIT_OK
+
+
+def _project(folder: Path) -> Project | None:
+    """The project that `folder` lies in, where there is one."""
+    from devicepipe.project.config import find_project
+
+    try:
+        find_project(folder.resolve())
+    except UsageError:
+        return None
+    return open_project(folder)
+
+
+def _authority(url: str | None, certificates: Path | None, project: Project | None) -> TimeStampAuthority | None:
+    """The time-stamping authority of the options, else that of the project."""
+    from devicepipe.signing.time_stamps import TimeStampAuthority
+
+    if (url is None) != (certificates is None):
+        raise UsageError(
+            "a time-stamping authority takes both --tsa and --tsa-certificates",
+            remedy="name the certificates that its own must lead to: without them, anybody's time-stamp would do",
+        )
+    if url is not None and certificates is not None:
+        return TimeStampAuthority.load(url, certificates)
+    settings = project.approval if project is not None else None
+    if project is None or settings is None or settings.tsa is None or settings.tsa_certificates is None:
+        return None
+    return TimeStampAuthority.load(settings.tsa, project.root / settings.tsa_certificates)
+
+
+def _write(files: dict[Path, bytes]) -> None:
+    """Write files whole, never over others."""
+    for target, data in files.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        new = target.with_name(f".{target.name}.new")
+        new.write_bytes(data)
+        try:
+            os.link(new, target)
+        except FileExistsError as error:
+            raise UsageError(
+                "is there already, and is not replaced", file=target, remedy="name an empty folder"
+            ) from error
+        finally:
+            new.unlink()

@@ -84,6 +84,42 @@ def _licences(choices: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedLine:
+    """A signature of a person, as an approved copy shows it.
+
+    Attributes:
+        role: The role that it was given in.
+        meaning: What it means.
+        done: What it does, in a word.
+        counts: Whether it still counts; an approval does not that was taken back, or that a rejection made void.
+        name: The signer's printed name.
+        account: The signer's account.
+        on: When, in UTC.
+        file: Its file in the record of signatures.
+        sha256: The SHA-256 of that.
+    """
+
+    role: str
+    meaning: str
+    done: str
+    counts: bool
+    name: str
+    account: str
+    on: str
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedBy:
+    """The signatures of people under a release: where it stands by them, the SHA-256 of the release statement, and each."""
+
+    state: str
+    release: str
+    lines: tuple[SignedLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FileDigest:
     """A file of the bundle: bundle-relative path and SHA-256."""
 
@@ -99,6 +135,7 @@ class ReleaseRecord:
     `texts` are the sections' texts by file name (devicepipe.documents.texts); one that is missing stays empty. `documents` are the
     definitions, None for those of this version of devicepipe, `logo` what they name as one. `level` is the documentation level that
     the product's rule sets judge for, "" where they judge for none. `preview` says that texts or definitions are not the bundle's.
+    `people` are the signatures of people; None in the documents of the bundle, which is sealed before anybody signs.
     `files` are the bundle's files that existed before the documents. `boms` are the boards' bills of materials as CycloneDX JSON.
     """
 
@@ -127,6 +164,7 @@ class ReleaseRecord:
     documents: DocumentSet | None = None
     logo: Logo | None = None
     preview: bool = False
+    people: SignedBy | None = None
 
     @property
     def releasable(self) -> bool:

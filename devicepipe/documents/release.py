@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
@@ -14,7 +15,7 @@ from devicepipe.documents.matrix import matrix_csv
 from devicepipe.documents.measurements import measurements_csv
 from devicepipe.documents.model import Document
 from devicepipe.documents.pdf import render_pdf
-from devicepipe.documents.pdfa import copies
+from devicepipe.documents.pdfa import Attachment, copies
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.sources import load_sources
 from devicepipe.documents.tables import render_tables
@@ -55,11 +56,25 @@ def compose_document(record: ReleaseRecord, name: str) -> Document:
     return compose(documents.named(name), record, documents)
 
 
+def record_copies(record: ReleaseRecord, extra: Sequence[Attachment] = ()) -> dict[str, bytes]:
+    """The record copies of a release's documents, by document; `extra` is attached to each as well."""
+    attached = _attached(record)
+    return {
+        document.name: copies(render_pdf(document), document, (*attached.get(document.name, ()), *extra))[1]
+        for document in compose_documents(record)
+    }
+
+
+def _attached(record: ReleaseRecord) -> dict[str, tuple[Attachment, ...]]:
+    """What is attached to the record copies of documents."""
+    trace, boms = trace_attachments(record), sbom_attachments(record)
+    return {REPORT: (*trace, *boms), MATRIX: trace, SOUP: boms}
+
+
 def render_documents(record: ReleaseRecord, names: tuple[str, ...] = ()) -> dict[str, bytes]:
     """The documents of a release, by file name. The HTML page is the accessible twin of the PDF (which is not tagged)."""
     rendered: dict[str, bytes] = {}
-    trace, boms = trace_attachments(record), sbom_attachments(record)
-    attached = {REPORT: (*trace, *boms), MATRIX: trace, SOUP: boms}
+    attached = _attached(record)
     for document in compose_documents(record, names):
         submission, kept = copies(render_pdf(document), document, attached.get(document.name, ()))
         rendered[f"{document.name}.pdf"] = submission

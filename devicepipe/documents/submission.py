@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal
 
+from devicepipe.documents.control import status_told
 from devicepipe.documents.definition import filled
 from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, Notice, Paragraph, Table, Tone
 from devicepipe.documents.record import ReleaseRecord, requirements
@@ -230,7 +231,7 @@ def document_list(scope: Scope) -> tuple[Block, ...]:
             Cell(filled(one.number, scope.values), strong=True),
             Cell(filled(one.title, scope.values)),
             Cell(one.revision),
-            Cell(one.status, "not approved"),
+            Cell(one.status, status_told(scope)),
             Cell(f"{one.name}.pdf", f"{one.name}.html", links=((f"{one.name}.html", f"documents/{one.name}.html"),)),
         )
         for one in scope.documents.documents

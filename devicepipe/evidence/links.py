@@ -138,9 +138,7 @@ class _Check:
         self.all_images_attested(source.boards)
         self.links.append(check_secrets(self.bundle, self.attestation(Secrets), source))
         self.gate(source, images)
-        self.links.append(
-            check_log_proofs(self.bundle, self.by_path.values(), source, self.release, self.public_key)
-        )
+        self.links.append(check_log_proofs(self.bundle, self.by_path.values(), source, self.release, self.public_key))
         return self.links
 
     # --- tools of the checks ---

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from devicepipe.project.toml_file import Table
 
@@ -23,6 +23,8 @@ class ApprovalSettings(Table):
         lock_after: How many failed attempts in a row lock an account.
         lock_minutes: For how long.
         session_minutes: How long a signing session goes on after its last signature.
+        tsa: The address of the time-stamping authority (RFC 3161) for signed documents; without it they have none.
+        tsa_certificates: The file of the certificates, in PEM, that the authority's own must lead to.
     """
 
     accounts: str = "sqlite:///.devicepipe/accounts.sqlite"
@@ -33,6 +35,8 @@ class ApprovalSettings(Table):
     lock_after: int = Field(default=5, ge=1)
     lock_minutes: int = Field(default=15, ge=1)
     session_minutes: int = Field(default=15, ge=0)
+    tsa: str | None = None
+    tsa_certificates: str | None = None
 
     @field_validator("approvals")
     @classmethod
@@ -40,3 +44,9 @@ class ApprovalSettings(Table):
         if min(value.values()) < 1:
             raise ValueError("a role that is named takes at least 1 approval; leave it out if it takes none")
         return value
+
+    @model_validator(mode="after")
+    def _both_of_the_authority(self) -> Self:
+        if (self.tsa is None) != (self.tsa_certificates is None):
+            raise ValueError("a time-stamping authority takes both tsa and tsa-certificates")
+        return self

@@ -2,8 +2,8 @@
 
 What always holds: a file that is signed already, or that is no PDF, is refused; the key is RSA, because a signature of another kind
 makes pyHanko raise the file's version above what PDF/A-2 and -3 allow; the certificate is the key's and in force.
-The signature is PAdES baseline B-B (ETSI EN 319 142-1), without a time-stamp: its time is that of this machine's clock.
-pyHanko makes it; nothing of CMS or PDF is written here.
+The signature is PAdES baseline B-T (ETSI EN 319 142-1), with a verified time-stamp over it, where a time-stamping authority is given; else
+B-B, whose time is that of this machine's clock. pyHanko makes it; nothing of CMS or PDF is written here.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from devicepipe.errors import UsageError
+from devicepipe.signing.time_stamps import TimeStampAuthority
 
 if TYPE_CHECKING:
     from pyhanko.sign import signers
@@ -85,16 +86,18 @@ class PdfSigner:
         """Whose certificate it is."""
         return self.certificate.subject.rfc4514_string()
 
-    def sign(self, data: bytes, *, reason: str, link: str) -> bytes:
+    def sign(self, data: bytes, *, reason: str, link: str, authority: TimeStampAuthority | None = None) -> bytes:
         """A PDF file, signed.
 
         Args:
             data: The file.
             reason: Why it is signed, as readers show it.
             link: What the file is called in errors.
+            authority: Who says when it was signed; None for nobody.
 
         Raises:
             UsageError: It is no PDF, or signed already.
+            BenchError, IntegrityError: As `TimeStampAuthority.answer`.
         """
         from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
         from pyhanko.pdf_utils.misc import PdfError
@@ -108,9 +111,10 @@ class PdfSigner:
             about = PdfSignatureMetadata(
                 field_name=FIELD, md_algorithm="sha256", reason=reason, subfilter=fields.SigSeedSubFilter.PADES
             )
+            signing = signers.PdfSigner(about, self._signer, timestamper=authority.for_pdf() if authority else None)
             # pyHanko runs an event loop, which a thread that runs one already (a notebook's) cannot.
             with ThreadPoolExecutor(1) as apart:
-                signed: io.BytesIO = apart.submit(signers.PdfSigner(about, self._signer).sign_pdf, writer).result()
+                signed: io.BytesIO = apart.submit(signing.sign_pdf, writer).result()
         except PdfError as error:
             raise UsageError(
                 f"{link} cannot be signed: {error}", remedy="render it anew with `devicepipe report`"

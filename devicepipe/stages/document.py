@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from devicepipe.documents.definition import shipped_definitions
 from devicepipe.documents.model import Document
-from devicepipe.documents.record import FileDigest, ReleaseRecord, SoftwareItem, empty_record
-from devicepipe.documents.release import compose_documents, render_documents
+from devicepipe.documents.pdfa import Attachment
+from devicepipe.documents.record import FileDigest, ReleaseRecord, SignedBy, SoftwareItem, empty_record
+from devicepipe.documents.release import compose_documents, record_copies, render_documents
 from devicepipe.documents.sources import Sources, load_sources
 from devicepipe.documents.texts import default_texts
 from devicepipe.errors import IntegrityError
@@ -124,6 +125,10 @@ class Documents:
         """
         made = self._made(reports, lambda record: render_documents(record, names))
         return {f"{FOLDER}{name}": data for name, data in made.items()}
+
+    def record_copies(self, people: SignedBy | None = None, extra: Sequence[Attachment] = ()) -> dict[str, bytes]:
+        """The record copies by document, with the signatures of people shown and files attached. Raises as `render`."""
+        return self._made(None, lambda record: record_copies(replace(record, people=people), extra))
 
     def _made(self, reports: Path | None, make: Callable[[ReleaseRecord], T]) -> T:
         sources = _sources(self._bundle, reports)

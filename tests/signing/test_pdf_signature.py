@@ -28,11 +28,14 @@ from pyhanko_certvalidator import ValidationContext
 
 from devicepipe.cli.main import cli
 from devicepipe.documents.pdfa import Level
-from devicepipe.errors import UsageError
+from devicepipe.errors import BenchError, IntegrityError, UsageError
 from devicepipe.evidence.verify import verify_bundle
 from devicepipe.signing.pdf import PdfSigner
+from devicepipe.signing.pdf_check import check_pdf
+from devicepipe.signing.time_stamps import TimeStampAuthority
 from tests.documents.test_pdfa import findings, record_copy
 from tests.evidence.synthetic_bundle import Spoil, make_bundle
+from tests.signing.tsa import Tsa, tsa
 
 PASSPHRASE = "four green umbrellas"
 
@@ -165,3 +168,77 @@ def test_the_command_signs_every_record_copy_of_a_bundle_and_leaves_it_as_it_is(
     again = CliRunner().invoke(cli, [str(word) for word in words], standalone_mode=False)
     assert isinstance(again.exception, UsageError)
     assert "is there already" in again.exception.message
+
+
+def refusal(data: bytes, trusted: x509.Certificate, authorities: list[x509.Certificate] | None = None) -> str:
+    with pytest.raises(IntegrityError) as caught:
+        check_pdf(data, [trusted], authorities or [], "report.pdf")
+    assert caught.value.link == "report.pdf"
+    return caught.value.message
+
+
+def root_of(running: Tsa) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(running.root.read_bytes())
+
+
+def test_a_time_stamp_says_when_it_was_signed_and_the_file_stays_pdf_a(
+    tmp_path: Path, key: rsa.RSAPrivateKey, record: bytes
+) -> None:
+    own = certificate(key)
+    signer = PdfSigner.load(*write(tmp_path, key, own))
+    before = datetime.now(UTC) - timedelta(seconds=2)
+    with tsa(tmp_path / "tsa") as running, tsa(tmp_path / "other") as other:
+        authority = TimeStampAuthority.load(running.url, running.root)
+        signed = signer.sign(record, reason="Reviewed", link="report.pdf", authority=authority)
+        trusted, another = root_of(running), root_of(other)
+    assert signed.startswith(record)
+    told = check_pdf(signed, [own], [trusted], "report.pdf")
+    assert told.stamped_on is not None
+    assert before <= told.stamped_on <= datetime.now(UTC) + timedelta(seconds=2)
+    assert [one for one in findings(signed, Level.RECORD) if "[unsupported]" not in one] == []
+    assert "time-stamp that does not hold, or of an authority that is not trusted" in refusal(signed, own, [another])
+    stranger = certificate(rsa.generate_private_key(65537, 3072))
+    assert "leads to none that is trusted" in refusal(signed, stranger, [trusted])
+
+
+def test_a_file_without_a_time_stamp_is_not_taken_for_one_with(
+    tmp_path: Path, key: rsa.RSAPrivateKey, record: bytes
+) -> None:
+    own = certificate(key)
+    signed = PdfSigner.load(*write(tmp_path, key, own)).sign(record, reason="Reviewed", link="report.pdf")
+    assert check_pdf(signed, [own], [], "report.pdf").stamped_on is None
+    assert "has no time-stamp" in refusal(signed, own, [own])
+    assert "has 0 signatures" in refusal(record, own)
+    assert "cannot be read" in refusal(b"no PDF", own)
+    assert "does not cover all of it" in refusal(signed + b"\n% more\n", own)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.9])
+def test_a_changed_byte_is_named_as_that(tmp_path: Path, key: rsa.RSAPrivateKey, record: bytes, share: float) -> None:
+    own = certificate(key)
+    signed = bytearray(PdfSigner.load(*write(tmp_path, key, own)).sign(record, reason="Reviewed", link="report.pdf"))
+    signed[signed.index(b"stream\n", int(len(record) * share)) + 20] ^= 1
+    assert "is not what was signed" in refusal(bytes(signed), own)
+
+
+def test_nothing_is_signed_where_the_authority_fails(
+    tmp_path: Path, key: rsa.RSAPrivateKey, record: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, cert = write(tmp_path, key, certificate(key))
+    made = make_bundle(tmp_path, spoil=Spoil(files={"documents/record/report.pdf": record}))
+    public = tmp_path / "release.pub.pem"
+    public.write_bytes(made.keys.release.public.pem)
+    words = ["sign-documents", made.path, "-o", tmp_path / "signed", "--sign-key", private, "--certificate", cert]
+    words += ["--reason", "Approved", "--key", public]
+    monkeypatch.chdir(tmp_path)
+
+    def run(*more: object) -> BaseException | None:
+        return CliRunner().invoke(cli, [str(one) for one in (*words, *more)], standalone_mode=False).exception
+
+    with tsa(tmp_path / "tsa") as running, tsa(tmp_path / "other") as other:
+        assert isinstance(run("--tsa", running.url), UsageError)
+        assert isinstance(run("--tsa", running.url, "--tsa-certificates", other.root), IntegrityError)
+        running.change = lambda _: b""
+        assert isinstance(run("--tsa", running.url, "--tsa-certificates", running.root), IntegrityError)
+    assert isinstance(run("--tsa", running.url, "--tsa-certificates", running.root), BenchError)
+    assert not (tmp_path / "signed").exists()

@@ -1,0 +1,113 @@
+"""Approved copies: the record copies of a release's documents, with the signatures of its people shown in them.
+
+The bundle stays as it is. What always holds: but for the approval block, the status and the attached signatures, a copy is the
+document that is sealed in the bundle, which is made anew and compared byte for byte first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from devicepipe.approval.lifecycle import Action, Standing
+from devicepipe.documents.pdfa import Attachment, Relationship
+from devicepipe.documents.record import SignedBy, SignedLine
+from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.files import read_file
+from devicepipe.evidence.layout import RELEASE_STATEMENT
+from devicepipe.evidence.signatures import Given, SignedRecord, record_folder
+from devicepipe.evidence.verify import VerifiedBundle
+from devicepipe.stages.document import Documents
+
+RECORD = "documents/record/"
+"""Where the record copies lie in a bundle."""
+_PDF = ".pdf"
+_DONE: Mapping[str, str] = {
+    Action.SUBMIT: "submitted",
+    Action.APPROVE: "approved",
+    Action.REJECT: "rejected",
+    Action.RETRACT: "taken back",
+    Action.RELEASE: "released",
+    Action.WITHDRAW: "withdrawn",
+}
+
+
+def sealed_copies(bundle: VerifiedBundle) -> dict[str, bytes]:
+    """The record copies as they are sealed in a bundle, by document.
+
+    Raises:
+        UsageError: It has none.
+    """
+    names = [name for name in bundle.names() if name.startswith(RECORD) and name.endswith(_PDF)]
+    if not names:
+        raise UsageError("has no record copies of documents", file=bundle.folder, remedy="make the release anew")
+    return {name.removeprefix(RECORD).removesuffix(_PDF): bundle.read(name) for name in names}
+
+
+def approved_copies(bundle: VerifiedBundle, record: SignedRecord, standing: Standing) -> dict[str, bytes]:
+    """The record copies with the signatures shown and attached, by document.
+
+    Args:
+        bundle: The release.
+        record: Its signatures, verified.
+        standing: Where it stands by them.
+
+    Raises:
+        UsageError: The bundle has no record copies, or was made by a devicepipe whose documents this one does not make.
+        IntegrityError: Evidence is malformed.
+    """
+    sealed, documents = sealed_copies(bundle), Documents(bundle)
+    anew = documents.record_copies()
+    if changed := sorted(name for name in {*sealed, *anew} if sealed.get(name) != anew.get(name)):
+        raise UsageError(
+            "is not what this devicepipe makes of the evidence, so that no copy of it can show signatures",
+            file=bundle.folder / f"{RECORD}{changed[0]}{_PDF}",
+            remedy=f"use devicepipe {bundle.release.generator.version}, which made the bundle",
+        )
+    return documents.record_copies(signed_by(bundle, record, standing), _attachments(bundle, record))
+
+
+def signed_by(bundle: VerifiedBundle, record: SignedRecord, standing: Standing) -> SignedBy:
+    """The signatures of a release, as its documents show them."""
+    return SignedBy(
+        state=standing.state,
+        release=bundle.sha256(RELEASE_STATEMENT),
+        lines=tuple(_line(given, counts=_counts(given, record, standing)) for given in record.signatures),
+    )
+
+
+def _line(given: Given, *, counts: bool) -> SignedLine:
+    signature = given.signature
+    return SignedLine(
+        role=signature.role,
+        meaning=signature.meaning,
+        done=_DONE[signature.action],
+        counts=counts,
+        name=signature.name,
+        account=signature.account,
+        on=signature.on,
+        file=given.file,
+        sha256=given.sha256,
+    )
+
+
+def _counts(given: Given, record: SignedRecord, standing: Standing) -> bool:
+    """Whether an approval is among those that stand: it is its account's last one, and that was neither taken back nor made void."""
+    if given.signature.action != Action.APPROVE:
+        return True
+    account = given.signature.account
+    own = [one for one in record.signatures if one.signature.action == Action.APPROVE]
+    last = [one for one in own if one.signature.account == account][-1]
+    return given is last and account in {one.account for one in standing.approvals}
+
+
+def _attachments(bundle: VerifiedBundle, record: SignedRecord) -> list[Attachment]:
+    """The signatures themselves, whose digests the block shows."""
+    folder = record_folder(bundle.folder)
+    found: list[Attachment] = []
+    for given in record.signatures:
+        data = read_file(folder, given.file)
+        told = f"{given.signature.action} by {given.signature.account}: in-toto statement in a DSSE envelope"
+        found.append(Attachment(f"signature-{given.file}", "application/json", data, told, Relationship.SUPPLEMENT))
+    if not found:
+        raise IntegrityError("has no signature", link=folder.name)
+    return found

@@ -1,0 +1,112 @@
+"""`devicepipe sign-documents` of a release that people signed: its copies show who approved it, and the bundle stays as it is."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyotp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from pypdf import PdfReader
+
+from devicepipe.errors import UsageError
+from devicepipe.evidence.bundle import Bundle
+from devicepipe.evidence.signatures import record_folder
+from devicepipe.evidence.verify import verify_bundle
+from devicepipe.project.config import load_project
+from devicepipe.signing.keys import PublicKey
+from devicepipe.signing.pdf_check import check_pdf
+from devicepipe.stages.context import open_keys
+from devicepipe.stages.document import Documents
+from tests.cli.test_approve import WORDS, people, root, run, sign
+from tests.evidence.synthetic_bundle import Keys, Pair, Spoil, make_bundle
+from tests.signing.test_pdf_signature import certificate, write
+from tests.signing.tsa import tsa
+
+__all__ = ["people", "root"]  # fixtures
+
+REPORT = "software-verification-report"
+
+
+@pytest.fixture
+def bundle(root: Path) -> Path:
+    """A release of the project's keys with the record copies that its evidence gives."""
+    keys = open_keys(load_project(root / "devicepipe.toml"))
+    (root / "dist").mkdir()
+    pairs = Keys(Pair(keys.image.signer, keys.image.public), Pair(keys.release.signer, keys.release.public))
+    plain = make_bundle(root / "dist", keys=pairs, name="plain")
+    copies = Documents(Bundle(plain.path)).record_copies()
+    files = {f"documents/record/{name}.pdf": data for name, data in copies.items()}
+    return make_bundle(root / "dist", keys=pairs, spoil=Spoil(files=files)).path
+
+
+@pytest.fixture
+def signer(tmp_path: Path) -> tuple[list[object], x509.Certificate]:
+    """The options of a PDF signer, and its certificate."""
+    private = rsa.generate_private_key(65537, 3072)
+    own = certificate(private)
+    key, cert = write(tmp_path, private, own)
+    return ["--sign-key", key, "--certificate", cert, "--reason", "Approved release"], own
+
+
+def approve(bundle: Path, people: Mapping[str, pyotp.TOTP]) -> None:
+    for command, who in (("submit", "eva"), ("approve", "ron"), ("approve", "quinn")):
+        sign(command, bundle, who, WORDS[who], people[who].now())
+
+
+def text(data: bytes) -> str:
+    return " ".join(" ".join(page.extract_text() for page in PdfReader(io.BytesIO(data)).pages[:4]).split())
+
+
+def test_approved_copies_show_every_signature_and_carry_pades_with_a_time_stamp(
+    bundle: Path, people: dict[str, pyotp.TOTP], signer: tuple[list[object], x509.Certificate], tmp_path: Path
+) -> None:
+    approve(bundle, people)
+    options, own = signer
+    with tsa(tmp_path / "tsa") as running:
+        with (tmp_path / "devicepipe.toml").open("a") as file:
+            file.write(f'\n[approval]\ntsa = "{running.url}"\ntsa-certificates = "tsa/root.pem"\n')
+        _, told = run("sign-documents", bundle, "-o", tmp_path / "out", *options)
+        root_certificate = x509.load_pem_x509_certificate(running.root.read_bytes())
+    assert (told["state"], told["timeStampedBy"]) == ("approved", running.url)
+    names = {path.name for path in (bundle / "documents/record").iterdir()}
+    assert {Path(file).name for file in told["files"]} == names
+    signed = (tmp_path / f"out/{REPORT}.pdf").read_bytes()
+    assert check_pdf(signed, [own], [root_certificate], REPORT).stamped_on is not None
+    shown = text(signed)
+    for word in ("Eva", "Ron", "Quinn", "I have read it", "APPROVED", "SUBMITTED", "account quinn"):
+        assert word in shown
+    assert "NOT APPROVED" not in shown
+    attached = PdfReader(io.BytesIO(signed)).attachments
+    for number in (1, 2, 3):
+        (data,) = attached[f"signature-000{number}.dsse.json"]
+        assert data == (record_folder(bundle) / f"000{number}.dsse.json").read_bytes()
+    verify_bundle(bundle, PublicKey.load(bundle.parents[1] / ".devicepipe/keys/release.pub.pem"))
+
+
+def test_a_release_that_nobody_signed_is_copied_as_it_is_sealed(
+    bundle: Path, signer: tuple[list[object], x509.Certificate], tmp_path: Path
+) -> None:
+    options, own = signer
+    _, told = run("sign-documents", bundle, "-o", tmp_path / "out", *options)
+    assert (told["state"], told["timeStampedBy"]) == (None, None)
+    signed = (tmp_path / f"out/{REPORT}.pdf").read_bytes()
+    assert signed.startswith((bundle / f"documents/record/{REPORT}.pdf").read_bytes())
+    check_pdf(signed, [own], [], REPORT)
+
+
+def test_a_document_that_is_not_what_the_evidence_gives_gets_no_approval_block(
+    root: Path, people: dict[str, pyotp.TOTP], signer: tuple[list[object], x509.Certificate], tmp_path: Path
+) -> None:
+    keys = open_keys(load_project(root / "devicepipe.toml"))
+    (root / "dist").mkdir()
+    pairs = Keys(Pair(keys.image.signer, keys.image.public), Pair(keys.release.signer, keys.release.public))
+    other = Spoil(files={f"documents/record/{REPORT}.pdf": b"%PDF-1.7 of another devicepipe"})
+    made = make_bundle(root / "dist", keys=pairs, spoil=other).path
+    approve(made, people)
+    with pytest.raises(UsageError, match="is not what this devicepipe makes of the evidence"):
+        run("sign-documents", made, "-o", tmp_path / "out", *signer[0])
+    assert not (tmp_path / "out").exists()
