@@ -1,7 +1,7 @@
 """Checking the PAdES signature of a PDF file, with nothing but certificates that the caller trusts.
 
-What always holds of a `PdfSignature`: the file has one signature, which covers all of it; its certificate leads to a trusted one, and
-was in force when it was made: at the time of its time-stamp where that is by a trusted authority, else now. pyHanko validates.
+What always holds of a `PdfSignature`: the file has one signature, which covers all of it; its certificate leads to a trusted one,
+and was in force when it was made: at the time of its time-stamp where that is by a trusted authority, else now. pyHanko validates.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Time-stamps of a time-stamping authority (RFC 3161), asked for over HTTP and believed only after they were verified.
 
 What always holds of a reply that is handed on: it answers this very request (digest and nonce), its signature is that of a
-certificate for time-stamping which leads to a certificate that the caller trusts, in force at the time that it tells. rfc3161-client
+certificate for time-stamping which leads to one that the caller trusts, in force at the time that it tells. rfc3161-client
 verifies; nothing of ASN.1 is written here.
 """
 

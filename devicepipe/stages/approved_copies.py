@@ -91,7 +91,7 @@ def _line(given: Given, *, counts: bool) -> SignedLine:
 
 
 def _counts(given: Given, record: SignedRecord, standing: Standing) -> bool:
-    """Whether an approval is among those that stand: it is its account's last one, and that was neither taken back nor made void."""
+    """Whether an approval is among those that stand: its account's last one, neither taken back nor made void."""
     if given.signature.action != Action.APPROVE:
         return True
     account = given.signature.account

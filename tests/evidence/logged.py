@@ -1,4 +1,4 @@
-"""A bundle that carries the proofs of its attestations and decisions in a log, as a release does: for any that `make_bundle` makes."""
+"""A bundle that carries the proofs of its attestations and decisions, as a release does: for any that `make_bundle` makes."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_one_that_is_damaged_is_refused(tmp_path: Path, change: Callable[[bytes]
 def test_an_authority_that_refuses_is_told_as_that(tmp_path: Path) -> None:
     with (
         tsa(tmp_path / "tsa", digests="sha512") as running,
-        pytest.raises(BenchError, match="refuses: .*digest algorithm is not supported"),
+        pytest.raises(BenchError, match=r"refuses: .*digest algorithm is not supported"),
     ):
         ask(running)
 
@@ -89,7 +89,7 @@ def test_what_is_no_authority_is_told_as_that(tmp_path: Path) -> None:
         running.content_type, running.change = "application/timestamp-reply", lambda reply: reply + bytes(1024 * 1024)
         with pytest.raises(BenchError, match="more than 1048576 bytes"):
             ask(running)
-    with pytest.raises(BenchError, match="failed: .*refused"):
+    with pytest.raises(BenchError, match=r"failed: .*refused"):
         ask(running)
 
 
