@@ -2,7 +2,7 @@
 
 What always holds: a file that is signed already, or that is no PDF, is refused; the key is RSA, because a signature of another kind
 makes pyHanko raise the file's version above what PDF/A-2 and -3 allow; the certificate is the key's and in force.
-The signature is PAdES (ETSI EN 319 142-1): of baseline B-T, with a verified time-stamp, where a time-stamping authority is given; else
+The signature is PAdES (ETSI EN 319 142-1): of baseline B-T, with a verified time-stamp, where an authority for those is given; else
 B-B, whose time is that of this machine's clock. pyHanko makes it; nothing of CMS or PDF is written here.
 """
 
