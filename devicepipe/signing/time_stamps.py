@@ -81,11 +81,11 @@ class TimeStampAuthority:
 
         answer = self.answer
 
-        class Verified(TimeStamper):  # type: ignore[misc] # pyHanko has no types
+        class Verified(TimeStamper):
             async def async_request_tsa_response(self, req: Any) -> Any:
                 return tsp.TimeStampResp.load(answer(req.dump()))
 
-        return Verified()
+        return Verified()  # type: ignore[no-untyped-call]
 
     def _ask(self, request: bytes) -> bytes:
         asked = urllib.request.Request(  # noqa: S310 - `load` takes http and https alone

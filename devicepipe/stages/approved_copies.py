@@ -92,10 +92,10 @@ def _line(given: Given, *, counts: bool) -> SignedLine:
 
 def _counts(given: Given, record: SignedRecord, standing: Standing) -> bool:
     """Whether an approval is among those that stand: its account's last one, neither taken back nor made void."""
-    if given.signature.action != Action.APPROVE:
+    if given.signature.action != Action.APPROVE.value:
         return True
     account = given.signature.account
-    own = [one for one in record.signatures if one.signature.action == Action.APPROVE]
+    own = [one for one in record.signatures if one.signature.action == Action.APPROVE.value]
     last = [one for one in own if one.signature.account == account][-1]
     return given is last and account in {one.account for one in standing.approvals}
 

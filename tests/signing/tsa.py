@@ -93,11 +93,12 @@ def tsa(
             thread.join()
 
 
-def _reply(folder: Path, query: bytes) -> bytes:
-    (folder / "query.tsq").write_bytes(query)
-    command = ["openssl", "ts", "-reply", "-config", folder / "tsa.cnf", "-queryfile", folder / "query.tsq"]
-    subprocess.run([*command, "-out", folder / "reply.tsr"], check=True, capture_output=True)
-    return (folder / "reply.tsr").read_bytes()
+def _reply(folder: Path, data: bytes) -> bytes:
+    query, reply = folder / "query.tsq", folder / "reply.tsr"
+    query.write_bytes(data)
+    command = ["openssl", "ts", "-reply", "-config", folder / "tsa.cnf", "-queryfile", query, "-out", reply]
+    subprocess.run(command, check=True, capture_output=True)
+    return reply.read_bytes()
 
 
 def _certificates(folder: Path, *, usage: bool, critical: bool, days: int) -> None:
