@@ -21,12 +21,10 @@ from devicepipe.signing.keys import PublicKey
 from devicepipe.signing.pdf_check import check_pdf
 from devicepipe.stages.context import open_keys
 from devicepipe.stages.document import Documents
-from tests.cli.test_approve import WORDS, people, root, run, sign
+from tests.cli.calls import WORDS, run, sign
 from tests.evidence.synthetic_bundle import Keys, Pair, Spoil, make_bundle
 from tests.signing.test_pdf_signature import certificate, write
 from tests.signing.tsa import tsa
-
-__all__ = ["people", "root"]  # fixtures
 
 REPORT = "software-verification-report"
 

@@ -96,7 +96,17 @@ def tsa(
 def _reply(folder: Path, data: bytes) -> bytes:
     query, reply = folder / "query.tsq", folder / "reply.tsr"
     query.write_bytes(data)
-    command = ["openssl", "ts", "-reply", "-config", folder / "tsa.cnf", "-queryfile", query, "-out", reply]
+    command: list[str | Path] = [
+        "openssl",
+        "ts",
+        "-reply",
+        "-config",
+        folder / "tsa.cnf",
+        "-queryfile",
+        query,
+        "-out",
+        reply,
+    ]
     subprocess.run(command, check=True, capture_output=True)
     return reply.read_bytes()
 
