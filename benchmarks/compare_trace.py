@@ -169,8 +169,11 @@ def main() -> int:
     medians = {}
     for who, used in {"devicepipe": ours, **runs}.items():
         medians[who] = statistics.median(one.seconds for one in used)
-        peak = max(one.megabytes for one in used)
-        print(f"{who:26} {medians[who]:8.2f} s  {peak:6.0f} MB  {medians[who] / mine:7.1f} x  ({len(used)} runs)")
+        processor, peak = statistics.median(one.processor for one in used), max(one.megabytes for one in used)
+        print(
+            f"{who:26} {medians[who]:8.2f} s  ({processor:8.2f} s of a processor)  {peak:6.0f} MB  "
+            f"{medians[who] / mine:7.1f} x  {len(used)} runs"
+        )
     value = round(mine / min(medians[peer] for peer in PEERS), 3)
     print(json.dumps({"measure": f"trace of {len(items)} items: devicepipe / fastest peer", "value": value, "unit": "ratio",
                       "target": 1.0, "ok": value <= 1.0}))  # fmt: skip

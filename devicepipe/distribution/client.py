@@ -23,6 +23,7 @@ from tuf.api.exceptions import (
 )
 from tuf.api.metadata import Root, TargetFile, Targets
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
+from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 
 from devicepipe.distribution.layout import (
     LARGEST_ROOT,
@@ -72,6 +73,18 @@ def _chunks(path: Path) -> Iterator[bytes]:
     return read()
 
 
+class _Noting(FetcherInterface):
+    """Has another fetcher fetch, and keeps what was asked for last: what the TUF client refuses then is that."""
+
+    def __init__(self, fetcher: FetcherInterface) -> None:
+        self._fetcher = fetcher
+        self.last = ""
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        self.last = url.rpartition("/")[2]
+        return self._fetcher.fetch(url)
+
+
 class Client:
     """A client of one repository. Made by `open_client` only, which sees to it that it is alone.
 
@@ -80,29 +93,29 @@ class Client:
         root: The root metadata that trust begins with.
         metadata_url: Where the metadata are.
         targets_url: Where the files are.
-        fetcher: What fetches; by default, HTTP.
+        fetcher: What fetches.
 
     Raises:
         IntegrityError: The root does not hold.
     """
 
     def __init__(
-        self, folder: Path, root: bytes, metadata_url: str, targets_url: str, fetcher: FetcherInterface | None = None
+        self, folder: Path, root: bytes, metadata_url: str, targets_url: str, fetcher: FetcherInterface
     ) -> None:
         config = UpdaterConfig(
             root_max_length=LARGEST_ROOT,
             timestamp_max_length=LARGEST_TIMESTAMP,
             snapshot_max_length=LARGEST_SNAPSHOT,
             targets_max_length=LARGEST_TARGETS,
-            app_user_agent="devicepipe",
         )
         self._folder = folder
-        with _told("the root"):
+        self._fetcher = _Noting(fetcher)
+        with self._told("the root"):
             self._updater = Updater(
                 str(folder),
                 metadata_url,
                 target_base_url=targets_url,
-                fetcher=fetcher,
+                fetcher=self._fetcher,
                 config=config,
                 bootstrap=root,
             )
@@ -114,7 +127,7 @@ class Client:
             IntegrityError: They do not hold: wrong, expired, older than what was trusted before, or not of one state.
             BenchError: They cannot be fetched.
         """
-        with _told("the metadata"):
+        with self._told("the metadata"):
             self._updater.refresh()
 
     def targets(self) -> Targets:
@@ -125,7 +138,7 @@ class Client:
 
     def find(self, path: str) -> TargetFile | None:
         """What the metadata say of a target; None where there is none. Raises IntegrityError and BenchError as `refresh`."""
-        with _told(path):
+        with self._told(path):
             return self._updater.get_targetinfo(path)
 
     def download(self, target: TargetFile, file: Path) -> Path:
@@ -135,10 +148,41 @@ class Client:
             IntegrityError: What comes has another length or digest.
             BenchError: It cannot be fetched.
         """
-        with _told(target.path):
+        with self._told(target.path):
             if self._updater.find_cached_target(target, str(file)) is None:
                 self._updater.download_target(target, str(file))
         return file
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Errors of the TUF client as ours."""
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except DownloadLengthMismatchError as error:
+            raise IntegrityError(
+                "is longer than the metadata say, or than any may be", link=self._link(what, error)
+            ) from error
+        except ExpiredMetadataError as error:
+            raise IntegrityError(
+                "has expired: it may be old, and what is newer kept from you",
+                link=self._link(what, error),
+                remedy="the publisher renews it: `devicepipe repository refresh`; if it was, the copy you read from is stale",
+            ) from error
+        except RepositoryError as error:
+            raise IntegrityError(f"is refused: {error}", link=self._link(what, error)) from error
+        except (DownloadError, HTTPError) as error:
+            raise BenchError(
+                f"{what} cannot be fetched: {error}", remedy="check the address and the network, and try again"
+            ) from error
+
+    def _link(self, what: str, error: Exception) -> str:
+        """What does not hold: the role that the TUF client names or that was asked for last, else what was asked for."""
+        if what not in ("the metadata", "the root"):
+            return what
+        found = _ROLE.search(str(error)) or _ROLE.search(self._fetcher.last)
+        return f"{found[0].lower()}.json" if found else what
 
 
 @contextmanager
@@ -160,7 +204,7 @@ def open_client(folder: Path, url: str, root: bytes | None = None) -> Iterator[C
             f"'{url}' is no repository", remedy="name a folder, or an address: https://…, file:///…, s3://…"
         )
     base = url.rstrip("/")
-    fetcher = StoreFetcher(base) if base.startswith(("file:", SCHEME)) else None
+    fetcher = StoreFetcher(base) if base.startswith(("file:", SCHEME)) else Urllib3Fetcher(app_user_agent="devicepipe")
     disk = Disk(folder)
     disk.make()
     with disk.locked():
@@ -193,32 +237,3 @@ def _first_root(disk: Disk, url: str, root: bytes | None) -> bytes:
 def _followed(disk: Disk) -> list[bytes]:
     """The roots that the client came to from the first one."""
     return [disk.read(f"root_history/{name}") for name in disk.names("root_history")]
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Errors of the TUF client as ours."""
-    from urllib3.exceptions import HTTPError
-
-    try:
-        yield
-    except DownloadLengthMismatchError as error:
-        raise IntegrityError("is longer than the metadata say, or than any may be", link=_link(what, error)) from error
-    except ExpiredMetadataError as error:
-        raise IntegrityError(
-            "has expired: it may be old, and what is newer kept from you",
-            link=_link(what, error),
-            remedy="the publisher renews it: `devicepipe repository refresh`; if it was, the copy you read from is stale",
-        ) from error
-    except RepositoryError as error:
-        raise IntegrityError(f"is refused: {error}", link=_link(what, error)) from error
-    except (DownloadError, HTTPError) as error:
-        raise BenchError(
-            f"{what} cannot be fetched: {error}", remedy="check the address and the network, and try again"
-        ) from error
-
-
-def _link(what: str, error: Exception) -> str:
-    """What does not hold: the role that the TUF client names, else what was asked for."""
-    found = _ROLE.search(str(error))
-    return f"{found[0].lower()}.json" if found and what in ("the metadata", "the root") else what

@@ -42,10 +42,13 @@ def read_checkpoint(disk: Disk) -> bytes:
 
     Raises:
         UsageError: There is no log in the folder.
+        IntegrityError: There are tiles of one, and no checkpoint.
     """
     try:
         return disk.read(CHECKPOINT)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        if (disk.folder / "tile").is_dir():
+            raise IntegrityError("is missing, though the log has tiles", link=CHECKPOINT) from error
         raise UsageError(
             "there is no log here: it has no checkpoint", file=disk.folder, remedy="name the folder of a log"
         ) from error
