@@ -121,5 +121,5 @@ def log_signatures(project: Project, bundle: VerifiedBundle) -> None:
     record = read_record(bundle)
     missing = [one for one in record.signatures if one.signature.number not in record.logged]
     entries = [entry_of(one.signature, bundle.sha256(RELEASE_STATEMENT)) for one in missing]
-    for given, index in zip(missing, ledger.append(project, entries) if entries else (), strict=True):
+    for given, index in zip(missing, ledger.append_once(project, entries), strict=True):
         keep_proof(bundle, given, ledger.prove(project, index))

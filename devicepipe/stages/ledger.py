@@ -7,10 +7,11 @@ from pathlib import Path
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.ledger.checkpoint import Trust
-from devicepipe.evidence.ledger.entry import Entry
+from devicepipe.evidence.ledger.entry import Entry, encode_entry
+from devicepipe.evidence.ledger.index import INDEX, Search, find
 from devicepipe.evidence.ledger.log import CHECKPOINT, Log
 from devicepipe.evidence.ledger.note import NoteKey, NoteSigner
-from devicepipe.evidence.ledger.writer import append_entries, create_log
+from devicepipe.evidence.ledger.writer import append_entries, create_log, recover_log
 from devicepipe.project.config import Project
 from devicepipe.stages.context import SigningKey, open_keys
 
@@ -35,6 +36,20 @@ def append(project: Project, entries: Sequence[Entry]) -> range:
             if not (folder / CHECKPOINT).exists():  # else another process was first
                 raise
     return append_entries(folder, signer, entries)
+
+
+def append_once(project: Project, entries: Sequence[Entry]) -> list[int]:
+    """Append those entries that a process which was killed has not; returns the numbers of all. Raises as `append`."""
+    there: dict[bytes, int] = {}
+    if entries and (log_folder(project) / CHECKPOINT).exists():
+        recover_log(log_folder(project), _trust(project))
+        log = _open(project)
+        for entry in entries:
+            search = Search(kinds=(entry.kind,), by=entry.by, digest=entry.digest)
+            there |= {encode_entry(found): number for number, found in find(log, search, log_folder(project) / INDEX)}
+    missing = [entry for entry in entries if encode_entry(entry) not in there]
+    there |= dict(zip(map(encode_entry, missing), append(project, missing) if missing else (), strict=True))
+    return [there[encode_entry(entry)] for entry in entries]
 
 
 def prove(project: Project, index: int) -> bytes:
@@ -65,7 +80,11 @@ def check(project: Project) -> None:
 
 
 def _open(project: Project) -> Log:
-    return Log.open(log_folder(project), Trust((open_keys(project).release.public,), _origin(project)))
+    return Log.open(log_folder(project), _trust(project))
+
+
+def _trust(project: Project) -> Trust:
+    return Trust((open_keys(project).release.public,), _origin(project))
 
 
 def _signer(project: Project, key: SigningKey) -> NoteSigner:

@@ -48,7 +48,11 @@ def read_checkpoint(disk: Disk) -> bytes:
         return disk.read(CHECKPOINT)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         if (disk.folder / "tile").is_dir():
-            raise IntegrityError("is missing, though the log has tiles", link=CHECKPOINT) from error
+            raise IntegrityError(
+                "is missing, though the log has tiles",
+                link=CHECKPOINT,
+                remedy="restore it from a copy of the log",
+            ) from error
         raise UsageError(
             "there is no log here: it has no checkpoint", file=disk.folder, remedy="name the folder of a log"
         ) from error
