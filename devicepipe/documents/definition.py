@@ -103,6 +103,7 @@ class DocumentFile(Table):
     contents: bool | None = None
     front: tuple[str, ...] | None = Field(default=None, strict=False)
     order: tuple[str, ...] | None = Field(default=None, strict=False)
+    omit: tuple[str, ...] = Field(default=(), strict=False)
     sections: dict[_SectionName, SectionFile] = Field(default_factory=dict)
     tables: dict[str, TableFile] = Field(default_factory=dict)
     approval: tuple[ApprovalFile, ...] | None = Field(default=None, strict=False)
@@ -328,9 +329,10 @@ class _Reader:
             for name, section in one.sections.items():
                 merged.setdefault(name, {}).update({key: value for key, value in section if value is not None})
         order = next((one.order for one in reversed(said) if one.order is not None), None)
-        if order is not None:
-            _check_order(order, merged, mistake)
-        sections = tuple(self._section(name, merged[name], mistake) for name in order or merged)
+        omitted = {name for one in said for name in one.omit}
+        _check_order(order, omitted, merged, mistake)
+        chosen = [name for name in order or merged if name not in omitted]
+        sections = tuple(self._section(name, merged[name], mistake) for name in chosen)
         if sections and sections[0].level != 1:
             raise mistake("the first section cannot be of level 2", ("sections", sections[0].name, "level"), "")
         return sections
@@ -362,12 +364,28 @@ class _Reader:
             seen[definition.number] = definition.name
 
 
-def _check_order(order: tuple[str, ...], sections: Collection[str], mistake: _Mistakes) -> None:
+def _check_order(
+    order: tuple[str, ...] | None, omitted: set[str], sections: Collection[str], mistake: _Mistakes
+) -> None:
+    """A section is left out where it is named in `omit`, never because `order` does not know it yet."""
+    known = f"sections: {', '.join(sorted(sections))}"
+    if unknown := sorted(omitted - {*sections}):
+        raise mistake(f"there is no section '{unknown[0]}'", ("omit",), known)
+    if order is None:
+        return
     for index, name in enumerate(order):
         if name not in sections:
-            raise mistake(f"there is no section '{name}'", ("order", index), f"sections: {', '.join(sorted(sections))}")
+            raise mistake(f"there is no section '{name}'", ("order", index), known)
+        if name in omitted:
+            raise mistake(f"names '{name}', which `omit` leaves out", ("order", index), "keep one of the two")
     if len(set(order)) < len(order):
         raise mistake("names a section twice", ("order",), "")
+    if missing := [name for name in sections if name not in order and name not in omitted]:
+        raise mistake(
+            f"does not say where these sections stand: {', '.join(missing)}",
+            ("order",),
+            "name them in `order`, or leave them out by `omit`",
+        )
 
 
 class _Mistakes:

@@ -99,8 +99,9 @@ def scales_of(project: Project) -> Scales:
 
 
 def item_files(folder: Path) -> list[Path]:
-    """The Markdown files below a folder that hold items, sorted: all but those named README.md."""
-    return [path for path in sorted(folder.rglob("*.md")) if path.name.lower() != "readme.md"]
+    """The Markdown files below a folder (.md, .markdown, in letters of any case), sorted: all but those named README.md."""
+    found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in (".md", ".markdown"))
+    return [path for path in found if path.stem.lower() != "readme"]
 
 
 def read_folder(

@@ -80,6 +80,7 @@ title = "Rückverfolgbarkeit {version}"
 revision = "C"
 status = "draft"
 order = ["matrix", "overview"]
+omit = ["findings", "untested", "reviews"]
 
 [sections.matrix]
 title = "Matrix"
@@ -151,6 +152,21 @@ MISTAKES = {
     ),
     "no such text": ("release-notes.toml", "\n[sections.news]\ntext = 'nwes.md'\n", 3, "sections.news.text", "no text"),
     "no such section": ("release-notes.toml", "order = ['nwes']\n", 1, "order.0", "no section 'nwes'"),
+    "a section forgotten": (
+        "release-notes.toml",
+        "order = ['news', 'about']\nomit = ['anomalies']\n",
+        1,
+        "order",
+        "stand: deliverables",
+    ),
+    "no such section left out": ("release-notes.toml", "omit = ['nwes']\n", 1, "omit", "no section 'nwes'"),
+    "in order and left out": (
+        "release-notes.toml",
+        "order = ['news', 'about', 'deliverables', 'anomalies']\nomit = ['about']\n",
+        1,
+        "order.1",
+        "`omit` leaves out",
+    ),
     "twice in order": ("release-notes.toml", "order = ['news', 'news']\n", 1, "order", "twice"),
     "no such column": (
         "traceability-matrix.toml",

@@ -91,6 +91,16 @@ def test_links_cross_files_and_order_is_that_of_the_file_names(tmp_path: Path) -
     assert items[0].links == {"mitigates": ["HAZ-001", "HAZ-002"]}
 
 
+@pytest.mark.parametrize("ending", ["MD", "markdown", "Markdown"])
+def test_no_markdown_file_is_passed_over_for_how_its_name_ends(tmp_path: Path, ending: str) -> None:
+    wanted = read(tmp_path, pump=PUMP)
+    folder = tmp_path / "requirements"
+    (folder / "pump.md").rename(folder / f"pump.{ending}")
+    (folder / f"README.{ending}").write_text("## nor here\n")
+    found = read_folder(tmp_path, "requirements", prefixes=PREFIXES, boards=BOARDS)
+    assert [item.id for item in found] == [item.id for item in wanted]
+
+
 def test_carriage_returns_byte_order_mark_and_a_blank_line_below_the_heading_change_nothing(tmp_path: Path) -> None:
     plain = read(tmp_path, pump=PUMP)
     other = "\ufeff" + PUMP.replace("- severity", "\n- severity").replace("\n", "\r\n")
