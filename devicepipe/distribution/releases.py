@@ -100,6 +100,21 @@ def find_release(targets: Targets, product: str, version: str) -> Published | No
     return next(wanted, None)
 
 
+def check_version(targets: Targets, product: str, version: str, release: str) -> Published | None:
+    """The release of that version, which is the one of this release statement (SHA-256), or None.
+
+    Raises:
+        UsageError: The version is published of another bundle.
+        IntegrityError: As `releases_of`.
+    """
+    before = find_release(targets, product, version)
+    if before is not None and before.state.release != release:
+        raise UsageError(
+            f"{before.title} is published, of another bundle", remedy="a version is published once: make a new one"
+        )
+    return before
+
+
 def targets_with(targets: Targets, parcel: Parcel) -> dict[str, TargetFile]:
     """The targets with a release in its state: that of `parcel`, which has all of its files if it is released.
 
@@ -108,12 +123,8 @@ def targets_with(targets: Targets, parcel: Parcel) -> dict[str, TargetFile]:
         IntegrityError: As `releases_of`.
     """
     state = parcel.state
-    before = find_release(targets, state.product, state.version)
+    before = check_version(targets, state.product, state.version, state.release)
     title = f"{state.product} {state.version}"
-    if before is not None and before.state.release != state.release:
-        raise UsageError(
-            f"{title} is published, of another bundle", remedy="a version is published once: make a new one"
-        )
     if before is not None and before.state.state == "withdrawn" and state.state == "released":
         raise UsageError(f"{title} was withdrawn on {before.state.on}", remedy="that is for good: make a new version")
     if before is None and state.state == "withdrawn":

@@ -18,6 +18,7 @@ from devicepipe.project.board import Board, load_board
 from devicepipe.project.exchange import TraceMapping, TraceResults, TraceSource
 from devicepipe.project.place import CONFIG_NAME, find_project
 from devicepipe.project.policy import PolicySettings, is_path
+from devicepipe.project.publication_settings import ROLES, PublicationSettings
 from devicepipe.project.toml_file import Table, TomlFile, Where, matching
 from devicepipe.project.trace_schema import SchemaText
 
@@ -271,6 +272,7 @@ class _File(Table):
     vulnerabilities: VulnerabilitySettings | None = None
     documents: DocumentSettings = DocumentSettings.model_construct()
     approval: ApprovalSettings = ApprovalSettings.model_construct()
+    publication: PublicationSettings = PublicationSettings.model_construct()
     output: str = "dist"
 
 
@@ -311,6 +313,7 @@ class Project(BaseModel):
     vulnerabilities: VulnerabilitySettings | None = None
     documents: DocumentSettings
     approval: ApprovalSettings = ApprovalSettings.model_construct()
+    publication: PublicationSettings = PublicationSettings.model_construct()
     output: str
 
     @property
@@ -408,6 +411,7 @@ def load_project(path: Path) -> Project:
         vulnerabilities=file.vulnerabilities,
         documents=file.documents,
         approval=file.approval,
+        publication=file.publication,
         output=file.output,
     )
 
@@ -501,6 +505,12 @@ def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
             if is_path(name)
         ),
         (("documents", "path"), file.documents.path, "folder"),
+        (("publication", "trusted-root"), file.publication.trusted_root, "place"),  # `devicepipe repository init` makes it
+        *(
+            (("publication", role, "keys", index, "public"), key.public, "file")
+            for role in ROLES
+            for index, key in enumerate(file.publication.role(role).keys)
+        ),
     ]
     if file.vulnerabilities is not None:
         named.append((("vulnerabilities", "vex"), file.vulnerabilities.vex, "folder"))

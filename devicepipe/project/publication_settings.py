@@ -44,46 +44,36 @@ class PublicationSettings(Table):
 
     Attributes:
         repository: A folder, relative to the project, or `s3://BUCKET/PREFIX`.
-        root: The root metadata that clients start from: commit it.
-        root_role: The keys of the root.
+        trusted_root: The root metadata that clients start from: commit it.
+        root: The keys that sign the root, which names all others.
         targets: Those that sign what is released.
         snapshot: Those that sign which metadata belong together.
         timestamp: Those that sign that this is the newest.
     """
 
     repository: str = Field(default="dist/repository", min_length=1)
-    root: str = Field(default="publication/root.json", min_length=1)
-    root_role: RoleSettings = Field(default=RoleSettings.model_construct(), alias="root-role")
+    trusted_root: str = Field(default="publication/root.json", min_length=1)
+    root: RoleSettings = RoleSettings.model_construct()
     targets: RoleSettings = RoleSettings.model_construct()
     snapshot: RoleSettings = RoleSettings.model_construct()
     timestamp: RoleSettings = RoleSettings.model_construct()
 
     def role(self, name: RepositoryRole) -> RoleSettings:
         """The settings of a role."""
-        roles = {
-            "root": self.root_role,
-            "targets": self.targets,
-            "snapshot": self.snapshot,
-            "timestamp": self.timestamp,
-        }
-        return roles[name]
+        settings: RoleSettings = getattr(self, name)
+        return settings
 
     def days(self, name: RepositoryRole) -> int:
-        """For how many days what a role signs holds."""
+        """For how many days holds what a role signs."""
         return self.role(name).days or DAYS[name]
 
     @model_validator(mode="after")
     def _keys_of_all_or_none(self) -> Self:
         without = [name for name in ROLES if not self.role(name).keys]
         if without and len(without) < len(ROLES):
-            raise ValueError(f"{_KEY[without[0]]}: has no keys, and other roles have: name those of all four")
+            raise ValueError(f"{without[0]}: has no keys, and other roles have: name those of all four")
         return self
 
 
 DAYS: dict[RepositoryRole, int] = {"root": 365, "targets": 90, "snapshot": 90, "timestamp": 7}
-_KEY: dict[RepositoryRole, str] = {
-    "root": "root-role",
-    "targets": "targets",
-    "snapshot": "snapshot",
-    "timestamp": "timestamp",
-}
+"""For how many days holds what a role signs, where nothing else is said."""

@@ -310,16 +310,27 @@ def ensure_development_keys(folder: Path) -> DevelopmentKeys:
     Raises:
         UsageError: The folder cannot be written, or holds a file that is no development key.
     """
+    image, made_image = _development_key(folder, "image")
+    release, made_release = _development_key(folder, "release")
+    return DevelopmentKeys(image, release, made_image or made_release)
+
+
+def ensure_development_key(folder: Path, name: str) -> KeyPair:
+    """A further development key, `<name>.key.pem` and `<name>.pub.pem`, as `ensure_development_keys` makes them.
+
+    Raises:
+        UsageError: As there.
+    """
+    return _development_key(folder, name)[0]
+
+
+def _development_key(folder: Path, name: str) -> tuple[KeyPair, bool]:
+    """The development key of that name, and whether it was made now."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        made_image = _make_private(folder / "image.key.pem")
-        made_release = _make_private(folder / "release.key.pem")
-        return DevelopmentKeys(
-            _pair(folder, "image"),
-            _pair(folder, "release"),
-            made_image or made_release,
-        )
+        made = _make_private(folder / f"{name}.key.pem")
+        return _pair(folder, name), made
     except OSError as error:
         raise UsageError(
             f"development keys cannot be made: {error.strerror}",

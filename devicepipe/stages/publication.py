@@ -1,0 +1,177 @@
+"""Publication: a product's repository by its devicepipe.toml, and what is published of a release.
+
+A release is published by a person's signature (`release`), and taken back by another one (`withdraw`); the repository is then brought
+into the state that they say, and the log told. Each of the three finds what is done already: whoever was killed runs it again.
+"""
+
+from __future__ import annotations
+
+import functools
+from datetime import timedelta
+
+from devicepipe.approval.lifecycle import Standing, State
+from devicepipe.distribution.object_store import SCHEME, ObjectStore
+from devicepipe.distribution.releases import EVIDENCE, SIGNATURES, Parcel, PublishedState, check_version, find_release
+from devicepipe.distribution.repository import Repository
+from devicepipe.distribution.seen import Seen
+from devicepipe.distribution.signing import RoleSetup, RoleSigner
+from devicepipe.distribution.store import FolderStore, Store
+from devicepipe.errors import UsageError
+from devicepipe.evidence.facts import utc_now
+from devicepipe.evidence.files import read_file, walk
+from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT, SOURCE_CONFIG, kind_named
+from devicepipe.evidence.ledger import index
+from devicepipe.evidence.ledger.entry import make_entry
+from devicepipe.evidence.ledger.log import CHECKPOINT
+from devicepipe.evidence.production import ATTESTATION, VerifiedProduction
+from devicepipe.evidence.signatures import Given, record_folder
+from devicepipe.evidence.verify import VerifiedBundle
+from devicepipe.project.config import CONFIG_NAME, Project
+from devicepipe.project.publication_settings import ROLES, RepositoryRole
+from devicepipe.signing.keys import PublicKey, ensure_development_key, load_signer
+from devicepipe.stages import ledger
+from devicepipe.stages.standing import signed_standing
+
+EVIDENCE_FILES = (RELEASE_STATEMENT, RELEASE_ENVELOPE, SOURCE_CONFIG, kind_named("source").path_for())
+"""The files of the bundle that go along: what it takes to tell where the release stands, with nothing but the release key."""
+
+
+def open_store(project: Project) -> Store:
+    """Where the product is published. Raises UsageError as `ObjectStore`."""
+    place = project.publication.repository
+    return ObjectStore(place) if place.startswith(SCHEME) else FolderStore(project.root / place)
+
+
+def open_repository(project: Project) -> Repository:
+    """The product's repository, with the keys that devicepipe.toml names, or development keys.
+
+    Raises:
+        UsageError: A key cannot be read.
+    """
+    setup = {role: _role(project, role) for role in ROLES}
+    return Repository(open_store(project), setup, Seen(project.state / "publication" / "seen.json"))
+
+
+def _role(project: Project, role: RepositoryRole) -> RoleSetup:
+    settings = project.publication.role(role)
+    lasts = timedelta(days=project.publication.days(role))
+    if not settings.keys:
+        pair = ensure_development_key(project.state / "keys", f"publication-{role}")
+        return RoleSetup((RoleSigner(pair.public, pair.signer),), 1, lasts)
+    signers: list[RoleSigner] = []
+    for key in settings.keys:
+        public = PublicKey.load(project.root / key.public)
+        uri = key.signer
+        opened = functools.partial(load_signer, uri, public, project.root) if uri is not None else None
+        signers.append(RoleSigner(public, opened))
+    return RoleSetup(tuple(signers), settings.threshold, lasts)
+
+
+def trusted_root(project: Project) -> bytes:
+    """The root that the product has committed, which clients start from.
+
+    Raises:
+        UsageError: There is none yet.
+    """
+    path = project.root / project.publication.trusted_root
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"the root of the repository cannot be read: {error.strerror}",
+            file=path,
+            remedy="make the repository: `devicepipe repository init`",
+        ) from error
+
+
+def check_publishable(project: Project, repository: Repository, bundle: VerifiedBundle) -> None:
+    """See, before anybody signs, that a release can be published: the repository holds, its keys fit, the version is free.
+
+    Raises:
+        UsageError, IntegrityError, BenchError: It cannot; as `Repository.state`.
+    """
+    development = any(one.public.development for of in repository.setup.values() for one in of.signers)
+    if bundle.public_key.development != development:
+        raise UsageError(
+            "the release is signed with development keys, the repository is not"
+            if bundle.public_key.development
+            else "the repository is signed with development keys, and the release is not",
+            file=project.root / CONFIG_NAME,
+            key="publication",
+            remedy="configure keys for both, [keys] and [publication], or for neither",
+        )
+    state = repository.state(trusted_root(project))
+    check_version(state.targets.signed, bundle.release.product, bundle.release.version, bundle.sha256(RELEASE_STATEMENT))
+
+
+def is_published(project: Project, repository: Repository, bundle: VerifiedBundle) -> bool:
+    """Whether the repository has the release, be it withdrawn. Raises as `Repository.state`."""
+    targets = repository.state(trusted_root(project)).targets.signed
+    return find_release(targets, bundle.release.product, bundle.release.version) is not None
+
+
+def publish(
+    project: Project, repository: Repository, bundle: VerifiedBundle, production: VerifiedProduction | None
+) -> tuple[PublishedState, bool]:
+    """Bring the repository into the state that people signed, and log it; returns the state, and whether that changed anything.
+
+    Args:
+        project: The product.
+        repository: Its repository.
+        bundle: The release, signed as released or as withdrawn.
+        production: What ships of it; not needed for one that is withdrawn.
+
+    Raises:
+        UsageError: The release is neither released nor withdrawn; as `Repository.publish`.
+        IntegrityError, BenchError: As `Repository.publish` and `signed_standing`.
+    """
+    record, _, standing = signed_standing(bundle)
+    state = _state(bundle, record.signatures[-1] if record.signatures else None, standing)
+    files = {f"{EVIDENCE}{name}": bundle.read(name) for name in EVIDENCE_FILES}
+    folder = record_folder(bundle.folder)
+    files |= {f"{SIGNATURES}{one.name}": read_file(folder, one.name) for one in walk(folder) if one.is_file}
+    if production is not None and state.state == "released":
+        files |= {name: production.read(name) for name in production.names()}
+        files[ATTESTATION] = read_file(production.folder, ATTESTATION)
+    changed = repository.publish(trusted_root(project), Parcel(state, files))
+    _log(project, state, record.signatures[-1].signature.account)
+    return state, changed
+
+
+def _state(bundle: VerifiedBundle, last: Given | None, standing: Standing) -> PublishedState:
+    if last is None or standing.state not in (State.RELEASED, State.WITHDRAWN):
+        raise UsageError(
+            f"the release is {standing.state}: nobody has signed that it be published",
+            remedy="see `devicepipe approvals` for what it wants",
+        )
+    return PublishedState(
+        product=bundle.release.product,
+        version=bundle.release.version,
+        release=bundle.sha256(RELEASE_STATEMENT),
+        state="released" if standing.state is State.RELEASED else "withdrawn",
+        on=last.signature.on,
+        signature=last.sha256,
+        meaning=last.signature.meaning,
+    )
+
+
+def _log(project: Project, state: PublishedState, account: str) -> None:
+    """Tell the log, unless a run that was interrupted did."""
+    outcome = "published" if state.state == "released" else "withdrawn"
+    where = project.publication.repository
+    subject = f"{state.product} {state.version}"
+    if (ledger.log_folder(project) / CHECKPOINT).exists():
+        known = ledger.open_log(project)
+        search = index.Search(kinds=("publication",), subject=subject, digest=state.release)
+        for _, entry in index.find(known, search, known.disk.folder / index.INDEX):
+            if entry.details == {"outcome": outcome, "repository": where}:
+                return
+    entry = make_entry(
+        "publication",
+        at=utc_now(),
+        by=account,
+        subject=subject,
+        digest=state.release,
+        details={"outcome": outcome, "repository": where},
+    )
+    ledger.append(project, [entry])
