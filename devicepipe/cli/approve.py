@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from devicepipe.approval.lifecycle import ApprovalPolicy, Standing
     from devicepipe.evidence.signatures import Given, SignedRecord
     from devicepipe.evidence.verify import VerifiedBundle
+    from devicepipe.project.config import Project
 
 _COLORS = {"draft": "yellow", "candidate": "yellow", "approved": "green", "released": "green", "withdrawn": "red"}
 
@@ -124,26 +125,38 @@ def tell_standing(record: SignedRecord, policy: ApprovalPolicy, standing: Standi
         tell(f"wanted: {', '.join(f'{count} approval as {role}' for role, count in missing.items())}")
 
 
-def _sign(
+def _sign(action: str, *, folder: Path, bundle: Path, as_json: bool, **who: Any) -> int:
+    from devicepipe.evidence.verify import verify_bundle
+    from devicepipe.stages.context import open_keys
+
+    project = open_project(folder)
+    verified = verify_bundle(bundle, open_keys(project).release.public)
+    given, standing, policy = sign_as(project, verified, action, **who)
+    _tell_signed(verified, given, standing, policy, as_json=as_json)
+    return EXIT_OK
+
+
+def sign_as(
+    project: Project,
+    verified: VerifiedBundle,
     action: str,
     *,
-    bundle: Path,
     meaning: str,
     account: str,
     role: str | None,
     secrets_fd: int | None,
-    folder: Path,
-    as_json: bool,
-) -> int:
+) -> tuple[Given, Standing, ApprovalPolicy]:
+    """Ask a person for the secrets that it takes, and have the action signed; returns the signature and where the release stands.
+
+    Raises:
+        UsageError: It may not be signed now, or not by this person; what was given for a secret is wrong.
+        IntegrityError: The signatures as they stand do not hold.
+    """
     from devicepipe.approval.lifecycle import Action
     from devicepipe.approval.record import Intent, check_intent, sign
-    from devicepipe.evidence.verify import verify_bundle
     from devicepipe.stages.approval import current_roster, identified, log_signatures, open_accounts
-    from devicepipe.stages.context import open_keys
     from devicepipe.stages.standing import authors_of, policy_of
 
-    project = open_project(folder)
-    verified = verify_bundle(bundle, open_keys(project).release.public)
     roster, policy = current_roster(project), policy_of(verified)
     intent = Intent(Action(action), _role(roster, verified, account, role, Action(action)), meaning)
     log_signatures(project, verified)  # of a signer whose process was killed before it came to that
@@ -163,8 +176,7 @@ def _sign(
         verified, intent, who, roster, policy=policy, authors=authors_of(verified), now=lambda: datetime.now(UTC)
     )
     log_signatures(project, verified)
-    _tell_signed(verified, given, standing, policy, as_json=as_json)
-    return EXIT_OK
+    return given, standing, policy
 
 
 def _role(roster: bytes, bundle: VerifiedBundle, account: str, wanted: str | None, action: Any) -> Any:

@@ -35,6 +35,13 @@ _COMMANDS = {
     "reject": ("devicepipe.cli.approve", "Sign that a release is not approved."),
     "retract": ("devicepipe.cli.approve", "Take your own approval of a release back, signed."),
     "withdraw": ("devicepipe.cli.approve", "Withdraw a release for good, signed."),
+    "publish": ("devicepipe.cli.publish", "Publish an approved release in the product's repository, signed."),
+    "unpublish": ("devicepipe.cli.publish", "Withdraw a published release, signed, and have the repository say so."),
+    "pull": ("devicepipe.cli.pull", "Fetch a published release, verified, whole or not at all."),
+    "repository": (
+        "devicepipe.cli.repository",
+        "Make, check, renew and rotate the repository that releases are published in.",
+    ),
     "approvals": ("devicepipe.cli.approve", "Show who signed what of a release, and what it wants yet."),
     "account": ("devicepipe.cli.account", "Make and change the accounts of people who sign."),
     "trace": ("devicepipe.cli.trace", "Check items and links: hazards, requirements, designs, tests, and the code."),

@@ -110,6 +110,21 @@ class Repository:
             self._advance(state.root, state, due, state.targets.signed.targets)
             return due
 
+    def check_files(self, state: RepositoryState) -> int:
+        """Read every file that the targets name; returns how many there are.
+
+        Raises:
+            IntegrityError: One is missing, or is not what its digest says.
+        """
+        for path, target in sorted(state.targets.signed.targets.items()):
+            name = layout.target_file(path, target.hashes["sha256"])
+            data = self._read(name)
+            if data is None:
+                raise IntegrityError("is missing", link=name)
+            if (len(data), sha256(data)) != (target.length, target.hashes["sha256"]):
+                raise IntegrityError("is not what was published: its bytes were altered", link=name)
+        return len(state.targets.signed.targets)
+
     def rotate(self, anchor: bytes, root: bytes, *, broken: bool = False) -> RepositoryState:
         """Publish the next root, or finish it, and sign everything under it.
 

@@ -123,7 +123,7 @@ def _roots(store: Store, anchor: bytes) -> list[Metadata[Root]]:
     except FileNotFoundError as error:
         raise UsageError(
             f"{store.url} is not the repository of the project's root: it has no {link}",
-            remedy="correct `repository` of [publication], or make one: `devicepipe repository init`",
+            remedy="correct `repository` of [publication]; if it has moved, copy all of it there",
         ) from error
     if published != anchor:
         raise IntegrityError("is not the root that the project has committed", link=link)

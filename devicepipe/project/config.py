@@ -505,7 +505,11 @@ def _check_paths(source: TomlFile, root: Path, file: _File) -> None:
             if is_path(name)
         ),
         (("documents", "path"), file.documents.path, "folder"),
-        (("publication", "trusted-root"), file.publication.trusted_root, "place"),  # `devicepipe repository init` makes it
+        (
+            ("publication", "trusted-root"),
+            file.publication.trusted_root,
+            "place",
+        ),  # `devicepipe repository init` makes it
         *(
             (("publication", role, "keys", index, "public"), key.public, "file")
             for role in ROLES

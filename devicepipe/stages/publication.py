@@ -1,7 +1,8 @@
 """Publication: a product's repository by its devicepipe.toml, and what is published of a release.
 
-A release is published by a person's signature (`release`), and taken back by another one (`withdraw`); the repository is then brought
-into the state that they say, and the log told. Each of the three finds what is done already: whoever was killed runs it again.
+A release is published by a person's signature (`release`), and taken back by another one (`withdraw`); the repository is then
+brought into the state that they say, and the log told. Each of the three finds what is done already: whoever was killed runs it
+again.
 """
 
 from __future__ import annotations
@@ -101,7 +102,9 @@ def check_publishable(project: Project, repository: Repository, bundle: Verified
             remedy="configure keys for both, [keys] and [publication], or for neither",
         )
     state = repository.state(trusted_root(project))
-    check_version(state.targets.signed, bundle.release.product, bundle.release.version, bundle.sha256(RELEASE_STATEMENT))
+    check_version(
+        state.targets.signed, bundle.release.product, bundle.release.version, bundle.sha256(RELEASE_STATEMENT)
+    )
 
 
 def is_published(project: Project, repository: Repository, bundle: VerifiedBundle) -> bool:

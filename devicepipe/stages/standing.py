@@ -12,11 +12,11 @@ from devicepipe.errors import IntegrityError
 from devicepipe.evidence.layout import SOURCE_CONFIG
 from devicepipe.evidence.predicates import SourceInfo
 from devicepipe.evidence.signatures import SignedRecord
-from devicepipe.evidence.verify import VerifiedBundle
+from devicepipe.evidence.verify import ListedBundle, VerifiedBundle
 from devicepipe.project.approval_settings import ApprovalSettings
 
 
-def policy_of(bundle: VerifiedBundle) -> ApprovalPolicy:
+def policy_of(bundle: ListedBundle) -> ApprovalPolicy:
     """What the release takes to be approved, as the devicepipe.toml that was released says.
 
     Raises:
@@ -33,7 +33,7 @@ def policy_of(bundle: VerifiedBundle) -> ApprovalPolicy:
     )
 
 
-def authors_of(bundle: VerifiedBundle) -> list[str]:
+def authors_of(bundle: ListedBundle) -> list[str]:
     """The e-mail addresses of who wrote what is released."""
     return bundle.predicate(SourceInfo).authors or []
 

@@ -1,0 +1,141 @@
+"""`devicepipe pull`: a release from a repository, for whoever programs devices or checks what is sent to them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from devicepipe.cli.common import json_option, print_json, tell
+from devicepipe.errors import EXIT_OK, UsageError
+
+if TYPE_CHECKING:
+    from devicepipe.signing.keys import PublicKey
+
+_KEY = "release.pub.pem"
+
+
+@click.command()
+@click.argument("repository")
+@click.argument("version", required=False)
+@click.option("--product", help="Of which product (default: the only one).")
+@click.option("--board", "boards", multiple=True, help="Only the files of this board (repeatable; default: all).")
+@click.option(
+    "--root",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The root metadata to begin with, from the publisher; needed the first time.",
+)
+@click.option(
+    "--key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The release key to trust, a public PEM file; needed the first time, and kept.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Where the folder PRODUCT-VERSION goes (default: here).",
+)
+@click.option(
+    "--trust",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where what is trusted is kept (default: below ~/.local/state/devicepipe, by repository).",
+)
+@json_option
+def pull(
+    repository: str,
+    version: str | None,
+    *,
+    product: str | None,
+    boards: tuple[str, ...],
+    root: Path | None,
+    key: Path | None,
+    output: Path,
+    trust: Path | None,
+    as_json: bool,
+) -> int:
+    """Fetch VERSION of a release, or the newest one, from REPOSITORY: a folder, https://…, file:///… or s3://….
+
+    The TUF client refuses metadata that are forged, expired, older than seen before, or of different states, and files of another
+    length or digest. What the release key and people signed is then verified, offline. The folder appears whole or not at all.
+
+    Exit codes: 0 fetched (or was already), 1 that release has been withdrawn, 2 no such release, root or key, 3 it cannot be
+    fetched, 4 what comes does not hold.
+    """
+    from devicepipe.stages.pull import pull as fetched
+
+    url = repository if "://" in repository else Path(repository).resolve().as_uri()
+    place = trust or _state_home() / "devicepipe" / "trust" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    public = _release_key(place, key, url)
+    found = fetched(
+        url,
+        place,
+        output,
+        root=_read(root) if root is not None else None,
+        release_key=public,
+        product=product,
+        version=version,
+        boards=boards,
+    )
+    if key is not None:
+        _keep(place, public.pem)
+    state = found.state
+    if as_json:
+        print_json(
+            state.to_json()
+            | {
+                "folder": str(found.folder),
+                "new": found.new,
+                "files": found.files,
+                "developmentKeys": public.development,
+                "productionKey": found.production.production_key.to_json(),
+                "boards": {
+                    one.board: one.shipped for one in found.production.boards if one.board in boards or not boards
+                },
+                "signatures": [one.signature.to_json() for one in found.record.signatures],
+            }
+        )
+        return EXIT_OK
+    tell(f"{state.product} {state.version}, released {state.on[:10]}: {state.meaning}", bold=True)
+    for one in found.record.signatures:
+        tell(f"  {one.signature.action:9} {one.signature.told}")
+    if public.development:
+        tell("signed with DEVELOPMENT keys: not for production", fg="yellow")
+    tell(f"{found.files} files verified, {'now' if found.new else 'already'} in {found.folder}", fg="green")
+    return EXIT_OK
+
+
+def _release_key(trust: Path, named: Path | None, url: str) -> PublicKey:
+    """The release key that is named, else the one that was named before."""
+    from devicepipe.signing.keys import PublicKey
+
+    if named is not None:
+        return PublicKey.load(named)
+    if not (trust / _KEY).is_file():
+        raise UsageError(
+            f"no release key is trusted for {url} yet", remedy="name the one that its publisher gave you: --key FILE"
+        )
+    return PublicKey.load(trust / _KEY)
+
+
+def _keep(trust: Path, pem: bytes) -> None:
+    from devicepipe.evidence.ledger.disk import Disk
+
+    Disk(trust).replace(_KEY, pem, f".{_KEY}.new")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"cannot be read: {error.strerror}", file=file, remedy="name the publisher's root.json"
+        ) from error
+
+
+def _state_home() -> Path:
+    """Where a user's programs keep their state (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
