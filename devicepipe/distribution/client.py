@@ -38,7 +38,7 @@ from devicepipe.distribution.state import check_root, read_metadata
 from devicepipe.errors import BenchError, IntegrityError, UsageError
 from devicepipe.evidence.ledger.disk import Disk
 
-FIRST_ROOT: Final = "trusted.root.json"
+FIRST_ROOT: Final = "first-root"
 """The root that trust began with, in the folder of trust."""
 _NOT_FOUND: Final = 404
 _ROLE: Final = re.compile(r"\b(root|timestamp|snapshot|targets)\b", re.IGNORECASE)

@@ -202,12 +202,15 @@ class Repository:
             path = layout.target_path(parcel.state.product, parcel.state.version, name)
             if path not in targets:
                 continue
-            file = layout.target_file(path, sha256(data))
-            found = self._read(file)
-            if found == data:
-                continue
-            if found is not None and path in before.targets:
-                raise IntegrityError("is not what was published: its bytes were altered", link=file)
+            file, named = layout.target_file(path, sha256(data)), before.targets.get(path)
+            # One that the published metadata do not name is put again even if it is there: a process that was killed may have
+            # written it without seeing that it lasts.
+            if named is not None and named.hashes == targets[path].hashes:
+                found = self._read(file)
+                if found == data:
+                    continue
+                if found is not None:
+                    raise IntegrityError("is not what was published: its bytes were altered", link=file)
             self.store.put(file, data)
             put = True
         return put

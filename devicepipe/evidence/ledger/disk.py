@@ -28,6 +28,7 @@ class Disk:
         self.folder = folder
         self._files: set[str] = set()
         self._folders: set[str] = set()
+        self._known: set[str] = set()  # folders whose names `sync` makes last, or has
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -92,6 +93,10 @@ class Disk:
                     one(name)
             names.clear()
 
+    def sync_names(self) -> None:
+        """Make the names in the folder itself last: one that a killed process gave is seen, and may not last yet."""
+        self._sync_folder("")
+
     @contextmanager
     def locked(self, name: str = ".lock") -> Iterator[None]:
         """Alone among all that lock by this file. Waits for the one who has it, and the kernel ends that with its process."""
@@ -112,11 +117,14 @@ class Disk:
     # --- what the system does ---------------------------------------------------------------------------------------
 
     def _need_folder(self, name: str) -> None:
-        if name and not self._is_folder(name):
+        if name and (name not in self._known or not self._is_folder(name)):
             parent = name.rpartition("/")[0]
             self._need_folder(parent)
-            self._make_folder(name)
+            if not self._is_folder(name):
+                self._make_folder(name)
+            # Once also for one that is there: a process that was killed may have made it, and not have seen that it lasts.
             self._folders.add(parent)
+            self._known.add(name)
 
     def _is_folder(self, name: str) -> bool:
         return (self.folder / name).is_dir()

@@ -310,4 +310,5 @@ def _locked_writer(folder: Path, trust: Trust, signer: NoteSigner | None, disk: 
         disk = Disk(folder)
         read_checkpoint(disk)  # before a lock is made in a folder that is no log's
     with disk.locked():
+        disk.sync_names()  # the checkpoint's, on which all is built that is acknowledged from here on
         yield LogWriter(Log.open(folder, trust, disk), trust, signer)

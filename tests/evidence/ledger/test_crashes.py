@@ -68,8 +68,13 @@ def check(log: Log, entries: Sequence[bytes]) -> None:
     assert log.signed.root == root_hash(map(leaf_hash, entries[: log.size])) == log.root_at(log.size)
 
 
-def crash_and_go_on(seed: int, *, kill: bool) -> None:
+def crash_and_go_on(seed: int, *, kill: bool | None) -> None:
+    """Crashes of one kind, or of both in turn where `kill` is None: what a killed process did not sync is lost with the power."""
     choose = random.Random(seed)
+
+    def after(disk: ModelDisk) -> ModelDisk:
+        return disk.after_kill() if kill or (kill is None and choose.random() < 0.5) else disk.after_loss()
+
     disk, told = ModelDisk(choose), Told()
     while True:
         disk.stop_at = choose.choice([None, choose.randrange(1, 12)])
@@ -77,7 +82,7 @@ def crash_and_go_on(seed: int, *, kill: bool) -> None:
             create_log(FOLDER, SIGNER, disk)
             break
         except PowerLoss:
-            disk = disk.after_kill() if kill else disk.after_loss()
+            disk = after(disk)
         except UsageError:  # it was made, and not yet told
             assert disk.published
             break
@@ -89,7 +94,7 @@ def crash_and_go_on(seed: int, *, kill: bool) -> None:
             session(disk, FOLDER, sizes, told)
         except PowerLoss:
             seen += disk.published
-            disk = disk.after_kill() if kill else disk.after_loss()
+            disk = after(disk)
     disk.stop_at = None
     session(disk, FOLDER, [3], told)
     log = Log.open(FOLDER, TRUST, disk)
@@ -111,6 +116,12 @@ def test_kill_at_any_step(seed: int) -> None:
 @given(st.integers(0, 2**32))
 def test_loss_of_power_at_any_step(seed: int) -> None:
     crash_and_go_on(seed, kill=False)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 2**32))
+def test_both_at_any_step(seed: int) -> None:
+    crash_and_go_on(seed, kill=None)
 
 
 @pytest.mark.parametrize("kill", [True, False])

@@ -2,133 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import json
-import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pyotp
 import pytest
-from click.testing import CliRunner
-from tuf.ngclient import Updater
 
-from devicepipe.approval.accounts import AccountRules
-from devicepipe.approval.secret_box import Cost
-from devicepipe.cli.main import cli
-from devicepipe.distribution.client import StoreFetcher
 from devicepipe.distribution.pulling import WithdrawnError
-from devicepipe.errors import DevicepipeError, IntegrityError, UsageError
+from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.signatures import record_folder
-from devicepipe.project.config import load_project
-from devicepipe.stages.context import open_keys
-from tests.evidence.synthetic_bundle import Keys, Made, Pair, make_bundle
-from tests.evidence.synthetic_production import make_production
-from tests.traceability.test_reviews import make_project
-
-WORDS = {
-    "eva": "horse battery staple",
-    "ron": "quite another phrase",
-    "quinn": "seven blue elephants",
-    "mara": "eleven wooden spoons",
-}
-ROLES = {"eva": "engineer", "ron": "reviewer", "quinn": "qa", "mara": "release-manager"}
-
-
-def run(*arguments: object, secrets: tuple[str, ...] = ()) -> tuple[int, Any]:
-    """Call a command with `--json`; its exit code and what it printed."""
-    words = [str(one) for one in arguments]
-    if secrets:
-        reading, writing = os.pipe()
-        os.write(writing, "".join(f"{secret}\n" for secret in secrets).encode())
-        os.close(writing)
-        words += ["--secrets-fd", str(reading)]
-    result = CliRunner().invoke(cli, [*words, "--json"], standalone_mode=False)
-    if isinstance(result.exception, DevicepipeError):
-        raise result.exception
-    assert result.exception is None, result.exception
-    return result.return_value or 0, json.loads(result.stdout)
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    make_project(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    cheap = functools.partial(AccountRules, cost=Cost(memory_kib=64, iterations=1, lanes=1))
-    monkeypatch.setattr("devicepipe.stages.approval.AccountRules", cheap)
-    return tmp_path
-
-
-@pytest.fixture
-def people(root: Path) -> dict[str, pyotp.TOTP]:
-    """The authenticators of the team."""
-    found: dict[str, pyotp.TOTP] = {}
-    for id_, role in ROLES.items():
-        words = ("account", "add", id_, "--name", id_.title(), "--email", f"{id_}@example.com", "--role", role)
-        totp = pyotp.parse_uri(run(*words, secrets=(WORDS[id_],))[1]["authenticator"])
-        assert isinstance(totp, pyotp.TOTP)
-        found[id_] = totp
-    return found
-
-
-def make_release(root: Path, version: str = "1.2.3") -> Made:
-    """A release of the project's keys, and what ships of it."""
-    keys = open_keys(load_project(root / "devicepipe.toml"))
-    (root / "dist").mkdir(exist_ok=True)
-    pairs = Keys(Pair(keys.image.signer, keys.image.public), Pair(keys.release.signer, keys.release.public))
-    made = make_bundle(root / "dist", keys=pairs, version=version, name=f"pump-{version}")
-    make_production(made)
-    return made
-
-
-def sign(command: str, bundle: Path, who: str, people: dict[str, pyotp.TOTP], meaning: str = "I have read it") -> Any:
-    """Sign, with a code where the session takes one."""
-    words = (command, bundle, "--as", who, "--meaning", meaning)
-    try:
-        return run(*words, secrets=(WORDS[who], people[who].now()))[1]
-    except UsageError as error:
-        if "taken" not in error.message and "code" not in error.message:
-            raise
-        return run(*words, secrets=(WORDS[who],))[1]
-
-
-def approve(bundle: Path, people: dict[str, pyotp.TOTP]) -> None:
-    for command, who in (("submit", "eva"), ("approve", "ron"), ("approve", "quinn")):
-        sign(command, bundle, who, people)
-
-
-@pytest.fixture
-def bundle(root: Path, people: dict[str, pyotp.TOTP]) -> Path:
-    """An approved release, and a repository to publish it in."""
-    made = make_release(root)
-    approve(made.path, people)
-    assert run("repository", "init") == (
-        0, {"version": 1, "file": str(root / "publication/root.json"), "published": True, "missing": ""}
-    )  # fmt: skip
-    return made.path
-
-
-def pull(root: Path, *arguments: str, first: bool = False, trust: str = "trust") -> Any:
-    words = ["pull", "dist/repository", *arguments, "--output", "pulled", "--trust", trust]
-    if first:
-        words += ["--root", "publication/root.json", "--key", ".devicepipe/keys/release.pub.pem"]
-    return run(*words)[1]
-
-
-def stock(root: Path) -> Updater:
-    base = (root / "dist/repository").as_uri()
-    folder = root / "stock"
-    folder.mkdir(exist_ok=True)
-    return Updater(
-        str(folder),
-        f"{base}/metadata/",
-        str(folder),
-        f"{base}/targets/",
-        StoreFetcher(base),
-        bootstrap=(root / "publication/root.json").read_bytes(),
-    )
+from tests.cli.calls import run
+from tests.evidence.synthetic_bundle import Spoil
+from tests.publication.publishing import approve, make_release, pull, sign, stock
 
 
 def test_an_approved_release_is_published_pulled_and_withdrawn(
@@ -236,13 +121,7 @@ def test_a_version_is_published_of_one_bundle_only(root: Path, bundle: Path, peo
     sign("publish", bundle, "mara", people)
     for folder in (bundle, record_folder(bundle), bundle.with_name(f"{bundle.name}.production")):
         shutil.rmtree(folder)
-    keys = open_keys(load_project(root / "devicepipe.toml"))
-    pairs = Keys(Pair(keys.image.signer, keys.image.public), Pair(keys.release.signer, keys.release.public))
-    from tests.evidence.synthetic_bundle import Spoil
-
-    spoil = Spoil(files={"documents/report.pdf": b"%PDF-1.7 another one\n"})
-    made = make_bundle(root / "dist", keys=pairs, name="pump-1.2.3", spoil=spoil)
-    make_production(made)
+    made = make_release(root, spoil=Spoil(files={"documents/report.pdf": b"%PDF-1.7 another one\n"}))
     approve(made.path, people)
     with pytest.raises(UsageError, match="is published, of another bundle"):
         sign("publish", made.path, "mara", people)
@@ -268,7 +147,7 @@ def test_pull_needs_a_root_and_a_key_to_begin_with(root: Path, bundle: Path, peo
     with pytest.raises(UsageError, match="no release key is trusted"):
         pull(root)
     key = root / ".devicepipe/keys/release.pub.pem"
-    with pytest.raises(UsageError, match="nothing of .* is trusted yet"):
+    with pytest.raises(UsageError, match=r"nothing of .* is trusted yet"):
         pull(root, "--key", str(key))
     other = root / "other.json"
     other.write_text('{"signed": {}, "signatures": []}')

@@ -1,0 +1,83 @@
+"""A product whose releases are approved and published by a team, through the commands: what the tests of publication share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyotp
+from tuf.ngclient import Updater
+
+from devicepipe.distribution.client import StoreFetcher
+from devicepipe.errors import UsageError
+from devicepipe.project.config import load_project
+from devicepipe.stages.context import open_keys
+from tests.cli.calls import run
+from tests.evidence.synthetic_bundle import Keys, Made, Pair, Spoil, make_bundle
+from tests.evidence.synthetic_production import make_production
+
+WORDS = {
+    "eva": "horse battery staple",
+    "ron": "quite another phrase",
+    "quinn": "seven blue elephants",
+    "mara": "eleven wooden spoons",
+}
+ROLES = {"eva": "engineer", "ron": "reviewer", "quinn": "qa", "mara": "release-manager"}
+
+
+def enrol() -> dict[str, pyotp.TOTP]:
+    """Make the accounts of the team; returns their authenticators."""
+    found: dict[str, pyotp.TOTP] = {}
+    for id_, role in ROLES.items():
+        words = ("account", "add", id_, "--name", id_.title(), "--email", f"{id_}@example.com", "--role", role)
+        totp = pyotp.parse_uri(run(*words, secrets=(WORDS[id_],))[1]["authenticator"])
+        assert isinstance(totp, pyotp.TOTP)
+        found[id_] = totp
+    return found
+
+
+def make_release(root: Path, version: str = "1.2.3", spoil: Spoil | None = None) -> Made:
+    """A release of the project's keys, and what ships of it."""
+    keys = open_keys(load_project(root / "devicepipe.toml"))
+    (root / "dist").mkdir(exist_ok=True)
+    pairs = Keys(Pair(keys.image.signer, keys.image.public), Pair(keys.release.signer, keys.release.public))
+    made = make_bundle(root / "dist", keys=pairs, version=version, name=f"pump-{version}", spoil=spoil)
+    make_production(made)
+    return made
+
+
+def sign(command: str, bundle: Path, who: str, people: dict[str, pyotp.TOTP], meaning: str = "I have read it") -> Any:
+    """Sign, with a code where the session takes one."""
+    words = (command, bundle, "--as", who, "--meaning", meaning)
+    try:
+        return run(*words, secrets=(WORDS[who], people[who].now()))[1]
+    except UsageError as error:
+        if "taken" not in error.message and "code" not in error.message:
+            raise
+        return run(*words, secrets=(WORDS[who],))[1]
+
+
+def approve(bundle: Path, people: dict[str, pyotp.TOTP]) -> None:
+    for command, who in (("submit", "eva"), ("approve", "ron"), ("approve", "quinn")):
+        sign(command, bundle, who, people)
+
+
+def pull(root: Path, *arguments: str, first: bool = False, trust: str = "trust") -> Any:
+    words = ["pull", "dist/repository", *arguments, "--output", "pulled", "--trust", trust]
+    if first:
+        words += ["--root", "publication/root.json", "--key", ".devicepipe/keys/release.pub.pem"]
+    return run(*words)[1]
+
+
+def stock(root: Path) -> Updater:
+    base = (root / "dist/repository").as_uri()
+    folder = root / "stock"
+    folder.mkdir(exist_ok=True)
+    return Updater(
+        str(folder),
+        f"{base}/metadata/",
+        str(folder),
+        f"{base}/targets/",
+        StoreFetcher(base),
+        bootstrap=(root / "publication/root.json").read_bytes(),
+    )
