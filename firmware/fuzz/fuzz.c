@@ -51,6 +51,7 @@ void fuzz_flash_make(void)
                                    .payload_size = 2000u,
                                    .run_address = FLASH_BASE + SLOT0_OFFSET + IMAGE_HEADER_SIZE};
     sim_flash_start(FLASH_SIZE, FLASH_PAGE_SIZE);
+    signer_trust();
     load(SLOT0_OFFSET, &program);
     program.version.build = 1u;
     program.seed = 1u;

@@ -87,13 +87,13 @@ def image_key(path: Path) -> bytes:
     return der[len(_ED25519_SPKI_PREFIX) :]
 
 
-def build_config(manifest: Manifest, *, stack_size: int, key: bytes, environment: Mapping[str, str]) -> str:
+def build_config(manifest: Manifest, *, stack_size: int, key: bytes | None, environment: Mapping[str, str]) -> str:
     """The text of build_config.h.
 
     Args:
         manifest: The board's.
         stack_size: Bytes reserved for the stack.
-        key: The raw public key that signs images.
+        key: The raw public key that signs images, which only a bootloader is built with; None for an application.
         environment: Where DEVICEPIPE_VERSION, DEVICEPIPE_COMMIT and DEVICEPIPE_KEY_KIND are looked up.
 
     Raises:
@@ -110,7 +110,6 @@ def build_config(manifest: Manifest, *, stack_size: int, key: bytes, environment
             environment, "DEVICEPIPE_VERSION", "0.0.0", _LETTERS + _LETTERS.upper() + _DIGITS + ".-+", 5, 32
         ),
         "BUILD_COMMIT": _identity(environment, "DEVICEPIPE_COMMIT", "0" * 40, _DIGITS + "abcdef", 40, 40),
-        "KEY_KIND": kind,
     }
     numbers = {
         "CPU_HZ": manifest.hertz,
@@ -134,7 +133,8 @@ def build_config(manifest: Manifest, *, stack_size: int, key: bytes, environment
     lines += ["#define BUILD_CONFIG_H"]
     lines += [f'#define {name} "{value}"' for name, value in strings.items()]
     lines += [f"#define {name} {value:#x}u" for name, value in numbers.items()]
-    lines += ["#define IMAGE_KEY_BYTES " + ", ".join(f"{byte:#04x}u" for byte in key)]
+    if key is not None:
+        lines += [f'#define KEY_KIND "{kind}"', "#define IMAGE_KEY_BYTES " + ", ".join(f"{byte:#04x}u" for byte in key)]
     return "\n".join([*lines, "#endif", ""])
 
 

@@ -17,6 +17,7 @@
 #include "application/safety/reset.h"
 #include "build_config.h"
 #include "core/update.h"
+#include "core/verify.h"
 #include "sim/board.h"
 #include "sim/cbor.h"
 #include "sim/device.h"
@@ -115,6 +116,7 @@ static int start(void **state)
 {
     (void)state;
     sim_flash_start(FLASH_SIZE, FLASH_PAGE_SIZE);
+    signer_trust();
     load_program(SLOT0_OFFSET, 0u);
     load_library(5u);
     (void)config_store(&(struct config_region){.offset = CONFIG_OFFSET, .size = CONFIG_SIZE}, &config);
@@ -196,6 +198,22 @@ static void test_identity(void **state)
     say("selftest", "OK selftest ram=pass image=pass sha256=pass watchdog=pass config=pass");
     sim_flash_load(SLOT0_OFFSET, "none", 4u);
     say("id", "ERR id image");
+}
+
+static void test_the_bootloader_says_which_key_is_trusted(void **state)
+{
+    uint8_t erased[TRUST_SIZE];
+    (void)state;
+    memset(erased, 0xff, sizeof erased);
+    assert_memory_equal(verify_trusted_key(), signer_key(), ED25519_KEY_SIZE);
+    assert_string_equal(verify_trusted_kind(), "development");
+    device_load_library(&device);
+    assert_int_equal(device.library.count, 1u);
+    sim_flash_load(BOOTLOADER_OFFSET + BOOTLOADER_SIZE - TRUST_SIZE, erased, sizeof erased);
+    device_load_library(&device);
+    assert_int_equal(device.library.count, 0u); /* the library is signed by a key that nobody trusts now */
+    begins("id", "OK id board=host ");
+    assert_non_null(strstr(sim_console(), " key=unknown serial="));
 }
 
 static void test_failing_selftest(void **state)
@@ -659,6 +677,7 @@ int test_device(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_identity, start),
+        cmocka_unit_test_setup(test_the_bootloader_says_which_key_is_trusted, start),
         cmocka_unit_test_setup(test_failing_selftest, start),
         cmocka_unit_test_setup(test_settings_that_are_lost_are_told, start),
         cmocka_unit_test_setup(test_failed_power_on, start),

@@ -10,6 +10,7 @@
 #include "build_config.h"
 #include "core/text.h"
 #include "core/update.h"
+#include "core/verify.h"
 
 /*
  * What one turn does at most. A turn with that many ticks to make up for is later than the deadline monitor allows, and more
@@ -17,8 +18,6 @@
  */
 #define TICKS_A_TURN 100u
 #define BYTES_A_TURN 128u
-
-static const uint8_t image_key[ED25519_KEY_SIZE] = {IMAGE_KEY_BYTES};
 
 static void print(struct text *text)
 {
@@ -108,7 +107,7 @@ static void confirmed(struct device *device)
 void device_load_library(struct device *device)
 {
     static const struct data_region region = {.offset = LIBRARY_OFFSET, .size = LIBRARY_SIZE};
-    (void)library_load(&device->library, &region, IMAGE_HEADER_SIZE, image_key);
+    (void)library_load(&device->library, &region, IMAGE_HEADER_SIZE, verify_trusted_key());
 }
 
 static void run_smp(struct device *device, const uint8_t *line, size_t length)

@@ -11,7 +11,8 @@
 
 _Static_assert(SLOT0_SIZE == SLOT1_SIZE, "images are exchanged between slots of one size");
 
-static const uint8_t image_key[ED25519_KEY_SIZE] = {IMAGE_KEY_BYTES};
+/* Read where it lies, here as in the application: verify_trusted_key(). */
+__attribute__((section(".trust"), used)) static const struct trust trust = {.key = {IMAGE_KEY_BYTES}, .kind = KEY_KIND};
 
 static const struct boot_layout layout = {
     .slots = {.slot0 = {.offset = SLOT0_OFFSET, .size = SLOT0_SIZE},
@@ -32,9 +33,10 @@ static void print_banner(void)
 {
     struct text line;
     uint8_t key_hash[SHA256_SIZE];
-    verify_key_hash(image_key, key_hash);
+    verify_key_hash(verify_trusted_key(), key_hash);
     text_start(&line);
-    text_string(&line, "boot: devicepipe bootloader board=" BOARD_NAME " version=" BUILD_VERSION " key=" KEY_KIND);
+    text_string(&line, "boot: devicepipe bootloader board=" BOARD_NAME " version=" BUILD_VERSION " key=");
+    text_string(&line, verify_trusted_kind());
     text_string(&line, " keyhash=");
     text_bytes(&line, key_hash, 8u);
     print(&line);
@@ -52,7 +54,7 @@ int main(void)
 {
     port_init();
     print_banner();
-    const enum image_result result = boot_prepare(&layout, image_key, port_handover());
+    const enum image_result result = boot_prepare(&layout, verify_trusted_key(), port_handover());
     if (result != IMAGE_OK) {
         report_refused(result);
         port_halt();

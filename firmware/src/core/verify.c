@@ -5,7 +5,22 @@
  */
 #include "core/verify.h"
 
+#include "build_config.h"
 #include "core/bytes.h"
+#include "port/port.h"
+
+#define TRUST_OFFSET (BOOTLOADER_OFFSET + BOOTLOADER_SIZE - TRUST_SIZE)
+
+const uint8_t *verify_trusted_key(void)
+{
+    return port_flash_at(TRUST_OFFSET);
+}
+
+const char *verify_trusted_kind(void)
+{
+    const uint8_t *const kind = port_flash_at(TRUST_OFFSET + ED25519_KEY_SIZE);
+    return (kind[TRUST_KIND_SIZE - 1u] == 0u) ? (const char *)kind : "unknown";
+}
 
 void verify_key_hash(const uint8_t key[ED25519_KEY_SIZE], uint8_t hash[SHA256_SIZE])
 {

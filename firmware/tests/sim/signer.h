@@ -14,6 +14,9 @@
 /* The public key that belongs to the signer. */
 const uint8_t *signer_key(void);
 
+/* Has the device trust that key, as a bootloader does that was built with it. */
+void signer_trust(void);
+
 /* What image to make; fields left 0 mean: a program, unsigned defects none. */
 struct signer_image {
     struct image_version version;

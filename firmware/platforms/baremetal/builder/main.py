@@ -71,9 +71,9 @@ try:
         )
     )
     key_path = Path(os.environ.get("DEVICEPIPE_IMAGE_KEY") or project_dir.parent / ".devicepipe/keys/image.pub.pem")
-    config_text = build_config(
-        manifest, stack_size=STACK_SIZE[program], key=image_key(key_path), environment=os.environ
-    )
+    # An application is built without a key, so that the same one is signed for the bench and for the field.
+    key = image_key(key_path) if program == "bootloader" else None
+    config_text = build_config(manifest, stack_size=STACK_SIZE[program], key=key, environment=os.environ)
     region, header_size = (
         ("bootloader", 0) if program == "bootloader" else ("slot0", manifest.number("image.header-size"))
     )

@@ -12,6 +12,7 @@
 #include "application/safety/selftest.h"
 #include "build_config.h"
 #include "core/update.h"
+#include "core/verify.h"
 
 static void put_number(struct text *reply, const char *key, uint32_t value)
 {
@@ -33,7 +34,9 @@ static void run_id(struct text *reply)
     put_number(reply, "+", image.version.build);
     text_string(reply, " commit=" BUILD_COMMIT " digest=");
     text_bytes(reply, digest, SHA256_SIZE);
-    text_string(reply, " key=" KEY_KIND " serial=");
+    text_string(reply, " key=");
+    text_string(reply, verify_trusted_kind());
+    text_string(reply, " serial=");
     text_string(reply, port_serial());
 }
 
