@@ -43,6 +43,7 @@ _COMMANDS = {
         "Make, check, renew and rotate the repository that releases are published in.",
     ),
     "approvals": ("devicepipe.cli.approve", "Show who signed what of a release, and what it wants yet."),
+    "production": ("devicepipe.cli.production", "Sign an approved release's payloads with the production key."),
     "account": ("devicepipe.cli.account", "Make and change the accounts of people who sign."),
     "trace": ("devicepipe.cli.trace", "Check items and links: hazards, requirements, designs, tests, and the code."),
     "coverage": ("devicepipe.cli.coverage", "Show what a bundle's device tests executed of the programs that ship."),

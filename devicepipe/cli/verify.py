@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
     """Check the release bundle in the folder BUNDLE with nothing but a public key: no network, no repository.
 
-    People's signatures, in BUNDLE.signatures beside it, are checked with it.
+    People's signatures, in BUNDLE.signatures beside it, and what ships of it, in BUNDLE.production, are checked with it.
 
     Exit codes: 0 intact and releasable, 1 intact but NOT RELEASABLE, 2 no such bundle or key, 4 not intact (the first
     broken link is named).
     """
     from devicepipe.cli.approve import standing_json, tell_standing
+    from devicepipe.cli.production import production_json, tell_production
+    from devicepipe.evidence.production import production_folder, verify_production
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.signing.keys import PublicKey
     from devicepipe.stages.standing import signed_standing
@@ -39,6 +41,7 @@ def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
     verified = verify_bundle(bundle, PublicKey.load(key))
     release = verified.release
     record, policy, standing = signed_standing(verified)
+    ships = verify_production(verified) if production_folder(bundle).exists() else None
     code = EXIT_OK if release.releasable else EXIT_PRODUCT_FAILED
     if as_json:
         links = [{"link": link.link, "check": link.check} for link in verified.links]
@@ -49,11 +52,12 @@ def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
                 "release": release.to_json(),
                 "links": links,
                 "approval": standing_json(record, policy, standing),
+                "production": production_json(ships) if ships is not None else None,
             }
         )
         return code
     if verbose:
-        for link in verified.links:
+        for link in (*verified.links, *(ships.links if ships is not None else ())):
             tell(f"  {link.link}: {link.check}", dim=True)
     tell(f"{release.product} {release.version}, commit {release.commit[:12]}, sealed {release.sealed_on}", bold=True)
     tell(
@@ -65,6 +69,8 @@ def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
     _tell_gate(release)
     if record.signatures:
         tell_standing(record, policy, standing)
+    if ships is not None:
+        tell_production(ships)
     return code
 
 

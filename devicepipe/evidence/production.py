@@ -232,7 +232,8 @@ class VerifiedProduction(ListedBundle):
 
 def production_folder(bundle: Path) -> Path:
     """Where what ships of a bundle lies."""
-    return bundle.with_name(f"{bundle.name}.production")
+    place = bundle.absolute()  # "." has no name
+    return place.with_name(f"{place.name}.production")
 
 
 def sign_production(production: Production, digests: dict[str, str], signer: Signer, public_key: PublicKey) -> bytes:

@@ -163,7 +163,8 @@ def instant(moment: datetime) -> str:
 
 def record_folder(bundle: Path) -> Path:
     """Where the signatures of a bundle lie."""
-    return bundle.with_name(f"{bundle.name}.signatures")
+    place = bundle.absolute()  # "." has no name
+    return place.with_name(f"{place.name}.signatures")
 
 
 def signature_file(number: int) -> str:

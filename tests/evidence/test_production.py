@@ -15,6 +15,7 @@ from intelhex import IntelHex
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.layout import SOURCE_CONFIG
 from devicepipe.evidence.production import ATTESTATION, PRODUCTION_KEY, VerifiedProduction, verify_production
+from devicepipe.evidence.signatures import record_folder
 from devicepipe.evidence.verify import VerifiedBundle, verify_bundle
 from devicepipe.signing.intel_hex import hex_text
 from devicepipe.signing.trusted_key import trusted_forms
@@ -108,6 +109,15 @@ def test_what_ships_of_a_release_verifies_and_can_be_read(verify: Callable[..., 
 def test_where_nothing_is_signed_for_production_the_remedy_is_told(tmp_path: Path, bundle: VerifiedBundle) -> None:
     with pytest.raises(UsageError, match="devicepipe production"):
         verify_production(bundle, tmp_path / "nothing")
+
+
+def test_a_bundle_is_found_from_within_it(
+    verify: Callable[..., VerifiedProduction], made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify()
+    monkeypatch.chdir(made.path)
+    verify_production(verify_bundle(Path(), made.keys.release.public))
+    assert record_folder(Path()) == record_folder(made.path)
 
 
 def test_the_attestation_of_another_release_is_refused(tmp_path: Path, bundle: VerifiedBundle) -> None:
