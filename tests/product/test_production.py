@@ -23,10 +23,13 @@ import pytest
 
 from devicepipe.approval.accounts import AccountRules
 from devicepipe.approval.secret_box import Cost
+from devicepipe.bench.device import Device
+from devicepipe.bench.serial_log import SerialLog
+from devicepipe.bench.spec import SessionSpec
 from devicepipe.cli.progress import make_progress
 from devicepipe.errors import IntegrityError, ProductError, UsageError
 from devicepipe.evidence.predicates import ImageSigning
-from devicepipe.evidence.production import PRODUCTION_KEY, production_folder, verify_production
+from devicepipe.evidence.production import PRODUCTION_KEY, Start, production_folder, verify_production
 from devicepipe.evidence.results import TestResult
 from devicepipe.evidence.verify import VerifiedBundle, verify_bundle
 from devicepipe.pipeline.production import make_production
@@ -36,6 +39,7 @@ from devicepipe.signing.keys import PublicKey
 from devicepipe.stages import production as stage
 from devicepipe.stages.context import open_keys
 from tests.cli.calls import WORDS, run, sign
+from tests.evidence.synthetic_bundle import production_pair
 from tests.product.conftest import Product, make_product
 from tests.signing.softhsm import Token, softhsm_tokens
 
@@ -106,9 +110,20 @@ def released(context: Released) -> Iterator[Released]:
     assert [path.name for path in context.folder.parent.glob(f".{context.folder.name}-*")] == []
 
 
-def test_what_was_tested_ships_under_the_production_key(released: Released) -> None:
+def test_what_was_tested_ships_under_the_production_key(released: Released, monkeypatch: pytest.MonkeyPatch) -> None:
+    libraries: list[str] = []
+
+    def accepted(device: Device, console: SerialLog, spec: SessionSpec) -> Start:
+        started = good(device, console, spec)
+        libraries.append(device.command("library"))
+        return started
+
+    good = stage._accepted
+    monkeypatch.setattr(stage, "_accepted", accepted)
     code, told = run("production", released.bundle.folder)
     assert (code, told["made"]) == (0, True)
+    # The drug library too is signed with the production key, and the application takes it.
+    assert [line.startswith("OK library version=1.0.0+0 ") for line in libraries] == [True, True], libraries
     found = verify_production(released.bundle)
     key = PublicKey.load(released.product.root / "keys/production.pub.pem")
     assert found.production_key == key
@@ -235,7 +250,7 @@ def test_a_production_key_that_is_not_the_released_one_signs_nothing(
 ) -> None:
     config, other = released.product.root / "devicepipe.toml", released.product.root / "keys/other.pub.pem"
     text = config.read_text(encoding="utf-8")
-    other.write_bytes(released.token.make("other").pem if not other.exists() else other.read_bytes())
+    other.write_bytes(production_pair().public.pem)
     try:
         config.write_text(text.replace(old, new), encoding="utf-8")
         with pytest.raises(UsageError, match=why):
