@@ -26,7 +26,8 @@ from devicepipe.approval.lifecycle import Role
 from devicepipe.approval.schema import ACCOUNT, FORMER_KEY, METADATA, ROLE, SESSION
 from devicepipe.approval.secret_box import Cost, Secrets, close, open_box
 from devicepipe.errors import BenchError, UsageError
-from devicepipe.evidence.signatures import Component, Person, instant
+from devicepipe.evidence.model import Component
+from devicepipe.evidence.signatures import Person, instant
 from devicepipe.signing.keys import PublicKey
 
 ISSUER = "devicepipe"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from devicepipe.cli.common import json_option, open_project, print_json, project_option, tell
-from devicepipe.cli.secrets_in import SecretsIn, secrets_option
+from devicepipe.cli.secrets_in import secrets_option
 from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
 
 if TYPE_CHECKING:
@@ -154,24 +154,15 @@ def sign_as(
     """
     from devicepipe.approval.lifecycle import Action
     from devicepipe.approval.record import Intent, check_intent, sign
-    from devicepipe.stages.approval import current_roster, identified, log_signatures, open_accounts
+    from devicepipe.cli.identify import identify
+    from devicepipe.stages.approval import current_roster, log_signatures
     from devicepipe.stages.standing import authors_of, policy_of
 
     roster, policy = current_roster(project), policy_of(verified)
     intent = Intent(Action(action), _role(roster, verified, account, role, Action(action)), meaning)
     log_signatures(project, verified)  # of a signer whose process was killed before it came to that
     check_intent(verified, intent, account, roster, policy=policy, authors=authors_of(verified))
-    session, secret = project.state / f"session-{account}", SecretsIn(secrets_fd)
-    accounts = open_accounts(project)
-    try:
-        earlier = session.read_text(encoding="ascii") if session.is_file() else ""
-        word = secret.ask(f"Password of {account}")
-        code = "" if accounts.goes_on(account, earlier) else secret.ask("One-time code")
-        who = identified(project, accounts, account, word, code, earlier)
-    finally:
-        accounts.dispose()
-    session.touch(mode=0o600)
-    session.write_text(who.session, encoding="ascii")
+    who = identify(project, account, secrets_fd)
     given, standing = sign(
         verified, intent, who, roster, policy=policy, authors=authors_of(verified), now=lambda: datetime.now(UTC)
     )

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from devicepipe.cli.common import complete_board, json_option, open_project, print_json, project_option, tell
 from devicepipe.cli.gate import complete_rule, evidence_findings
+from devicepipe.cli.secrets_in import secrets_option
 from devicepipe.errors import EXIT_OK, UsageError
-
-if TYPE_CHECKING:
-    from devicepipe.evidence.decisions import Waiver
-    from devicepipe.project.config import Project
 
 
 @click.command()
@@ -39,8 +35,14 @@ if TYPE_CHECKING:
 )
 @click.option("--reason", required=True, help="Why the product may be released with it.")
 @click.option("--until", required=True, metavar="DATE", help="The last day, e.g. 2027-01-31; at most 366 days on.")
-@click.option("--role", required=True, help="What you are, of those that the rule lets waive it.")
-@click.option("--by", "person", help="Who you are (default: DEVICEPIPE_TESTER, or the login name).")
+@click.option(
+    "--role", help="What you are, of those that the rule lets waive it (with --as: the one role of yours that may)."
+)
+@click.option(
+    "--as", "account", metavar="ID", help="Your account, whose key signs it; asks for password and one-time code."
+)
+@click.option("--by", "person", help="Without an account: who you are (default: DEVICEPIPE_TESTER, or the login name).")
+@secrets_option
 @project_option
 @json_option
 def waive(
@@ -52,27 +54,42 @@ def waive(
     by_item: bool,
     reason: str,
     until: str,
-    role: str,
+    role: str | None,
+    account: str | None,
     person: str | None,
+    secrets_fd: int | None,
     folder: Path,
     as_json: bool,
 ) -> int:
     """Waive what the rule RULE found, and nothing else, on one board where it is judged on each.
 
-    Writes a waiver signed with the release key into the product's folder of waivers (policy/waivers), to be reviewed and committed.
-    Releases from then on show what it covers as waived, never as passed. Role and name are what you say, not an account.
+    Writes a waiver into the product's folder of waivers (policy/waivers), to be reviewed and committed; releases from then on show
+    what it covers as waived, never as passed. With --as your account signs it, in a role that the roster gives you; no author of
+    the change waives in a role that is separate. Without, the release key signs what you say to be. Either is an entry of the log.
 
-    Exit codes: 0 written, 2 no such rule or board, a rule that this role may not waive, or a wrong date.
+    Exit codes: 0 written, 2 no such rule or board, a rule that this role or person may not waive, a wrong date, or wrong secrets.
     """
+    from devicepipe.cli.identify import identify
     from devicepipe.evidence.decisions import Waiver
     from devicepipe.evidence.facts import utc_now
+    from devicepipe.stages.approval import current_roster
     from devicepipe.stages.context import default_tester
+    from devicepipe.stages.waiver import Waiving, check_waiver, roles_for, write_waiver
 
     project = open_project(folder)
     if len(boards) > 1:
         raise UsageError("a waiver is for one board", remedy="call it once for each board")
     if bool(findings) == (bundle is not None):
         raise UsageError("name what is waived: either --finding, or --bundle", remedy="see `devicepipe gate explain`")
+    if account is None and role is None:
+        raise UsageError("say what you are", remedy="--role, or --as with your account")
+    if account is not None and person is not None:
+        raise UsageError("an account has its own printed name", remedy="leave out --by")
+    waiving: Waiving | None = None
+    if account is not None:
+        roster = current_roster(project)
+        own, role = roles_for(project, rule, account, roster, role)
+        waiving = Waiving(account, own, roster)
     board = boards[0] if boards else ""
     named = evidence_findings(bundle, rule, board) if bundle is not None else findings
     if by_item:
@@ -83,19 +100,21 @@ def waive(
         board=board,
         findings=[" ".join(one.split()) or "*" for one in named],
         reason=_said(reason, "--reason"),
-        by=_said(person or default_tester(), "--by"),
-        role=role,
+        by=account or _said(person or default_tester(), "--by"),
+        role=role or "",
         made_on=utc_now(),
         until=_day(until),
     )
-    path = _write(project, waiver)
+    digest = check_waiver(project, waiver, waiving)
+    who = identify(project, account, secrets_fd) if account is not None else None
+    path, waiver = write_waiver(project, waiver, digest, who, waiving)
     if as_json:
         print_json({"file": str(path), "waiver": waiver.to_json()})
         return EXIT_OK
     tell(f"waived {rule}{f' on {board}' if board else ''} {waiver.told}", fg="yellow")
     for finding in waiver.findings:
         tell(f"  {finding}")
-    tell(f"review and commit {path}")
+    tell(f"review and commit {path}, with its proof{' and its roster' if waiver.signer else ''} beside it")
     return EXIT_OK
 
 
@@ -119,32 +138,3 @@ def _day(text: str) -> str:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date().isoformat()
     except ValueError as error:
         raise UsageError(f"--until: '{text}' is no day", remedy="write it as 2027-01-31") from error
-
-
-def _write(project: Project, waiver: Waiver) -> Path:
-    """Sign the waiver and write it under a name of its own, unless it could waive nothing."""
-    from devicepipe.evidence.decisions import WAIVER_SUFFIX
-    from devicepipe.evidence.waivers import sign_waiver
-    from devicepipe.policy.rules import load_policy
-    from devicepipe.policy.waivers import digest_of, problem
-    from devicepipe.stages.context import open_keys
-
-    rules = load_policy(project)
-    digest = digest_of(rules.rule(waiver.rule))
-    names = {board.name for board in project.boards}
-    if told := problem(waiver, digest, rules, project.product.name, names, datetime.now(UTC).date()):
-        raise UsageError(f"this waiver would do nothing: {told}", remedy="see `devicepipe gate explain`")
-    key = open_keys(project).release
-    data = sign_waiver(waiver, digest, key.signer, key.public)
-    folder = project.root / project.policy.waivers
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = ".".join(part for part in (waiver.rule, waiver.board, waiver.until) if part)
-    for number in range(1, 10_000):
-        path = folder / f"{stem}{f'-{number}' if number > 1 else ''}{WAIVER_SUFFIX}"
-        try:
-            with path.open("xb") as file:
-                file.write(data)
-        except FileExistsError:
-            continue
-        return path
-    raise UsageError("there are too many waivers of this rule until that day", file=folder)

@@ -1,8 +1,8 @@
 """What the gate decided, by which rules, and what was waived of it by whom.
 
 A rule that does not hold is `failed` or, where signed waivers cover all that it found, `waived`: never passed. A waiver is an
-in-toto statement in a DSSE envelope, signed by the release key; its one subject is the rule that it waives, by the digest of what
-that decides.
+in-toto statement in a DSSE envelope, signed by the key of a person or by the release key; its one subject is the rule that it
+waives, by the digest of what that decides.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from devicepipe.evidence.model import Component, Instant
 from devicepipe.evidence.predicates import Model, Sha256, Time
 from devicepipe.evidence.statement import canonical
 
@@ -24,13 +25,30 @@ Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$")]
 _Words = Annotated[str, StringConstraints(min_length=1)]
 
 
+class WaiverSigner(Model):
+    """Whose account signed a waiver.
+
+    `role` is the one of the account, `roster` the SHA-256 of the file of the roster that it was signed under, `components` are
+    those by which the person was identified for it.
+    """
+
+    account: _Words
+    role: _Words
+    roster: Sha256
+    on: Instant
+    components: list[Component] = Field(min_length=1)
+    session: _Words
+    first_of_session: bool
+
+
 class Waiver(Model):
     """Predicate WAIVER: what is not asked of a product for a time, and why.
 
     `findings` are what the rule found, in its own words: nothing else is waived. One that ends in "*" covers the one finding that
     begins with it, whatever is said further of the item that it names (waivers.py). `board` is "" for a rule that is
-    judged once for the release. `role` is what `by` says to be: no account proves it. `until` is the last
-    day, in UTC.
+    judged once for the release. `role` is what the rule calls who may waive it. `until` is the last day, in UTC. With a
+    `signer` the waiver was signed by the account of `by`, which has that role; without, by the release key, and name and role are
+    what somebody said.
     """
 
     product: str
@@ -42,11 +60,13 @@ class Waiver(Model):
     role: _Words
     made_on: Time
     until: Day
+    signer: WaiverSigner | None = None
 
     @property
     def told(self) -> str:
         """Who waives it until when and why."""
-        return f"until {self.until} by {self.by} ({self.role}): {self.reason}"
+        account = f", account {self.signer.account}" if self.signer else ""
+        return f"until {self.until} by {self.by} ({self.role}{account}): {self.reason}"
 
 
 class WaiverUse(Model):

@@ -48,10 +48,19 @@ from devicepipe.evidence.foreign_links import Foreign, check_foreign, check_fore
 from devicepipe.evidence.foreign_results import ForeignResults, shown_cases
 from devicepipe.evidence.history import History
 from devicepipe.evidence.history_links import check_history
-from devicepipe.evidence.layout import IMAGE_KEY, KINDS, RELEASE_KEY, RELEASE_STATEMENT, kind_named, kind_of_model
+from devicepipe.evidence.layout import (
+    IMAGE_KEY,
+    KINDS,
+    RELEASE_KEY,
+    RELEASE_STATEMENT,
+    SOURCE_CONFIG,
+    kind_named,
+    kind_of_model,
+)
 from devicepipe.evidence.log_proofs import check_log_proofs
 from devicepipe.evidence.marker_links import check_markers
 from devicepipe.evidence.names import is_name
+from devicepipe.evidence.personal_waivers import WaiverPolicy, waiver_policy
 from devicepipe.evidence.policy_links import Judged, check_policy
 from devicepipe.evidence.predicates import (
     HOST,
@@ -549,15 +558,16 @@ class _Check:
         if not self.bundle.exists(rules):
             raise IntegrityError(f"was decided by the rules {rules!r}, which are not in this bundle", link=link)
         _same("policy", summary.policy, {"uri": rules, "digest": {"sha256": self.bundle.sha256(rules)}}, link, rules)
-        waivers = [name for name in self.bundle.names() if name.startswith(WAIVERS)]
+        files = {name: self.small(name, _MAXIMUM_RULES) for name in self.bundle.names() if name.startswith(WAIVERS)}
         judged = Judged(
             link,
             source.product,
             source.boards,
             self.small(rules, _MAXIMUM_RULES),
-            {name: self.bundle.read(name) for name in waivers},
-            {name: self.bundle.sha256(name) for name in waivers},
+            files,
+            {name: self.bundle.sha256(name) for name in files},
             self.public_key,
+            waiver_policy(self.bundle.read(SOURCE_CONFIG), source.authors or ()) if files else WaiverPolicy(),
         )
         self.held(rules, check_policy(summary, judged))
         _same(

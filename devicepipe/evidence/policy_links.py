@@ -1,8 +1,9 @@
 """The link between the gate's decisions, the rules they were made by and the waivers: all of them are in the bundle.
 
 What is checked: every rule of the file was decided, for every board where it is judged by board, once and at its severity, and no
-other rule; what was changed about the rules is told; what is waived is covered by waivers that the release key signed, for that
-rule as it is, that board and those findings, by a role that may, and not expired when the gate judged. That a rule was evaluated
+other rule; what was changed about the rules is told; what is waived is covered by waivers that a person of the roster or the
+release key signed, as the product asks, for that rule as it is, that board and those findings, by a role that may, and not expired
+when the gate judged. That a rule was evaluated
 rightly is not checked here: `devicepipe gate explain RULE BUNDLE` judges again.
 """
 
@@ -16,8 +17,27 @@ from datetime import date
 from typing import Any
 
 from devicepipe.errors import IntegrityError
-from devicepipe.evidence.decisions import Decision, Decisions, VerificationSummary, Waiver, WaiverUse, rule_digest
-from devicepipe.evidence.waivers import covers, open_waiver, over_wide, several, time_problem
+from devicepipe.evidence.decisions import (
+    WAIVERS,
+    Decision,
+    Decisions,
+    VerificationSummary,
+    Waiver,
+    WaiverUse,
+    rule_digest,
+)
+from devicepipe.evidence.personal_waivers import (
+    ROSTERS,
+    Beside,
+    WaiverPolicy,
+    beside,
+    is_waiver,
+    objection,
+    open_given,
+    roster_file,
+    stray,
+)
+from devicepipe.evidence.waivers import covers, over_wide, several, time_problem
 from devicepipe.signing.keys import PublicKey
 
 
@@ -40,18 +60,30 @@ class Judged:
         product: The product.
         boards: Its boards.
         rules: The bytes of the file of rules.
-        waivers: The bytes of the bundle's waivers, by file.
+        files: The bytes of the bundle's waivers and of what lies beside them, by file.
         digests: Their SHA-256, by file.
         key: The release key.
+        policy: What the product asks of waivers.
     """
 
     link: str
     product: str
     boards: list[str]
     rules: bytes
-    waivers: Mapping[str, bytes]
+    files: Mapping[str, bytes]
     digests: Mapping[str, str]
     key: PublicKey
+    policy: WaiverPolicy
+
+    @property
+    def waivers(self) -> dict[str, bytes]:
+        """The waivers alone."""
+        return {name: data for name, data in self.files.items() if is_waiver(name.removeprefix(WAIVERS))}
+
+    @property
+    def around(self) -> Beside:
+        """What lies beside them."""
+        return beside({name.removeprefix(WAIVERS): data for name, data in self.files.items()})
 
 
 def check_policy(summary: VerificationSummary, judged: Judged) -> str:
@@ -118,6 +150,7 @@ def _check_waivers(decisions: Decisions, rules: Mapping[str, _Rule], judged: Jud
     files = sorted(use.file for use in decisions.waivers or ())
     if files != sorted(judged.waivers):
         raise IntegrityError("does not tell of exactly the waivers of this bundle", link=judged.link)
+    _check_beside(judged)
     for use in uses.values():
         _check_use(use, rules, judged, day)
     applied = {use.file for use in uses.values() if use.applied}
@@ -131,6 +164,16 @@ def _check_waivers(decisions: Decisions, rules: Mapping[str, _Rule], judged: Jud
     return len(applied)
 
 
+def _check_beside(judged: Judged) -> None:
+    """Beside waivers there is nothing but their proofs and rosters, each roster under the name of its digest."""
+    waivers = {name.removeprefix(WAIVERS): data for name, data in judged.waivers.items()}
+    if found := stray((name.removeprefix(WAIVERS) for name in judged.files), waivers):
+        raise IntegrityError("belongs to no waiver of this bundle", link=f"{WAIVERS}{found[0]}")
+    for name, digest in judged.digests.items():
+        if name.startswith(f"{WAIVERS}{ROSTERS}") and name != f"{WAIVERS}{roster_file(digest)}":
+            raise IntegrityError("is not the roster that its name says", link=name)
+
+
 def _check_use(use: WaiverUse, rules: Mapping[str, _Rule], judged: Judged, day: date) -> None:
     if use.sha256 != judged.digests[use.file]:
         raise IntegrityError(f"gives another SHA-256 of {use.file} than the bundle's file has", link=judged.link)
@@ -138,7 +181,7 @@ def _check_use(use: WaiverUse, rules: Mapping[str, _Rule], judged: Judged, day: 
         if use.applied:
             raise IntegrityError("was applied, but the gate could not read it", link=use.file)
         return
-    waiver, digest = open_waiver(judged.waivers[use.file], judged.key, use.file)
+    waiver, digest = open_given(judged.files[use.file], judged.key, judged.around, use.file)
     if waiver != use.waiver:
         raise IntegrityError(f"tells otherwise what {use.file} waives", link=judged.link)
     rule = rules.get(waiver.rule)
@@ -146,6 +189,8 @@ def _check_use(use: WaiverUse, rules: Mapping[str, _Rule], judged: Judged, day: 
         return
     if rule is None or digest != rule.digest or waiver.product != judged.product:
         raise IntegrityError("was applied, but is of another product or of a rule that did not judge", link=use.file)
+    if why := objection(waiver, judged.policy, judged.around, judged.key):
+        raise IntegrityError(f"was applied, but {why}", link=use.file)
     if waiver.role not in rule.waivable_by:
         raise IntegrityError(f"was applied, but {waiver.role} may not waive {waiver.rule}", link=use.file)
     if problem := time_problem(waiver, day):

@@ -31,7 +31,7 @@ from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.dsse import open_envelope, payload_unverified, sign_envelope
 from devicepipe.evidence.files import read_file, shown, walk
 from devicepipe.evidence.layout import RELEASE_STATEMENT
-from devicepipe.evidence.model import Model, Sha256
+from devicepipe.evidence.model import Component, Instant, Model, Sha256
 from devicepipe.evidence.statement import (
     MAXIMUM_BYTES,
     canonical_text,
@@ -55,9 +55,6 @@ ACCOUNT_FORM: Final = re.compile(r"[a-z][a-z0-9._-]{0,31}")
 Account = Annotated[str, StringConstraints(pattern=rf"^{ACCOUNT_FORM.pattern}$")]
 """The id of an account: of one person for ever (11.100(a))."""
 _Words = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
-Instant = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
-"""A time in UTC to the microsecond, RFC 3339: all of one length, so that they compare as text."""
-Component = Literal["password", "totp", "oidc"]
 
 
 class Person(Model):

@@ -1,6 +1,7 @@
 """Which waivers count, and for what: a pure function of them, the rules and what the rules found.
 
-A waiver counts only where it was signed by the release key, is of this product, has not expired, names a rule as it judges now,
+A waiver counts only where it was signed by a person's account, or by the release key where the product takes that, is of this
+product, has not expired, names a rule as it judges now,
 by a role that may waive it, on one board where the rule is judged by board, and where all that the rule found is named by it and
 others like it, each finding by itself. What could not be decided, because evidence is missing, nobody can waive. A waiver that does
 not count does nothing and is told as such.
@@ -14,7 +15,8 @@ from datetime import date
 
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.decisions import Waiver, WaiverUse, rule_digest
-from devicepipe.evidence.waivers import covers, open_waiver, over_wide, several, time_problem
+from devicepipe.evidence.personal_waivers import Beside, WaiverPolicy, objection, open_given
+from devicepipe.evidence.waivers import covers, over_wide, several, time_problem
 from devicepipe.policy.rule import Outcome, Rule
 from devicepipe.policy.rules import RuleSet
 from devicepipe.signing.keys import PublicKey
@@ -30,9 +32,9 @@ class GivenWaiver:
     Attributes:
         file: Its name in the bundle.
         sha256: That of its bytes.
-        waiver: What it says; None where it is no waiver signed by the release key.
+        waiver: What it says; None where it is no waiver that was signed by a person of the roster, or by the release key.
         digest: That of the rule which it is about.
-        problem: Why it is none; "" where it is one.
+        problem: Why it is none, or why the product's policy does not take it; "" where it does.
     """
 
     file: str
@@ -55,13 +57,21 @@ class Waived:
     uses: tuple[WaiverUse, ...]
 
 
-def read_waiver(data: bytes, public_key: PublicKey, file: str, sha256: str) -> GivenWaiver:
-    """Read a file that should be a waiver; never raises for what it holds."""
+def read_waiver(
+    data: bytes,
+    public_key: PublicKey,
+    file: str,
+    sha256: str,
+    around: Beside | None = None,
+    policy: WaiverPolicy | None = None,
+) -> GivenWaiver:
+    """Read a file that should be a waiver, with what lies beside it; never raises for what it holds."""
+    around = around or Beside()
     try:
-        waiver, digest = open_waiver(data, public_key, file)
+        waiver, digest = open_given(data, public_key, around, file)
     except IntegrityError as error:
         return GivenWaiver(file, sha256, None, problem=error.message)
-    return GivenWaiver(file, sha256, waiver, digest)
+    return GivenWaiver(file, sha256, waiver, digest, objection(waiver, policy or WaiverPolicy(), around, public_key))
 
 
 def findings(outcome: Outcome) -> tuple[str, ...]:
@@ -92,7 +102,7 @@ def apply(
     boards = {board for _, board in outcomes if board}
     for one in given:
         why[one.file] = one.problem
-        if one.waiver is not None:
+        if one.waiver is not None and not one.problem:
             why[one.file] = problem(one.waiver, one.digest, rules, product, boards, today)
             if not why[one.file]:
                 holding[one.file] = one.waiver

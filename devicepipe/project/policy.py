@@ -11,7 +11,7 @@ from devicepipe.project.toml_file import Table, Text
 DEFAULT_RULE_SET = "release"
 
 Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$", max_length=64)]
-"""What a person is in the company, e.g. "quality". Accounts that prove it come later; until then a waiver says it."""
+"""What a person is in the company, e.g. "quality": what a waiver says, or an account has (evidence/personal_waivers.py)."""
 
 
 class RuleChange(Table):
@@ -32,10 +32,18 @@ class RuleChange(Table):
 
 
 class PolicySettings(Table):
-    """[policy]: the rule sets, by the name of one that devicepipe brings along or the path of a file, and the folder of waivers."""
+    """[policy]: what judges a release, and who waives.
+
+    Attributes:
+        rule_sets: The rule sets, by the name of one that devicepipe brings along or the path of a file.
+        waivers: The folder of waivers.
+        waivers_by: Whether they must be signed by the accounts of people, or may be by whoever holds the release key.
+        change: What the product changes about rules.
+    """
 
     rule_sets: tuple[Text, ...] = Field(default=(DEFAULT_RULE_SET,), min_length=1, strict=False)
     waivers: Text = "policy/waivers"
+    waivers_by: Literal["account", "release-key"] = "release-key"
     change: tuple[RuleChange, ...] = Field(default=(), strict=False)
 
 

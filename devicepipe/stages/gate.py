@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 from importlib.metadata import version
+from pathlib import Path
 
 from devicepipe.analysis.cyclonedx_text import schema_problem
-from devicepipe.errors import IntegrityError
+from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.campaigns import Campaigns
 from devicepipe.evidence.components import components_of
@@ -14,7 +15,9 @@ from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.decisions import WAIVER_SUFFIX, WAIVERS, VerificationSummary
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.foreign_results import ForeignResults
-from devicepipe.evidence.layout import kind_named, kind_of_model
+from devicepipe.evidence.layout import SOURCE_CONFIG, kind_named, kind_of_model
+from devicepipe.evidence.ledger.proof import SUFFIX as PROOF_SUFFIX
+from devicepipe.evidence.personal_waivers import beside, is_waiver, needed, waiver_policy
 from devicepipe.evidence.predicates import (
     VERIFICATION_SUMMARY,
     Check,
@@ -92,12 +95,30 @@ def evidence_of(bundle: Bundle, image_key: PublicKey) -> GateInput:
 def _waivers(context: Context) -> list[GivenWaiver]:
     """The product's waivers, each copied into the bundle whatever it is worth."""
     folder = context.project.root / context.project.policy.waivers
+    files = _files(folder)
+    waivers = {name: data for name, data in files.items() if is_waiver(name)}
+    around, source = beside(files), context.bundle.predicate(SourceInfo)
+    policy = waiver_policy(context.bundle.read(SOURCE_CONFIG), source.authors or ())
+    for name in sorted(files.keys() & needed(waivers)):
+        context.writer.add_bytes(files[name], f"{WAIVERS}{name}")
     given: list[GivenWaiver] = []
-    for path in sorted(folder.glob(f"*{WAIVER_SUFFIX}")):
-        subject = context.writer.add_file(path, f"{WAIVERS}{path.name}")
-        data = context.bundle.read(subject.name)
-        given.append(read_waiver(data, context.keys.release.public, subject.name, subject.digest.sha256))
+    for name, data in waivers.items():
+        added = context.writer.add_bytes(data, f"{WAIVERS}{name}")
+        key = context.keys.release.public
+        given.append(read_waiver(data, key, added.name, added.digest.sha256, around, policy))
     return given
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """The files of a product's waivers and of what may lie beside them, by name, sorted."""
+    found: dict[str, bytes] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name.endswith((WAIVER_SUFFIX, PROOF_SUFFIX)):
+            try:
+                found[path.relative_to(folder).as_posix()] = path.read_bytes()
+            except OSError as error:
+                raise UsageError(f"cannot be read: {error.strerror}", file=path) from error
+    return found
 
 
 def _board_evidence(bundle: Bundle, board: str, image_key: PublicKey) -> BoardEvidence:

@@ -1,0 +1,153 @@
+"""`devicepipe waive --as`: signed by the account of who may waive, logged, proven; refused before any secret is asked for."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import pytest
+
+from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.personal_waivers import beside, open_given
+from devicepipe.policy.waivers import read_waiver
+from devicepipe.signing.keys import PublicKey
+from tests.cli.calls import WORDS, entries, run
+
+RULE = ("no-failed-verdicts", "--board", "one", "--finding", "failed: hil/test_a.py::test_b: no volume")
+SOON = (datetime.now(UTC).date() + timedelta(days=30)).isoformat()
+
+
+def waive(who: str, *secrets: str, more: tuple[str, ...] = ()) -> Any:
+    words = ("waive", *RULE, "--reason", "It is the\ntest.", "--until", SOON, "--as", who, *more)
+    return run(*words, secrets=secrets)[1]
+
+
+def folder(root: Path) -> Path:
+    return root / "policy/waivers"
+
+
+def files(root: Path) -> dict[str, bytes]:
+    found = (path for path in folder(root).rglob("*") if path.is_file())
+    return {path.relative_to(folder(root)).as_posix(): path.read_bytes() for path in found}
+
+
+def test_a_waiver_is_signed_by_its_person_logged_and_proven_beside_it(
+    root: Path, people: dict[str, pyotp.TOTP]
+) -> None:
+    told = waive("quinn", WORDS["quinn"], people["quinn"].now())["waiver"]
+    assert (told["by"], told["role"]) == ("Quinn", "quality")
+    assert (told["signer"]["account"], told["signer"]["role"]) == ("quinn", "qa")
+    assert told["signer"]["components"] == ["password", "totp"]
+    found, name = files(root), f"no-failed-verdicts.one.{SOON}.dsse.json"
+    assert len(found) == 3
+    key = PublicKey.load(root / ".devicepipe/keys/release.pub.pem")
+    waiver, _ = open_given(found[name], key, beside(found), name)
+    assert waiver.to_json() == told
+    (entry,) = entries("waiver")
+    assert (entry["by"], entry["subject"], entry["details"]["reason"]) == ("quinn", name, "It is the test.")
+    assert [one["by"] for one in entries("login")] == ["quinn"]
+
+
+def test_a_second_one_goes_on_in_the_session_under_a_name_of_its_own(root: Path, people: dict[str, pyotp.TOTP]) -> None:
+    waive("quinn", WORDS["quinn"], people["quinn"].now())
+    told = waive("quinn", WORDS["quinn"])
+    assert told["file"].endswith(f"{SOON}-2.dsse.json")
+    assert told["waiver"]["signer"]["components"] == ["password"]
+    assert len(files(root)) == 5  # the roster is one file
+    assert len(entries("waiver")) == 2
+
+
+@pytest.mark.parametrize(
+    ("who", "more", "why"),
+    [
+        ("eva", (), "eva may not waive no-failed-verdicts with the roles engineer: only quality may"),
+        ("ron", ("--role", "quality"), "ron may not waive no-failed-verdicts as quality"),
+        ("quinn", ("--role", "reviewer"), "quinn may not waive no-failed-verdicts as reviewer"),
+        ("nobody", (), "the roster knows no nobody"),
+        ("quinn", ("--by", "A. Tester"), "an account has its own printed name"),
+    ],
+)
+def test_who_may_not_waive_is_told_before_any_secret_is_asked_for(
+    root: Path, people: dict[str, pyotp.TOTP], who: str, more: tuple[str, ...], why: str
+) -> None:
+    assert people
+    with pytest.raises(UsageError, match=why):
+        waive(who, more=more)
+    assert not folder(root).exists()
+    assert entries("waiver") == []
+
+
+def test_a_wrong_secret_waives_nothing(root: Path, people: dict[str, pyotp.TOTP]) -> None:
+    for secrets in (("not the password", people["quinn"].now()), (WORDS["quinn"], "000000")):
+        with pytest.raises(UsageError, match="is wrong"):
+            waive("quinn", *secrets)
+    assert not folder(root).exists()
+    assert [one["details"]["outcome"] for one in entries("login")] == ["refused", "refused"]
+
+
+def git(root: Path, *words: str) -> None:
+    subprocess.run(
+        ["git", "-c", "user.name=Q", "-c", "user.email=Quinn@example.com", *words],
+        cwd=root,
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_an_author_of_the_change_is_told_so_unless_the_product_does_not_separate(
+    root: Path, people: dict[str, pyotp.TOTP]
+) -> None:
+    git(root, "init", "-q")
+    git(root, "add", "devicepipe.toml")
+    git(root, "commit", "-qm", "feat: a change")
+    with pytest.raises(UsageError, match="quinn is an author of the change, and may not waive as qa"):
+        waive("quinn")
+    with (root / "devicepipe.toml").open("a") as file:
+        file.write('\n[approval]\nseparate = ["reviewer"]\n')
+    assert waive("quinn", WORDS["quinn"], people["quinn"].now())["waiver"]["signer"]["account"] == "quinn"
+
+
+def test_a_product_may_take_waivers_of_accounts_only(root: Path, people: dict[str, pyotp.TOTP]) -> None:
+    with (root / "devicepipe.toml").open("a") as file:
+        file.write('\n[policy]\nwaivers-by = "account"\n')
+    with pytest.raises(UsageError, match="takes waivers of accounts only"):
+        run("waive", *RULE, "--reason", "r", "--until", SOON, "--role", "quality")
+    with pytest.raises(UsageError, match="say what you are"):
+        run("waive", *RULE, "--reason", "r", "--until", SOON)
+    assert waive("quinn", WORDS["quinn"], people["quinn"].now())["file"]
+
+
+def test_one_by_the_release_key_is_logged_and_proven_too(root: Path) -> None:
+    run("waive", *RULE, "--reason", "r", "--until", SOON, "--role", "quality", "--by", "A. Tester")
+    (entry,) = entries("waiver")
+    assert (entry["by"], entry["details"]["role"]) == ("A. Tester", "quality")
+    found = files(root)
+    key = PublicKey.load(root / ".devicepipe/keys/release.pub.pem")
+    name = next(one for one in found if one.endswith(".dsse.json"))
+    assert open_given(found[name], key, beside(found), name)[0].signer is None
+
+
+def test_without_its_proof_it_is_none_and_a_changed_one_is_told(root: Path, people: dict[str, pyotp.TOTP]) -> None:
+    waive("quinn", WORDS["quinn"], people["quinn"].now())
+    found = files(root)
+    key = PublicKey.load(root / ".devicepipe/keys/release.pub.pem")
+    name = f"no-failed-verdicts.one.{SOON}.dsse.json"
+    proof = name.replace(".dsse.json", ".tlog-proof")
+    without = {one: data for one, data in found.items() if one != proof}
+    given = read_waiver(found[name], key, name, "0" * 64, beside(without))
+    assert (given.waiver, given.problem) == (None, "is not proven to be in the log")
+    data = bytearray(found[name])
+    data[200] ^= 1
+    with pytest.raises(IntegrityError):
+        open_given(bytes(data), key, beside(found), name)
+
+
+def test_nothing_is_written_where_the_log_cannot_be(root: Path, people: dict[str, pyotp.TOTP]) -> None:
+    checkpoint = root / ".devicepipe/log/checkpoint"
+    checkpoint.write_bytes(checkpoint.read_bytes().replace(b"/log\n", b"/other\n", 1))
+    with pytest.raises(IntegrityError):
+        waive("quinn", WORDS["quinn"], people["quinn"].now())
+    assert not folder(root).exists()
