@@ -35,9 +35,11 @@ def content(board: str) -> dict[str, Any]:
     return manifest
 
 
-def header(config: ModuleType, board: str, manifest: dict[str, Any], **environment: str) -> str:
-    """The text of build_config.h."""
-    text: str = config.build_config(config.Manifest(board, manifest), stack_size=4096, key=KEY, environment=environment)
+def header(
+    config: ModuleType, board: str, manifest: dict[str, Any], key: bytes | None = KEY, **environment: str
+) -> str:
+    """The text of build_config.h: of a bootloader, or without a key of an application."""
+    text: str = config.build_config(config.Manifest(board, manifest), stack_size=4096, key=key, environment=environment)
     return text
 
 
@@ -58,6 +60,15 @@ def test_header_says_what_the_manifest_says(config: ModuleType, board: str) -> N
     assert (values["PLANT_SHARES_CONSOLE"], values["WATCHDOG_MODELLED"]) == ((1, 0) if shares else (0, 1))
     assert values["CPU_HZ"] % 1_000_000 == 0
     assert "#define IMAGE_KEY_BYTES 0x00u, 0x01u, " in text
+    assert '#define KEY_KIND "development"\n' in text
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_an_application_is_the_same_under_every_key(config: ModuleType, board: str) -> None:
+    """It is built without one, whatever its kind: the same payload is signed for the bench and for the field."""
+    text = header(config, board, content(board), key=None, DEVICEPIPE_KEY_KIND="production")
+    assert "KEY" not in text
+    assert text == header(config, board, content(board), key=None)
 
 
 def test_a_manifest_without_a_region_is_refused(config: ModuleType) -> None:
