@@ -31,6 +31,7 @@ from devicepipe.stages.production import (
     Shipping,
     attest_production,
     build_bootloader,
+    check_devices,
     check_ships,
     open_production_key,
     released_source,
@@ -73,6 +74,7 @@ def make_production(
                 folder=folder,
                 cancel=cancel,
             )
+            check_devices(shipping.project)
             run(_steps(shipping), progress, cancel, os.cpu_count() or 1)
             made = attest_production(shipping, release_key)
             _sync(folder)

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from devicepipe.bench.channel import SerialLoop
 from devicepipe.bench.device import Device
 from devicepipe.bench.emulated import EmulatedTarget
-from devicepipe.bench.emulator import emulator_tool
+from devicepipe.bench.emulator import emulator_program, emulator_tool
 from devicepipe.bench.faults import DeviceFaultError
 from devicepipe.bench.protocol import identity_errors, parse_identity
 from devicepipe.bench.qemu import Qemu
@@ -160,6 +160,17 @@ def released_source(project: Project, bundle: VerifiedBundle, copy: Path) -> Pro
     released = load_project(copy / CONFIG_NAME)
     lay_down_libraries(released, project.state / "cache")
     return released
+
+
+def check_devices(project: Project) -> None:
+    """Check, before anything is built, that there is an emulated device of every board to start what ships on.
+
+    Raises:
+        UsageError: A board has none; names it.
+        BenchError: An emulator is not installed.
+    """
+    for board in project.boards:
+        emulator_program(board.board)
 
 
 def build_bootloader(shipping: Shipping, board: ProjectBoard) -> None:
