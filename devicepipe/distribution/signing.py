@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import Key, Signature, Signer, SSlibKey
 from tuf.api.metadata import Metadata, Role, Root
 
@@ -59,16 +60,24 @@ def root_of(setup: Setup, version: int) -> Root:
     return root
 
 
-def add_signatures(metadata: Metadata[Any], signers: Sequence[RoleSigner]) -> int:
-    """Sign metadata with every key that can be used here and has not signed yet; returns how many those are.
+def add_signatures(metadata: Metadata[Any], signers: Sequence[RoleSigner]) -> None:
+    """Sign metadata with every key that can be used here and has not signed them.
 
     Raises:
         UsageError, BenchError: A signer cannot be used; as `keys.sign`.
     """
-    usable = [one for one in signers if one.open_signer is not None and one.key.keyid not in metadata.signatures]
-    for one in usable:
-        if one.open_signer is not None:
+    data = metadata.signed_bytes
+    for one in signers:
+        if one.open_signer is not None and not _has_signed(metadata, one.key, data):
             keyid = one.key.keyid
-            made = sign(one.open_signer(), one.public, metadata.signed_bytes)
-            metadata.signatures[keyid] = Signature(keyid, made.hex())
-    return len(usable)
+            metadata.signatures[keyid] = Signature(keyid, sign(one.open_signer(), one.public, data).hex())
+
+
+def _has_signed(metadata: Metadata[Any], key: Key, data: bytes) -> bool:
+    if key.keyid not in metadata.signatures:
+        return False
+    try:
+        key.verify_signature(metadata.signatures[key.keyid], data)
+    except UnverifiedSignatureError:
+        return False
+    return True

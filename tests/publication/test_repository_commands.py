@@ -1,0 +1,237 @@
+"""`devicepipe repository` and [publication]: a root of several people's keys, their signatures in turn, rotation, and mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyotp
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from devicepipe.errors import UsageError
+from devicepipe.project.config import load_project
+from tests.cli.calls import entries, run
+from tests.publication.publishing import pull, sign, stock
+
+
+def make_key(root: Path, name: str) -> None:
+    private = Ed25519PrivateKey.generate()
+    (root / "keys").mkdir(exist_ok=True)
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (root / f"keys/{name}.key.pem").write_bytes(pem)
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (root / f"keys/{name}.pub.pem").write_bytes(public)
+
+
+def configure(root: Path, roots: dict[str, bool], timestamp: tuple[str, ...] = ("online",), threshold: int = 2) -> None:
+    """[publication] with these root keys (whether their signer is at hand) and timestamp keys; others have one key."""
+
+    def key(name: str, signer: bool = True) -> str:
+        uri = f', signer = "file:keys/{name}.key.pem"' if signer else ""
+        return f'{{ public = "keys/{name}.pub.pem"{uri} }}'
+
+    config = root / "devicepipe.toml"
+    text = config.read_text().split("\n[publication.root]")[0]
+    config.write_text(f"""{text}
+[publication.root]
+threshold = {threshold}
+keys = [{", ".join(key(name, signer) for name, signer in roots.items())}]
+[publication.targets]
+keys = [{key("targets")}]
+[publication.snapshot]
+keys = [{key("online")}]
+[publication.timestamp]
+days = 2
+keys = [{", ".join(map(key, timestamp))}]
+""")
+
+
+@pytest.fixture
+def keys(root: Path) -> Path:
+    for name in ("a", "b", "c", "targets", "online", "other"):
+        make_key(root, name)
+    return root
+
+
+def test_a_root_of_two_people_waits_for_the_second_signature(keys: Path) -> None:
+    configure(keys, {"a": True, "b": False, "c": False})
+    code, told = run("repository", "init")
+    assert (code, told["published"], told["missing"]) == (1, False, "is signed by 1 of its own keys, 2 must")
+    assert run("repository", "init")[0] == 1  # nothing has come
+    assert not (keys / "dist/repository").exists()
+    words = ("repository", "sign", "--public", keys / "keys/b.pub.pem", "--signer", f"file:{keys}/keys/b.key.pem")
+    assert run(*words)[0] == 0
+    code, told = run("repository", "init")
+    assert (code, told["published"], told["version"]) == (0, True, 1)
+    stock(keys).refresh()
+    status = run("repository", "status")[1]["roles"]
+    assert (status["root"]["threshold"], len(status["root"]["keys"])) == (2, 3)
+    added = [(one["subject"], one["details"]["change"]) for one in entries("key-change")]
+    assert added.count(("repository root", "added")) == 3
+    assert len(added) == 6
+
+
+def test_a_key_that_does_not_count_signs_no_root(keys: Path) -> None:
+    configure(keys, {"a": True, "b": False})
+    run("repository", "init")
+    words = (
+        "repository",
+        "sign",
+        "--public",
+        keys / "keys/other.pub.pem",
+        "--signer",
+        f"file:{keys}/keys/other.key.pem",
+    )
+    with pytest.raises(UsageError, match="neither of the next root nor of the one before"):
+        run(*words)
+    words = ("repository", "sign", "--public", keys / "keys/b.pub.pem", "--signer", f"file:{keys}/keys/other.key.pem")
+    with pytest.raises(UsageError, match="does not fit the public key"):
+        run(*words)
+
+
+def test_a_root_that_waits_is_not_that_of_other_settings(keys: Path) -> None:
+    configure(keys, {"a": True, "b": False})
+    run("repository", "init")
+    configure(keys, {"a": True, "c": False})
+    with pytest.raises(UsageError, match="names other keys or thresholds than"):
+        run("repository", "init")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b'"sig":"', b'"sig":"00'), (b'"threshold":2', b'"threshold":1'), (b'"version":2', b'"version":3')]
+)
+def test_a_root_that_was_altered_while_it_waited_is_not_published(keys: Path, old: bytes, new: bytes) -> None:
+    """A signature that is none counts for nothing, and is given anew; other content is not what devicepipe.toml says."""
+    configure(keys, {"a": True, "b": True})
+    run("repository", "init")
+    configure(keys, {"a": True, "b": False})
+    run("repository", "rotate")
+    waiting = keys / "publication/root.next.json"
+    waiting.write_bytes(waiting.read_bytes().replace(old, new, 1))
+    if b"sig" in old:
+        assert run("repository", "rotate")[1]["missing"].startswith("is signed by 1 of its own keys, 2 must")
+    else:
+        with pytest.raises(UsageError, match="names other keys or thresholds"):
+            run("repository", "rotate")
+    assert run("repository", "status")[1]["roles"]["root"]["version"] == 1
+
+
+def test_root_and_timestamp_keys_are_rotated_while_releases_are_pulled(
+    root: Path, people: dict[str, pyotp.TOTP], bundle: Path
+) -> None:
+    """From development keys, which the repository began with, it goes on under others: step by step, clients along."""
+    sign("publish", bundle, "mara", people)
+    first = (root / "publication/root.json").read_bytes()
+    pull(root, first=True)
+    assert run("repository", "rotate")[1]["version"] == 2  # the same keys, and a new time to hold
+    assert pull(root)["new"] is False
+    assert (root / "publication/root.json").read_bytes() != first
+    assert run("publish", bundle)[1]["changed"] is False
+    (root / "publication/root.json").write_bytes(first)  # another clone, that has not taken it over
+    with pytest.raises(UsageError, match="root is version 2, that of the project 1"):
+        run("repository", "rotate")
+    assert run("repository", "status")[1]["roles"]["root"]["version"] == 2
+
+
+def test_a_timestamp_key_is_changed_in_two_rotations(keys: Path) -> None:
+    configure(keys, {"a": True, "b": True})
+    run("repository", "init")
+    configure(keys, {"a": True, "b": True}, timestamp=("other",))
+    with pytest.raises(UsageError, match="name the former keys of timestamp beside the new ones"):
+        run("repository", "rotate")
+    configure(keys, {"a": True, "b": True}, timestamp=("online", "other"))
+    (keys / "publication/root.next.json").unlink()
+    assert run("repository", "rotate")[1]["version"] == 2
+    configure(keys, {"a": True, "b": True}, timestamp=("other",))
+    assert run("repository", "rotate")[1]["version"] == 3
+    changes = [one["details"]["change"] for one in entries("key-change") if one["subject"] == "repository timestamp"]
+    assert changes == ["added", "added", "removed"]
+    stock(keys).refresh()
+
+
+def test_a_release_of_development_keys_is_not_published_among_others(keys: Path, people: dict[str, pyotp.TOTP]) -> None:
+    from tests.publication.publishing import approve, make_release
+
+    configure(keys, {"a": True, "b": True})
+    run("repository", "init")
+    made = make_release(keys)
+    approve(made.path, people)
+    with pytest.raises(UsageError, match="the release is signed with development keys, the repository is not"):
+        sign("publish", made.path, "mara", people)
+
+
+@pytest.mark.parametrize("command", ["status", "refresh", "rotate"])
+def test_without_a_repository(root: Path, command: str) -> None:
+    assert root
+    with pytest.raises(UsageError, match="repository"):
+        run("repository", command)
+
+
+MISTAKES: dict[str, tuple[str, str, str]] = {
+    "no keys of one role": (
+        '[publication.root]\nkeys = [{ public = "k.pem" }]\n',
+        "publication.targets",
+        "name those of all",
+    ),
+    "more than there are": (
+        "[publication.targets]\nthreshold = 2\n",
+        "publication.targets.threshold",
+        "2 keys must sign",
+    ),
+    "unknown key": ('[publication]\nbucket = "x"\n', "publication.bucket", "unknown key"),
+    "no number": ('[publication.root]\ndays = "7"\n', "publication.root.days", "valid integer"),
+    "a root outside": (
+        '[publication]\ntrusted-root = "../root.json"\n',
+        "publication.trusted-root",
+        "outside the project",
+    ),
+}
+
+
+@pytest.mark.parametrize("title", MISTAKES)
+def test_mistakes_in_devicepipe_toml_are_told_with_their_place(root: Path, title: str) -> None:
+    text, key, why = MISTAKES[title]
+    config = root / "devicepipe.toml"
+    config.write_text(config.read_text() + "\n" + text)
+    with pytest.raises(UsageError, match=why) as caught:
+        load_project(config)
+    assert caught.value.key == key
+    assert caught.value.line is not None
+
+
+def test_a_public_key_that_is_not_there(keys: Path) -> None:
+    configure(keys, {"a": True, "b": True})
+    (keys / "keys/online.pub.pem").unlink()
+    with pytest.raises(UsageError) as caught:
+        load_project(keys / "devicepipe.toml")
+    assert caught.value.key == "publication.snapshot.keys.0.public"
+
+
+def test_a_signer_that_is_not_there(keys: Path) -> None:
+    configure(keys, {"a": True, "b": True})
+    (keys / "keys/online.key.pem").unlink()
+    with pytest.raises(UsageError, match="private key cannot be read"):
+        run("repository", "init")
+    assert not (keys / "publication/root.json").exists()
+
+
+def test_status_tells_what_has_expired(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(keys, {"a": True, "b": True})
+    from datetime import UTC, datetime, timedelta
+
+    from devicepipe.distribution.repository import Repository
+    from devicepipe.stages import publication
+
+    def earlier(*arguments: Any) -> Repository:
+        return Repository(*arguments, now=lambda: datetime.now(UTC) - timedelta(days=3))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publication, "Repository", earlier)
+        run("repository", "init")
+    code, told = run("repository", "status")
+    assert code == 1
+    assert [role for role, of in told["roles"].items() if of["expired"]] == ["timestamp"]
+    assert run("repository", "refresh")[1]["renewed"] == ["timestamp"]
+    assert run("repository", "status")[0] == 0
