@@ -6,7 +6,7 @@ PRODUCT := infusion-pump
 SECONDS ?= 60
 BIN := .venv/bin
 
-.PHONY: release test host-tests fuzz defects powercut faults bench setup lock clean help
+.PHONY: release test host-tests fuzz defects powercut faults tuf-conformance bench setup lock clean help
 
 release: setup  ## Build, test, document and seal a release bundle in dist/, then verify it
 	@$(BIN)/devicepipe release $(VERSION)
@@ -34,6 +34,9 @@ powercut: setup  ## Power cuts over a whole update, at and inside every flash op
 
 faults: setup  ## The adversarial suite on devicepipe, stock pytest-embedded and `pio test`: writes docs/reference/bench-faults.md
 	@$(BIN)/python -m tests.bench_faults --write docs/reference/bench-faults.md
+
+tuf-conformance: setup  ## TUF's conformance suite, fetched, against the client of `devicepipe pull` (needs faketime)
+	@tools/tuf_conformance.sh
 
 bench: setup  ## The measured comparisons; each ends with one JSON line
 	@missed=0; for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || missed=1; done; exit $$missed
