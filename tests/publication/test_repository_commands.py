@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pyotp
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from devicepipe.distribution.repository import Repository
 from devicepipe.errors import UsageError
-from devicepipe.project.config import load_project
+from devicepipe.project.config import Project, load_project
+from devicepipe.stages import publication
 from tests.cli.calls import entries, run
 from tests.publication.publishing import pull, sign, stock
 
@@ -219,16 +222,13 @@ def test_a_signer_that_is_not_there(keys: Path) -> None:
 
 def test_status_tells_what_has_expired(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(keys, {"a": True, "b": True})
-    from datetime import UTC, datetime, timedelta
+    opened = publication.open_repository
 
-    from devicepipe.distribution.repository import Repository
-    from devicepipe.stages import publication
-
-    def earlier(*arguments: Any) -> Repository:
-        return Repository(*arguments, now=lambda: datetime.now(UTC) - timedelta(days=3))
+    def three_days_ago(project: Project) -> Repository:
+        return replace(opened(project), now=lambda: datetime.now(UTC) - timedelta(days=3))
 
     with monkeypatch.context() as patch:
-        patch.setattr(publication, "Repository", earlier)
+        patch.setattr(publication, "open_repository", three_days_ago)
         run("repository", "init")
     code, told = run("repository", "status")
     assert code == 1
