@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING
 
 from devicepipe.approval.lifecycle import Act, Action, ApprovalPolicy, Role, Standing, after, replay
 from devicepipe.errors import IntegrityError, UsageError
-from devicepipe.evidence.layout import RELEASE_STATEMENT
+from devicepipe.evidence.layout import RELEASE_STATEMENT, SUFFIX
 from devicepipe.evidence.signature_proofs import check_proofs
 from devicepipe.evidence.signatures import (
     ROSTERS,
-    SUFFIX,
     Given,
     Signature,
     SignedRecord,
@@ -56,8 +55,8 @@ def read_record(bundle: VerifiedBundle) -> SignedRecord:
     release = bundle.release
     statement = bundle.sha256(RELEASE_STATEMENT)
     folder = record_folder(bundle.folder)
-    record = verify_record(folder, statement, release.product, release.version, bundle.public_key)
-    return replace(record, logged=check_proofs(folder, record, statement, bundle.public_key))
+    record = verify_record(folder, statement, release.product, release.version, bundle.trust)
+    return replace(record, logged=check_proofs(folder, record, statement, bundle.trust))
 
 
 def standing_of(record: SignedRecord, policy: ApprovalPolicy, authors: Collection[str] = ()) -> Standing:
@@ -105,7 +104,7 @@ def check_intent(
         raise UsageError(
             f"it is NOT RELEASABLE: {bundle.release.reasons[0]}", remedy="mend it and make the release anew"
         )
-    people = open_roster(roster, bundle.public_key, "the roster")
+    people = open_roster(roster, bundle.trust, "the roster")
     mine = [one for one in people.people if one.account == account and one.until is None]
     if not mine:
         raise UsageError(f"the roster knows no {account}", remedy="have it signed anew: `devicepipe account roster`")
@@ -192,7 +191,7 @@ def _role(one: Given) -> Role:
 
 
 def _check_key(roster: bytes, bundle: VerifiedBundle, who: Identified) -> None:
-    people = open_roster(roster, bundle.public_key, "the roster").people
+    people = open_roster(roster, bundle.trust, "the roster").people
     mine = [one for one in people if one.account == who.account.id and one.until is None]
     if not any(one.public_key.encode() == who.public_key.pem for one in mine):
         raise UsageError(

@@ -92,7 +92,7 @@ def approvals(bundle: Path, key: Path | None, folder: Path, as_json: bool) -> in
     from devicepipe.stages.context import open_keys
     from devicepipe.stages.standing import signed_standing
 
-    public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).release.public
+    public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).trust
     verified = verify_bundle(bundle, public)
     record, policy, standing = signed_standing(verified)
     if as_json:
@@ -130,7 +130,7 @@ def _sign(action: str, *, folder: Path, bundle: Path, as_json: bool, **who: Any)
     from devicepipe.stages.context import open_keys
 
     project = open_project(folder)
-    verified = verify_bundle(bundle, open_keys(project).release.public)
+    verified = verify_bundle(bundle, open_keys(project).trust)
     given, standing, policy = sign_as(project, verified, action, **who)
     _tell_signed(verified, given, standing, policy, as_json=as_json)
     return EXIT_OK
@@ -179,7 +179,7 @@ def _role(roster: bytes, bundle: VerifiedBundle, account: str, wanted: str | Non
         if wanted not in [*Role]:
             raise UsageError(f"there is no role '{wanted}'", remedy=f"roles: {', '.join(Role)}")
         return Role(wanted)
-    people = open_roster(roster, bundle.public_key, "the roster").people
+    people = open_roster(roster, bundle.trust, "the roster").people
     mine = {role for one in people if one.account == account and one.until is None for role in one.roles}
     may = sorted(mine & {*RIGHTS[action]})
     if len(may) != 1:

@@ -53,7 +53,7 @@ _COMMANDS = {
     "test": ("devicepipe.cli.develop", "Build, sign, and run the device tests on each board's device."),
     "campaign": ("devicepipe.cli.campaign", "Inject faults into emulated devices, by the thousand."),
     "bench": ("devicepipe.cli.bench", "List, check, take and operate the devices of the inventory."),
-    "keys": ("devicepipe.cli.keys", "Show the keys that sign; the first use makes development keys."),
+    "keys": ("devicepipe.cli.keys", "Show the keys that sign; make, change and revoke keys, and show their history."),
     "log": ("devicepipe.cli.log", "Show, verify and prove what is in the transparency log; witness it."),
     "soup": ("devicepipe.cli.soup", "Fetch the firmware's C libraries, each checked against its locked hash."),
     "vuln": ("devicepipe.cli.vuln", "Pin a snapshot of vulnerability records, and check components against it."),

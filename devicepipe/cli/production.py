@@ -34,7 +34,7 @@ def production(bundle: Path, folder: Path, as_json: bool) -> int:
     from devicepipe.stages.context import open_keys
 
     project = open_project(folder)
-    verified = verify_bundle(bundle, open_keys(project).release.public)
+    verified = verify_bundle(bundle, open_keys(project).trust)
     made, new = make_production(project, verified, progress=make_progress(quiet=as_json), cancel=threading.Event())
     if as_json:
         print_json(production_json(made) | {"folder": str(made.folder), "made": new})

@@ -52,7 +52,7 @@ def publish(bundle: Path, folder: Path, as_json: bool, **who: Any) -> int:
     from devicepipe.stages.standing import signed_standing
 
     project = open_project(folder)
-    verified = verify_bundle(bundle, open_keys(project).release.public)
+    verified = verify_bundle(bundle, open_keys(project).trust)
     repository = publication.open_repository(project)
     production = verify_production(verified)
     publication.check_publishable(project, repository, verified)
@@ -79,7 +79,7 @@ def unpublish(bundle: Path, folder: Path, as_json: bool, **who: Any) -> int:
     from devicepipe.stages.standing import signed_standing
 
     project = open_project(folder)
-    verified = verify_bundle(bundle, open_keys(project).release.public)
+    verified = verify_bundle(bundle, open_keys(project).trust)
     repository = publication.open_repository(project)
     publication.check_publishable(project, repository, verified)
     if not publication.is_published(project, repository, verified):

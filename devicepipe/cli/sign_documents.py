@@ -81,7 +81,7 @@ def sign_documents(
     authority = _authority(tsa, tsa_certificates, project)
     passphrase = SecretsIn(secrets_fd).ask(f"Passphrase of {sign_key.name}") if encrypted else None
     signer = PdfSigner.load(sign_key, certificate, passphrase)
-    public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).release.public
+    public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).trust
     verified = verify_bundle(bundle, public)
     record, _, standing = signed_standing(verified)
     targets = {name: output / f"{name}.pdf" for name in sealed_copies(verified)}

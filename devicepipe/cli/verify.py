@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 @click.option(
     "--key", required=True, type=click.Path(path_type=Path), help="The release key to trust: a public PEM file."
 )
+@click.option(
+    "--history",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The history of the product's keys, where the release key was ever changed: bundles of each count for its time.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="List every link that was checked.")
 @json_option
-def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
+def verify(bundle: Path, *, key: Path, history: Path | None, verbose: bool, as_json: bool) -> int:
     """Check the release bundle in the folder BUNDLE with nothing but a public key: no network, no repository.
 
     People's signatures, in BUNDLE.signatures beside it, and what ships of it, in BUNDLE.production, are checked with it.
@@ -31,6 +36,8 @@ def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
     """
     from devicepipe.cli.approve import standing_json, tell_standing
     from devicepipe.cli.production import production_json, tell_production
+    from devicepipe.evidence.key_history import verify_history
+    from devicepipe.evidence.key_trust import KeyTrust
     from devicepipe.evidence.production import production_folder, verify_production
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.signing.keys import PublicKey
@@ -38,7 +45,9 @@ def verify(bundle: Path, key: Path, verbose: bool, as_json: bool) -> int:
 
     if not key.is_file():
         raise UsageError("is no file", file=key, remedy="name the public PEM file of the release key")
-    verified = verify_bundle(bundle, PublicKey.load(key))
+    verified = verify_bundle(
+        bundle, KeyTrust.of(PublicKey.load(key), verify_history(history) if history is not None else None)
+    )
     release = verified.release
     record, policy, standing = signed_standing(verified)
     ships = verify_production(verified) if production_folder(bundle).exists() else None

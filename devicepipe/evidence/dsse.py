@@ -71,6 +71,15 @@ def payload_unverified(data: bytes, link: str) -> bytes:
     return bytes(_parse(data, link)[0].payload)
 
 
+def keyid_unverified(data: bytes, link: str) -> str:
+    """The id of the key that an envelope file says it is signed by, *without checking the signature*: to choose the key to open it.
+
+    Raises:
+        IntegrityError: The bytes are not exactly one envelope.
+    """
+    return _parse(data, link)[1]
+
+
 def _parse(data: bytes, link: str) -> tuple[Envelope, str, bytes]:
     match = _ENVELOPE.fullmatch(data)
     if match is None:

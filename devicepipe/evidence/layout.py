@@ -33,6 +33,8 @@ PYTHON_ENVIRONMENT = "evidence/source/python-environment.txt"
 """The Python packages that the release was made with."""
 ATTESTATIONS = "attestations/"
 SUFFIX = ".dsse.json"
+PROOF_SUFFIX = ".tlog-proof"
+"""Of what proves that something is in the log, beside a bundle or a history of keys."""
 
 
 @dataclass(frozen=True, slots=True)

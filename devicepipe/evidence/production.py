@@ -43,6 +43,7 @@ from devicepipe.evidence.build_links import source_files
 from devicepipe.evidence.checks import Link, artifact, same
 from devicepipe.evidence.dsse import open_envelope, sign_envelope
 from devicepipe.evidence.files import hash_file, read_file, shown, walk
+from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import IMAGE_KEY, RELEASE_STATEMENT, SOURCE_CONFIG
 from devicepipe.evidence.model import Commit, Model, Sha256, Time
 from devicepipe.evidence.predicates import ImageSigning, KeyInfo, Provenance, SourceInfo, Tool
@@ -261,7 +262,7 @@ def verify_production(
     Args:
         bundle: The release.
         folder: Where it lies; beside the bundle if None.
-        release_key: The release key that attested it, where that is no longer the bundle's; the caller trusts it.
+        release_key: The only release key that may have attested it; None: any that the bundle's trust has.
 
     Raises:
         UsageError: There is no such folder.
@@ -275,24 +276,28 @@ def verify_production(
             file=place,
             remedy="make it: `devicepipe production BUNDLE`",
         )
-    return _Check(bundle, place, release_key or bundle.public_key).run()
+    return _Check(bundle, place, release_key).run()
 
 
 class _Check:
-    def __init__(self, bundle: VerifiedBundle, folder: Path, release_key: PublicKey) -> None:
+    def __init__(self, bundle: VerifiedBundle, folder: Path, release_key: PublicKey | None) -> None:
         self.bundle = bundle
         self.folder = folder
-        self.release_key = release_key
+        self.trust = KeyTrust.of(release_key) if release_key is not None else bundle.trust
+        self.release_key = self.trust.anchor
         self.source = bundle.predicate(SourceInfo)
         self.bench_key = PublicKey.from_pem(bundle.read(IMAGE_KEY))
         self.links: list[Link] = []
 
     def run(self) -> VerifiedProduction:
         envelope = read_file(self.folder, ATTESTATION, MAXIMUM_BYTES)
+        self.release_key = self.trust.key_of(envelope, ATTESTATION)
         statement = parse_canonical(open_envelope(envelope, self.release_key, ATTESTATION), ATTESTATION)
         production = self.release(statement)
+        self.trust.check_time(self.release_key, production.made_on, "was made", ATTESTATION)
         listed = self.files(statement, production)
         key = self.key(listed, production)
+        self.trust.check_image_key(key, production.made_on, envelope, PRODUCTION_KEY)
         same("boards", [board.board for board in production.boards], self.source.boards, ATTESTATION, "the source")
         images = self.images(listed, production, key)
         for board in production.boards:

@@ -12,6 +12,7 @@ from pathlib import Path
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.checks import same
 from devicepipe.evidence.files import read_file
+from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.ledger.checkpoint import Trust
 from devicepipe.evidence.ledger.entry import Entry, decode_entry, make_entry
 from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF, verify_proof
@@ -36,25 +37,27 @@ def entry_of(signature: Signature, release: str) -> Entry:
     )
 
 
-def check_proofs(folder: Path, record: SignedRecord, release: str, release_key: PublicKey) -> dict[int, int]:
+def check_proofs(folder: Path, record: SignedRecord, release: str, release_key: PublicKey | KeyTrust) -> dict[int, int]:
     """Check every proof of a record; returns the number of the log's entry, by the number of the signature.
 
     Raises:
         IntegrityError: A proof does not hold, is about something else, or does not keep the order; names it.
     """
     found: dict[int, int] = {}
-    last = -1
+    trust, last = KeyTrust.of(release_key), -1
     for given in record.signatures:
         name = proof_file(given.signature.number)
         if (folder / name).exists():
-            index = _check(folder, name, given, release, release_key)
+            index = _check(folder, name, given, release, trust)
             if index <= last:
                 raise IntegrityError("stands in the log before a signature that it follows", link=name)
             found[given.signature.number] = last = index
     return found
 
 
-def _check(folder: Path, name: str, given: Given, release: str, release_key: PublicKey) -> int:
-    proven = verify_proof(read_file(folder, name, MAXIMUM_PROOF), Trust((release_key,)), name)
+def _check(folder: Path, name: str, given: Given, release: str, trust: KeyTrust) -> int:
+    data = read_file(folder, name, MAXIMUM_PROOF)
+    proven = verify_proof(data, Trust(trust.keys), name)
+    trust.check_kept(proven.checkpoint.key, data, name)
     same("entry", decode_entry(proven.entry, name), entry_of(given.signature, release), name, given.file)
     return proven.index

@@ -30,7 +30,8 @@ from securesystemslib.signer import Signer
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.dsse import open_envelope, payload_unverified, sign_envelope
 from devicepipe.evidence.files import read_file, shown, walk
-from devicepipe.evidence.layout import RELEASE_STATEMENT
+from devicepipe.evidence.key_trust import KeyTrust
+from devicepipe.evidence.layout import PROOF_SUFFIX, RELEASE_STATEMENT, SUFFIX
 from devicepipe.evidence.model import Component, Instant, Model, Sha256
 from devicepipe.evidence.statement import (
     MAXIMUM_BYTES,
@@ -44,8 +45,6 @@ from devicepipe.signing.keys import PublicKey
 SIGNATURE = "urn:devicepipe:predicate:signature:v1"
 ROSTER = "urn:devicepipe:predicate:roster:v1"
 
-SUFFIX = ".dsse.json"
-PROOF_SUFFIX = ".tlog-proof"
 ROSTERS = "rosters/"
 BOTH = 2
 """The components of an identification: something that only the person knows, and something that only the person has."""
@@ -180,16 +179,19 @@ def sign_roster(roster: Roster, signer: Signer, public_key: PublicKey) -> bytes:
     return sign_envelope(canonical_text(make_statement(ROSTER, roster, subject, "the roster")), signer, public_key)
 
 
-def open_roster(data: bytes, public_key: PublicKey, link: str) -> Roster:
+def open_roster(data: bytes, release_key: PublicKey | KeyTrust, link: str) -> Roster:
     """A roster, its signature verified.
 
     Raises:
-        IntegrityError: It is not exactly a roster signed by the release key, or has a person twice.
+        IntegrityError: It is not exactly a roster signed by a release key that is trusted and was in force, or has a person twice.
     """
+    trust = KeyTrust.of(release_key)
+    public_key = trust.key_of(data, link)
     statement = parse_canonical(open_envelope(data, public_key, link), link)
     if statement.predicate_type != ROSTER or statement.digest_of("release-key") != public_key.keyid:
         raise IntegrityError("is no roster of this release key", link=link)
     roster = read_predicate(statement.predicate, Roster, link)
+    trust.check_time(public_key, roster.on, "was signed", link)
     keys = [_key(person, link).keyid for person in roster.people]
     if len({*keys}) != len(keys):
         raise IntegrityError("gives one key to two people, or twice to one", link=link)
@@ -212,7 +214,9 @@ def sign_release(signature: Signature, release: str, signer: Signer, public_key:
     return sign_envelope(canonical_text(statement), signer, public_key)
 
 
-def verify_record(folder: Path, release: str, product: str, version: str, release_key: PublicKey) -> SignedRecord:
+def verify_record(
+    folder: Path, release: str, product: str, version: str, release_key: PublicKey | KeyTrust
+) -> SignedRecord:
     """Verify the signatures of a release.
 
     Args:
@@ -220,7 +224,7 @@ def verify_record(folder: Path, release: str, product: str, version: str, releas
         release: SHA-256 of the release statement.
         product: The product that it is of.
         version: Its version.
-        release_key: The release key that the caller trusts, which the rosters are signed by.
+        release_key: The release key that the caller trusts, by which, or by one that it is joined with, the rosters are signed.
 
     Raises:
         IntegrityError: A link does not hold; `link` names the first one.

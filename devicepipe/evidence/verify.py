@@ -2,7 +2,8 @@
 
 The order of the checks is fixed, and the first link that does not hold is the one that is named:
 
-1. `release.json.dsse` is one envelope signed by the caller's key (never by a key that the bundle brings along);
+1. `release.json.dsse` is one envelope signed by the caller's key, or by one that the caller's history of keys joins with it and
+   that was in force then (never by a key that the bundle brings along);
 2. `release.json` is exactly the signed bytes, and a release statement;
 3. every file that it lists is there, as a regular file, with its SHA-256, in the order of the names;
 4. nothing else is there: no further file or folder, no symbolic link, no device;
@@ -25,7 +26,8 @@ from devicepipe.evidence.bundle import Attestation, Bundle, checked_attestation
 from devicepipe.evidence.checks import Link
 from devicepipe.evidence.dsse import open_envelope
 from devicepipe.evidence.files import MAXIMUM_TOTAL, hash_file, read_file, shown, size_of, walk
-from devicepipe.evidence.layout import ATTESTATIONS, RELEASE_ENVELOPE, RELEASE_STATEMENT, kind_of_path
+from devicepipe.evidence.key_trust import KeyTrust
+from devicepipe.evidence.layout import ATTESTATIONS, IMAGE_KEY, RELEASE_ENVELOPE, RELEASE_STATEMENT, kind_of_path
 from devicepipe.evidence.links import check_links
 from devicepipe.evidence.predicates import RELEASE, Release
 from devicepipe.evidence.statement import MAXIMUM_BYTES, Statement, parse_canonical, parse_pretty, read_predicate
@@ -74,6 +76,7 @@ class VerifiedBundle(ListedBundle):
     Attributes:
         release: The release statement's predicate.
         public_key: The key it was verified with.
+        trust: The release keys that what lies beside the bundle may be signed by.
         links: The checks that were done, in order.
     """
 
@@ -82,6 +85,7 @@ class VerifiedBundle(ListedBundle):
         listed: ListedBundle,
         release: Release,
         public_key: PublicKey,
+        trust: KeyTrust,
         links: tuple[Link, ...],
         proof: object,
     ) -> None:
@@ -90,15 +94,16 @@ class VerifiedBundle(ListedBundle):
         super().__init__(listed.folder, {name: listed.sha256(name) for name in listed.names()})
         self.release = release
         self.public_key = public_key
+        self.trust = trust
         self.links = links
 
 
-def verify_bundle(path: Path, public_key: PublicKey) -> VerifiedBundle:
+def verify_bundle(path: Path, trusted: PublicKey | KeyTrust) -> VerifiedBundle:
     """Verify a bundle.
 
     Args:
         path: The bundle's folder.
-        public_key: The release key that the caller trusts.
+        trusted: The release key that the caller trusts, alone or with a history of keys.
 
     Raises:
         UsageError: There is no folder at `path`.
@@ -108,18 +113,25 @@ def verify_bundle(path: Path, public_key: PublicKey) -> VerifiedBundle:
     if not path.is_dir():
         raise UsageError("there is no bundle: expected a folder", file=path)
     links: list[Link] = []
-    digests, release = _check_release(path, public_key, links)
+    trust = KeyTrust.of(trusted)
+    envelope = read_file(path, RELEASE_ENVELOPE, MAXIMUM_BYTES)
+    public_key = trust.key_of(envelope, RELEASE_ENVELOPE)
+    digests, release = _check_release(path, envelope, public_key, links)
+    trust.check_time(public_key, release.sealed_on, "was sealed", RELEASE_ENVELOPE)
     _check_files(path, digests, links)
     _check_nothing_else(path, digests, links)
     listed = ListedBundle(path, digests)
     attestations = _check_attestations(listed, public_key, links)
     links += check_links(listed, attestations, release, public_key)
-    return VerifiedBundle(listed, release, public_key, tuple(links), _PROOF)
+    image_key = PublicKey.from_pem(listed.read(IMAGE_KEY))
+    trust.check_image_key(image_key, release.sealed_on, envelope, IMAGE_KEY)
+    return VerifiedBundle(listed, release, public_key, trust, tuple(links), _PROOF)
 
 
-def _check_release(path: Path, public_key: PublicKey, links: list[Link]) -> tuple[dict[str, str], Release]:
+def _check_release(
+    path: Path, envelope: bytes, public_key: PublicKey, links: list[Link]
+) -> tuple[dict[str, str], Release]:
     """Steps 1 and 2; the digests of all files of the bundle, the release statement's own two included."""
-    envelope = read_file(path, RELEASE_ENVELOPE, MAXIMUM_BYTES)
     payload = open_envelope(envelope, public_key, RELEASE_ENVELOPE)
     links.append(Link(RELEASE_ENVELOPE, f"signed by the key {public_key.keyid}"))
     if read_file(path, RELEASE_STATEMENT, MAXIMUM_BYTES) != payload:

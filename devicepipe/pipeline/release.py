@@ -134,7 +134,7 @@ def make_release(
     _check_final(final, replace_existing)
     with workspace(project.state / "work") as work:
         context = replace(_prepare(project, version, commit, work, cancel), devices=dict(devices or {}))
-        before = read_earlier(earlier, project.product.name, context.keys.release.public)
+        before = read_earlier(earlier, project.product.name, context.keys.trust)
         timings = dict(run(_steps(context, commit, before), progress, cancel, os.cpu_count() or 1))
         decisions = context.bundle.predicate(VerificationSummary).devicepipe
         boards = [board.name for board in context.project.boards]

@@ -107,6 +107,7 @@ class Keys(Table):
     """[keys]: signers by URI. Left out, development keys are made under .devicepipe/keys.
 
     `production` signs the images that ship; `production_public` is its public half, a file of the commit. They have no default.
+    `history` is the folder of the changes of all these keys, once there are any.
     """
 
     image: str | None = None
@@ -115,6 +116,7 @@ class Keys(Table):
     release_public: str | None = None
     production: str | None = None
     production_public: str | None = None
+    history: str = "keys/history"
 
 
 Acceptable = Literal["acceptable", "benefit-risk", "unacceptable"]

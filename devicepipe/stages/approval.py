@@ -76,9 +76,10 @@ def renew_roster(project: Project, accounts: Accounts, account: str, change: str
         UsageError, BenchError: As `open_keys` and `keys.sign`.
         IntegrityError: The roster that is there is not one of this release key, or the log is not to be trusted.
     """
-    key = open_keys(project).release
+    keys = open_keys(project)
+    key = keys.release
     path = project.root / project.approval.roster
-    number = open_roster(path.read_bytes(), key.public, path.name).number + 1 if path.exists() else 1
+    number = open_roster(path.read_bytes(), keys.trust, path.name).number + 1 if path.exists() else 1
     roster = Roster(number=number, on=instant(datetime.now(UTC)), people=accounts.people())
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")

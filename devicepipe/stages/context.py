@@ -15,11 +15,13 @@ from securesystemslib.signer import Signer
 
 from devicepipe.analysis.cache import Cache
 from devicepipe.build.platformio import Build
-from devicepipe.errors import UsageError
+from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Bundle, BundleWriter
+from devicepipe.evidence.key_history import KeyHistory, Role, verify_history
+from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.predicates import KeyInfo
 from devicepipe.project.config import CONFIG_NAME, Project
-from devicepipe.signing.keys import DevelopmentKeys, PublicKey, ensure_development_keys, load_signer
+from devicepipe.signing.keys import PublicKey, ensure_development_keys, load_signer
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,16 @@ class SigningKey:
 
 @dataclass(frozen=True)
 class Keys:
-    """The key that signs images, and the one that signs attestations and the release statement."""
+    """The key that signs images, the one that signs attestations and the release statement, and their history if there is one."""
 
     image: SigningKey
     release: SigningKey
+    history: KeyHistory | None = None
+
+    @property
+    def trust(self) -> KeyTrust:
+        """Whose signatures of releases count: the release key's, and by the history those of the keys before it in their time."""
+        return KeyTrust.of(self.release.public, self.history)
 
 
 @dataclass(frozen=True)
@@ -88,35 +96,112 @@ class Context:
 
 
 def open_keys(project: Project) -> Keys:
-    """The configured keys; development keys where none are configured.
+    """The configured keys of images and releases; development keys where none are configured.
 
     Raises:
-        UsageError: A configured key cannot be used, or only one of its two halves is configured.
+        UsageError: A configured key cannot be used, only one of its two halves is configured, or it is not the one in force by the
+            history of the keys.
+        IntegrityError: The history of the keys does not hold.
         BenchError: A signing device or service cannot be reached.
     """
-    development: DevelopmentKeys | None = None
-    configured = project.keys
-
-    def one(role: str, uri: str | None, public: str | None) -> SigningKey:
-        nonlocal development
-        if uri is not None and public is not None:
-            key = PublicKey.load(project.root / public)
-            return SigningKey(load_signer(uri, key, project.root), key)
-        if uri is not None or public is not None:
-            missing = f"keys.{role}-public" if public is None else f"keys.{role}"
-            raise UsageError(
-                "only one half of the key is configured",
-                file=project.root / CONFIG_NAME,
-                key=missing,
-                remedy=f"set both keys.{role} (the signer's URI) and keys.{role}-public (the PEM file)",
-            )
-        development = development or ensure_development_keys(project.state / "keys")
-        pair = development.image if role == "image" else development.release
-        return SigningKey(pair.signer(), pair.public)
-
+    history = load_history(project)
     return Keys(
-        image=one("image", configured.image, configured.image_public),
-        release=one("release", configured.release, configured.release_public),
+        image=open_key(project, "image", history), release=open_key(project, "release", history), history=history
+    )
+
+
+def open_key(project: Project, role: Role, history: KeyHistory | None) -> SigningKey:
+    """The configured key of a role; a development key where there is none, but for production.
+
+    Args:
+        project: The product.
+        role: What the key is for.
+        history: The history that must have it in force; None asks none.
+
+    Raises:
+        UsageError, BenchError: As `open_keys`.
+    """
+    uri, public = _configured(project, role)
+    if uri is not None and public is not None:
+        key = PublicKey.load(project.root / public)
+        check_in_force(project, history, role, key)
+        return SigningKey(load_signer(uri, key, project.root), key)
+    if uri is not None or public is not None or role == "production":
+        missing = f"keys.{role}-public" if public is None else f"keys.{role}"
+        raise UsageError(
+            f"no {role} key is configured"
+            if uri is None and public is None
+            else "only one half of the key is configured",
+            file=project.root / CONFIG_NAME,
+            key=missing,
+            remedy=f"set both keys.{role} (the signer's URI) and keys.{role}-public (the PEM file)",
+        )
+    development = ensure_development_keys(project.state / "keys")
+    pair = development.image if role == "image" else development.release
+    check_in_force(project, history, role, pair.public)
+    return SigningKey(pair.signer(), pair.public)
+
+
+def public_half(project: Project, role: Role) -> PublicKey | None:
+    """The public half of a role's key, without opening its signer; None where there is no such key (yet).
+
+    Raises:
+        UsageError: Its file cannot be read, or is no public key.
+    """
+    _, public = _configured(project, role)
+    path = project.root / public if public is not None else project.state / "keys" / f"{role}.pub.pem"
+    return PublicKey.load(path) if public is not None or path.is_file() else None
+
+
+def _configured(project: Project, role: Role) -> tuple[str | None, str | None]:
+    keys = project.keys
+    return {
+        "image": (keys.image, keys.image_public),
+        "release": (keys.release, keys.release_public),
+        "production": (keys.production, keys.production_public),
+    }[role]
+
+
+def load_history(project: Project) -> KeyHistory | None:
+    """The history of the product's keys, if it has one.
+
+    Raises:
+        IntegrityError: It does not hold, or is another product's.
+    """
+    folder = project.root / project.keys.history
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    history = verify_history(folder)
+    if history.product != project.product.name:
+        raise IntegrityError(f"is the history of the keys of '{history.product}'", link=project.keys.history)
+    return history
+
+
+def check_in_force(project: Project, history: KeyHistory | None, role: Role, key: PublicKey) -> None:
+    """Refuse to sign with a key that the history of the keys knows better.
+
+    Raises:
+        UsageError: It was replaced or revoked, or is not the one that is in force.
+    """
+    known = history.of_role(role) if history is not None else []
+    if not known:
+        return
+    life, present = next((one for one in known if one.public.keyid == key.keyid), None), known[-1]
+    if life is not None and life.in_force:
+        return
+    if life is None:
+        why = "is none that the history of the keys has"
+    elif life.revoked is not None:
+        why = f"was revoked on {life.revoked[:10]}: {life.reason}"
+    else:
+        why = f"was replaced on {(life.until or '')[:10]}: {life.reason}"
+    raise UsageError(
+        f"the {role} key {key.keyid} {why}",
+        file=project.root / CONFIG_NAME,
+        key=f"keys.{role}",
+        remedy=f"configure keys.{role} and keys.{role}-public as the key in force, {present.public.keyid}"
+        if present.in_force
+        else f"bring in another one: `devicepipe keys rotate {role}`",
     )
 
 

@@ -13,6 +13,7 @@ from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.coverage import CoverageResult
 from devicepipe.evidence.decisions import VerificationSummary
 from devicepipe.evidence.history import HISTORY, BoardFigures, EarlierRelease
+from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import RELEASE_STATEMENT, SOURCE_FILES
 from devicepipe.evidence.predicates import (
     ANOMALY,
@@ -46,7 +47,7 @@ def attest_history(context: Context, commit: Commit, earlier: Sequence[EarlierRe
     context.writer.attest("history", HISTORY, history.model_copy(update={"earlier": list(earlier)}), [SOURCE_FILES])
 
 
-def read_earlier(folders: Sequence[Path], product: str, key: PublicKey) -> list[EarlierRelease]:
+def read_earlier(folders: Sequence[Path], product: str, key: PublicKey | KeyTrust) -> list[EarlierRelease]:
     """What earlier bundles say, oldest first; each is verified with the release key before it is believed.
 
     Raises:
@@ -64,7 +65,7 @@ def read_earlier(folders: Sequence[Path], product: str, key: PublicKey) -> list[
     return sorted(found.values(), key=lambda one: one.started_on)
 
 
-def _read(folder: Path, key: PublicKey) -> EarlierRelease:
+def _read(folder: Path, key: PublicKey | KeyTrust) -> EarlierRelease:
     try:
         bundle = verify_bundle(folder, key)
     except IntegrityError as error:

@@ -11,9 +11,10 @@ from devicepipe.evidence.ledger.entry import Entry, encode_entry
 from devicepipe.evidence.ledger.index import INDEX, Search, find
 from devicepipe.evidence.ledger.log import CHECKPOINT, Log
 from devicepipe.evidence.ledger.note import NoteKey, NoteSigner
-from devicepipe.evidence.ledger.writer import append_entries, create_log, recover_log
+from devicepipe.evidence.ledger.writer import create_log, open_writer, recover_log
 from devicepipe.project.config import Project
-from devicepipe.stages.context import SigningKey, open_keys
+from devicepipe.signing.keys import PublicKey
+from devicepipe.stages.context import Keys, SigningKey, open_keys
 
 
 def log_folder(project: Project) -> Path:
@@ -21,45 +22,52 @@ def log_folder(project: Project) -> Path:
     return project.state / "log"
 
 
-def append(project: Project, entries: Sequence[Entry]) -> range:
+def append(project: Project, entries: Sequence[Entry], keys: Keys | None = None) -> range:
     """Append entries to the product's log, which is made if there is none; returns their numbers. When it returns, they last.
+
+    Args:
+        project: The product.
+        entries: What to append.
+        keys: Its keys, where they are open already.
 
     Raises:
         UsageError, BenchError: The release key, which signs the log, cannot be used.
         IntegrityError: The log as it stands is not to be trusted.
     """
-    signer, folder = _signer(project, open_keys(project).release), log_folder(project)
+    keys = keys or open_keys(project)
+    signer, folder = _signer(project, keys.release), log_folder(project)
     if not (folder / CHECKPOINT).exists():
         try:
             create_log(folder, signer)
         except UsageError:
             if not (folder / CHECKPOINT).exists():  # else another process was first
                 raise
-    return append_entries(folder, signer, entries)
+    with open_writer(folder, signer, _former(keys)) as writer:
+        return writer.append(entries)
 
 
-def append_once(project: Project, entries: Sequence[Entry]) -> list[int]:
+def append_once(project: Project, entries: Sequence[Entry], keys: Keys | None = None) -> list[int]:
     """Append those entries that a process which was killed has not; returns the numbers of all. Raises as `append`."""
     there: dict[bytes, int] = {}
     if entries and (log_folder(project) / CHECKPOINT).exists():
-        recover_log(log_folder(project), _trust(project))
-        log = _open(project)
+        recover_log(log_folder(project), _trust(project, keys))
+        log = _open(project, keys)
         for entry in entries:
             search = Search(kinds=(entry.kind,), by=entry.by, digest=entry.digest)
             there |= {encode_entry(found): number for number, found in find(log, search, log_folder(project) / INDEX)}
     missing = [entry for entry in entries if encode_entry(entry) not in there]
-    there |= dict(zip(map(encode_entry, missing), append(project, missing) if missing else (), strict=True))
+    there |= dict(zip(map(encode_entry, missing), append(project, missing, keys) if missing else (), strict=True))
     return [there[encode_entry(entry)] for entry in entries]
 
 
-def prove(project: Project, index: int) -> bytes:
-    """The file that proves an entry of the product's log.
+def prove(project: Project, index: int, keys: Keys | None = None) -> bytes:
+    """The file that proves an entry of the product's log; `keys` as in `append`.
 
     Raises:
         UsageError: There is no such entry.
         IntegrityError: The log is not to be trusted.
     """
-    return _open(project).prove(index).to_bytes()
+    return _open(project, keys).prove(index).to_bytes()
 
 
 def prove_all(project: Project, indices: Iterable[int]) -> list[bytes]:
@@ -89,12 +97,19 @@ def open_log(project: Project) -> Log:
     return _open(project)
 
 
-def _open(project: Project) -> Log:
-    return Log.open(log_folder(project), _trust(project))
+def _open(project: Project, keys: Keys | None = None) -> Log:
+    return Log.open(log_folder(project), _trust(project, keys))
 
 
-def _trust(project: Project) -> Trust:
-    return Trust((open_keys(project).release.public,), _origin(project))
+def _trust(project: Project, keys: Keys | None = None) -> Trust:
+    keys = keys or open_keys(project)
+    return Trust((keys.release.public, *_former(keys)), _origin(project))
+
+
+def _former(keys: Keys) -> list[PublicKey]:
+    """Release keys that may have signed the log's checkpoint before the present one did. None that was revoked is among them."""
+    known = keys.history.of_role("release") if keys.history is not None else []
+    return [one.public for one in known if one.until is not None and one.revoked is None]
 
 
 def _signer(project: Project, key: SigningKey) -> NoteSigner:

@@ -51,7 +51,7 @@ from devicepipe.signing.factory import Placement, make_factory_image
 from devicepipe.signing.image import SignedImage, imgtool_version, sign_image
 from devicepipe.signing.keys import PublicKey, load_signer
 from devicepipe.signing.trusted_key import check_other_key, holds_key
-from devicepipe.stages.context import SigningKey
+from devicepipe.stages.context import SigningKey, check_in_force, load_history
 from devicepipe.stages.source import lay_down_libraries
 from devicepipe.stages.standing import signed_standing
 
@@ -108,7 +108,7 @@ def open_production_key(project: Project, bundle: VerifiedBundle) -> SigningKey:
     """The production key of devicepipe.toml, which must be the one that was released.
 
     Raises:
-        UsageError: None is configured, it cannot be used, or it is not the released one.
+        UsageError: None is configured, it cannot be used, it was replaced or revoked, or it is not the released one.
         IntegrityError: The release names none.
         BenchError: The signing device or service cannot be reached.
     """
@@ -140,6 +140,7 @@ def open_production_key(project: Project, bundle: VerifiedBundle) -> SigningKey:
             file=project.root / keys.production_public,
             remedy="use different keys: [keys] image signs for the bench, production for the field",
         )
+    check_in_force(project, load_history(project), "production", public)
     return SigningKey(load_signer(keys.production, public, project.root), public)
 
 

@@ -351,7 +351,7 @@ def test_a_verified_bundle_reads_only_what_was_verified(made: Made) -> None:
 def test_a_verified_bundle_cannot_be_made_up(made: Made) -> None:
     verified = verify_bundle(made.path, made.keys.release.public)
     with pytest.raises(TypeError):
-        VerifiedBundle(verified, verified.release, verified.public_key, (), object())
+        VerifiedBundle(verified, verified.release, verified.public_key, verified.trust, (), object())
 
 
 def _pair(keys: Keys) -> tuple[Any, Any]:
