@@ -3,8 +3,9 @@
 Analysis is what says what is in the images, how they were made and whether that is known to be bad: static analysis with its
 proofs, hardening, the second build and its comparison, both SBOMs, vulnerabilities and secrets. The other release takes these
 attestations, and the files they are about, from the bundle of the first one; all else (builds, tests, campaigns, coverage, gate,
-documents, seal) is done in both. Runs are interleaved; the value is the median of the ratios of wall times. A pair takes
-two releases: about 20 minutes on two cores.
+documents, seal) is done in both. Runs are interleaved; the value is the median of the ratios of wall times. The processor time
+of both stands beside it: it tells whether other work on the machine is in the ratio. A pair takes two releases: about 20 minutes on
+two cores.
 
 Prints last one JSON line: {"measure", "value", "unit", "target", "ok"}.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import shutil
 import statistics
 import subprocess
@@ -68,17 +70,23 @@ def taken(bundle: Path, kinds: tuple[str, ...]) -> Callable[..., None]:
     return stage
 
 
-def release(product: Path, bundle: Path | None) -> tuple[float, dict[str, float]]:
-    """A release, with its own analysis or with a bundle's: wall time of the command, and what each step took."""
+def release(product: Path, bundle: Path | None) -> tuple[float, float, dict[str, float]]:
+    """A release, with its own analysis or with a bundle's: wall and processor time of the command, and what each step took."""
     command = [BIN / "devicepipe", "release", VERSION, "--json", "--replace"]
     if bundle is not None:
         command = [Path(sys.executable), Path(__file__), "--without", bundle]
-    start = time.perf_counter()
+    start, worked = time.perf_counter(), processor()
     done = subprocess.run(list(map(str, command)), cwd=product, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - start
+    seconds, worked = time.perf_counter() - start, processor() - worked
     if done.returncode not in (0, 1):
         sys.exit(f"devicepipe release: exit {done.returncode}\n{done.stdout}{done.stderr}")
-    return seconds, {name: step["seconds"] for name, step in json.loads(done.stdout)["steps"].items()}
+    return seconds, worked, {name: step["seconds"] for name, step in json.loads(done.stdout)["steps"].items()}
+
+
+def processor() -> float:
+    """Seconds of a processor that all processes took which this one has waited for, and those that they waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def keep_only(product: Path, pattern: str) -> None:
@@ -106,13 +114,16 @@ def main() -> int:
         if arguments.tests:
             keep_only(product, arguments.tests)
         for number in range(arguments.runs):
-            whole, steps = release(product, None)
+            whole, worked, steps = release(product, None)
             if not kept.exists():
                 (bundle,) = (product / "dist").iterdir()
                 shutil.copytree(bundle, kept)
-            bare, bare_steps = release(product, kept)
+            bare, bare_worked, bare_steps = release(product, kept)
             ratios.append(whole / bare)
-            print(f"pair {number + 1}: {whole:.1f} s, without analysis {bare:.1f} s, ratio {ratios[-1]:.2f}")
+            print(
+                f"pair {number + 1}: {whole:.1f} s ({worked:.1f} s of a processor), without analysis {bare:.1f} s "
+                f"({bare_worked:.1f} s), ratio {ratios[-1]:.2f}"
+            )
         print("steps of the last pair (they overlap), with and without:")
         for step, seconds in steps.items():
             print(f"    {step:24} {seconds:7.2f} s {bare_steps[step]:7.2f} s")
