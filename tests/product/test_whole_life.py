@@ -61,9 +61,8 @@ class Life:
             lines += [f'{name} = "{self.token.uri(name)}"', f'{name}-public = "keys/{name}.pub.pem"']
         for role in ROLES:
             self.public(role)
-            table = "root-role" if role == "root" else role
             key = f'{{ public = "keys/{role}.pub.pem", signer = "{self.token.uri(role)}" }}'
-            lines += [f"[publication.{table}]", f"keys = [{key}]"]
+            lines += [f"[publication.{role}]", f"keys = [{key}]"]
         config = self.product.root / "devicepipe.toml"
         config.write_text("\n".join([config.read_text(encoding="utf-8"), *lines, ""]), encoding="utf-8")
 
@@ -90,8 +89,8 @@ class Life:
         if name == "root":
             self.product.edit(
                 "devicepipe.toml",
-                "[publication.root-role]\nkeys = [",
-                f'[publication.root-role]\nkeys = [{{ public = "keys/{new}.pub.pem", signer = "{self.token.uri(new)}" }}, ',
+                "[publication.root]\nkeys = [",
+                f'[publication.root]\nkeys = [{{ public = "keys/{new}.pub.pem", signer = "{self.token.uri(new)}" }}, ',
             )
             run("repository", "rotate")
         else:
