@@ -7,18 +7,15 @@ killed leaves the record as it was, or with the signature whole.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
-import tempfile
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devicepipe.approval.lifecycle import Act, Action, ApprovalPolicy, Role, Standing, after, replay
+from devicepipe.durable import alone, sync, write_new
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.layout import RELEASE_STATEMENT, SUFFIX
 from devicepipe.evidence.signature_proofs import check_proofs
@@ -144,7 +141,7 @@ def sign(
     """
     _check_key(roster, bundle, who)
     folder = record_folder(bundle.folder)
-    with _locked(folder):
+    with alone(folder):
         standing = check_intent(bundle, intent, who.account.id, roster, policy=policy, authors=authors)
         record = read_record(bundle)
         last = record.signatures[-1] if record.signatures else None
@@ -178,7 +175,7 @@ def keep_proof(bundle: VerifiedBundle, given: Given, proof: bytes) -> None:
         IntegrityError: It does not prove that signature.
     """
     folder = record_folder(bundle.folder)
-    with _locked(folder):
+    with alone(folder):
         _write(folder, proof_file(given.signature.number), proof)
         read_record(bundle)
 
@@ -200,34 +197,11 @@ def _check_key(roster: bytes, bundle: VerifiedBundle, who: Identified) -> None:
         )
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One signer at a time. The lock is beside the record, which holds nothing but evidence."""
-    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _write(folder: Path, name: str, data: bytes) -> None:
     """Write a file whole or not at all, and never over another one."""
     target = folder / name
-    if target.exists() and target.read_bytes() == data:
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
     # Beside the record: what a killed process leaves is not found in it.
-    handle, temporary = tempfile.mkstemp(prefix=f".{folder.name}-", dir=folder.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, 0o644)
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        os.link(temporary, target)
-    finally:
-        Path(temporary).unlink()
-    for one in (target.parent, folder, folder.parent):
-        opened = os.open(one, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
+    if not write_new(target, data, folder.parent) and target.read_bytes() != data:
+        raise IntegrityError("is there already, and is another file", link=name)
+    for one in (folder, folder.parent):
+        sync(one)

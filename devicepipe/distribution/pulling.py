@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +12,7 @@ from tuf.api.metadata import TargetFile
 
 from devicepipe.distribution.client import Client
 from devicepipe.distribution.releases import Published, releases_of, sha256
+from devicepipe.durable import alone, sync, sync_tree
 from devicepipe.errors import DevicepipeError, IntegrityError, UsageError
 from devicepipe.evidence.files import read_file, walk
 from devicepipe.evidence.names import clash, is_name
@@ -88,7 +86,7 @@ def fetch(client: Client, files: Mapping[str, TargetFile], final: Path, check: C
         IntegrityError, BenchError: As `Client.download` and `check`.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(final):
+    with alone(final):
         if final.exists() or final.is_symlink():
             _compare(final, files)
             check(final)
@@ -100,10 +98,9 @@ def fetch(client: Client, files: Mapping[str, TargetFile], final: Path, check: C
             for name, target in sorted(files.items()):
                 client.download(target, new / name)
             check(new)
-            for path in [*new.rglob("*"), new]:
-                _sync(path)
+            sync_tree(new)
             new.rename(final)
-            _sync(final.parent)
+            sync(final.parent)
         finally:
             shutil.rmtree(new, ignore_errors=True)
     return True
@@ -119,21 +116,6 @@ def _compare(folder: Path, files: Mapping[str, TargetFile]) -> None:
             raise UsageError(f"is there, and its {name} is another one", file=folder, remedy=remedy)
     if more := found - files.keys():
         raise UsageError(f"is there, and holds {min(more)} too", file=folder, remedy=remedy)
-
-
-@contextmanager
-def _alone(final: Path) -> Iterator[None]:
-    with final.with_name(f".{final.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _order(published: Published) -> tuple[str, tuple[int, ...]]:

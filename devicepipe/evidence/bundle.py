@@ -8,7 +8,6 @@ sealed folder gets the final name, by one rename, after all of it was synced. A 
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 
 from securesystemslib.signer import Signer
 
+from devicepipe.durable import sync, sync_tree
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.dsse import payload_unverified, sign_envelope
 from devicepipe.evidence.files import hash_file, open_file, read_file, shown, walk
@@ -289,7 +289,7 @@ class BundleWriter:
         envelope = sign_envelope(text, self._signer, self._public_key)
         self._write((text,), RELEASE_STATEMENT)
         self._write((envelope,), RELEASE_ENVELOPE)
-        _sync(self.folder)
+        sync_tree(self.folder)
 
     def publish(self, final: Path) -> Path:
         """Give the sealed folder its final name, atomically; returns it.
@@ -309,7 +309,7 @@ class BundleWriter:
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
             self.folder.rename(final)
-            _sync_one(final.parent)
+            sync(final.parent)
         except OSError as error:
             raise UsageError(f"the bundle cannot be moved there: {error.strerror}", file=final) from error
         return final
@@ -355,16 +355,3 @@ class _Growing(Bundle):
 
     def names(self) -> tuple[str, ...]:
         return self._writer.names()
-
-
-def _sync(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        _sync_one(path)
-
-
-def _sync_one(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,7 +7,6 @@ signed can be found.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from devicepipe.durable import alone, sync, sync_tree
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.layout import IMAGE_KEY
 from devicepipe.evidence.ledger.entry import Entry, make_entry
@@ -60,7 +60,7 @@ def make_production(
     """
     check_ships(bundle)
     final = production_folder(bundle.folder)
-    with _locked(final):
+    with alone(final):
         if final.exists():
             return verify_production(bundle, final), False
         key, release_key = open_production_key(project, bundle), open_keys(project).release
@@ -77,10 +77,10 @@ def make_production(
             check_devices(shipping.project)
             run(_steps(shipping), progress, cancel, os.cpu_count() or 1)
             made = attest_production(shipping, release_key)
-            _sync(folder)
+            sync_tree(folder)
             ledger.append(project, _uses(made))
             folder.rename(final)
-            _sync_one(final.parent)
+            sync(final.parent)
         return verify_production(bundle, final), True
 
 
@@ -114,14 +114,6 @@ def _uses(made: VerifiedProduction) -> list[Entry]:
 
 
 @contextmanager
-def _locked(final: Path) -> Iterator[None]:
-    """One run at a time makes what ships of a release."""
-    with final.with_name(f".{final.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
 def _new_folder(final: Path) -> Iterator[Path]:
     """A new folder beside the final one, on its file system; those that killed runs left are removed, the lock being held."""
     prefix = f".{final.name}-"
@@ -133,16 +125,3 @@ def _new_folder(final: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # it has its final name, or is nothing
-
-
-def _sync(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        _sync_one(path)
-
-
-def _sync_one(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from devicepipe.approval.accounts import Identified
 from devicepipe.build.source import authors_since_tag, read_commit
+from devicepipe.durable import write_new
 from devicepipe.errors import UsageError
 from devicepipe.evidence.decisions import WAIVER_SUFFIX, Waiver, WaiverSigner
 from devicepipe.evidence.personal_waivers import (
@@ -187,19 +186,6 @@ def _write(path: Path, data: bytes) -> bool:
     if path.exists():
         return path.read_bytes() == data
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                os.fchmod(handle, 0o644)
-                file.write(data)
-                file.flush()
-                os.fsync(handle)
-            os.link(temporary, path)
-        finally:
-            Path(temporary).unlink()
-    except FileExistsError:
-        return False
+        return write_new(path, data)
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", file=path) from error
-    return True

@@ -1,0 +1,62 @@
+"""Files that last: whole or not there at all, and on the disk before anybody is told of them; one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring a folder and all that is in it to the disk."""
+    for path in (*folder.rglob("*"), folder):
+        sync(path)
+
+
+def write_new(path: Path, data: bytes, beside: Path | None = None) -> bool:
+    """Write a file whole or not at all, and never over another one; False where there is one, which stays as it is.
+
+    Args:
+        path: The file; its folder is made.
+        data: What is in it.
+        beside: The folder of the temporary file, on the same file system: where what a killed process leaves disturbs nobody.
+            By default the file's own.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=".new-", dir=beside or path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, 0o644)
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        Path(temporary).unlink()
+    sync(path.parent)
+    return True
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Wait until nobody else is here with this file or folder. The lock is a file beside it, which stays."""
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
