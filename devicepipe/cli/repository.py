@@ -129,10 +129,12 @@ def status(folder: Path, full: bool, as_json: bool) -> int:
     """
     from devicepipe.distribution.releases import releases_of
     from devicepipe.stages import publication
+    from devicepipe.stages.repository_root import next_file
 
     project = open_project(folder)
     opened, root = publication.open_repository(project), publication.trusted_root(project)
     state = opened.state(root)
+    waiting = str(next_file(project)) if next_file(project).exists() else None
     found = releases_of(state.targets.signed)
     checked = opened.check_files(state) if full else None
     now = datetime.now(UTC)
@@ -150,7 +152,8 @@ def status(folder: Path, full: bool, as_json: bool) -> int:
     }
     if as_json:
         releases = [one.state.to_json() | {"files": len(one.targets)} for one in found]
-        print_json({"repository": opened.store.url, "roles": roles, "releases": releases, "filesChecked": checked})
+        document = {"repository": opened.store.url, "roles": roles, "releases": releases}
+        print_json(document | {"filesChecked": checked, "waitingRoot": waiting})
         return code
     tell(opened.store.url, bold=True)
     for role, of in roles.items():
@@ -160,6 +163,8 @@ def status(folder: Path, full: bool, as_json: bool) -> int:
     for one in found:
         style = {"fg": "green"} if one.state.state == "released" else {"fg": "red"}
         tell(f"  {one.title:24} {one.state.state:9} {one.state.on[:10]}  {one.state.meaning}", **style)
+    if waiting is not None:
+        tell(f"the next root waits for signatures: {waiting}", fg="yellow")
     if checked is not None:
         tell(f"{checked} published files are as their digests say", fg="green")
     return code

@@ -35,6 +35,7 @@ from devicepipe.distribution.layout import (
 )
 from devicepipe.distribution.object_store import SCHEME, ObjectStore
 from devicepipe.distribution.state import check_root, read_metadata
+from devicepipe.distribution.store import FolderStore, Store
 from devicepipe.errors import BenchError, IntegrityError, UsageError
 from devicepipe.evidence.ledger.disk import Disk
 
@@ -42,7 +43,6 @@ FIRST_ROOT: Final = "first-root"
 """The root that trust began with, in the folder of trust."""
 _NOT_FOUND: Final = 404
 _ROLE: Final = re.compile(r"\b(root|timestamp|snapshot|targets)\b", re.IGNORECASE)
-_CHUNK: Final = 1 << 20
 
 
 class StoreFetcher(FetcherInterface):
@@ -50,27 +50,18 @@ class StoreFetcher(FetcherInterface):
 
     def __init__(self, base: str) -> None:
         self._base = base.rstrip("/") + "/"
-        self._objects = ObjectStore(base) if base.startswith(SCHEME) else None
+        self._store: Store = (
+            ObjectStore(base) if base.startswith(SCHEME) else FolderStore(Path(unquote(urlsplit(base).path)))
+        )
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         if not url.startswith(self._base):
             raise DownloadError(f"{url} is not in {self._base}")
         try:
-            if self._objects is not None:
-                return iter((self._objects.read(url.removeprefix(self._base)),))
-            return _chunks(Path(unquote(urlsplit(url).path)))
+            # Whole, and bounded: nothing there is followed elsewhere, waited for, or read without end.
+            return iter((self._store.read(unquote(url.removeprefix(self._base))),))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DownloadHTTPError(f"there is no {url}", _NOT_FOUND) from error
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    file = path.open("rb")
-
-    def read() -> Iterator[bytes]:
-        with file:
-            yield from iter(lambda: file.read(_CHUNK), b"")
-
-    return read()
 
 
 class _Noting(FetcherInterface):
@@ -174,7 +165,8 @@ class Client:
             raise IntegrityError(f"is refused: {error}", link=self._link(what, error)) from error
         except (DownloadError, HTTPError) as error:
             raise BenchError(
-                f"{what} cannot be fetched: {error}", remedy="check the address and the network, and try again"
+                f"{what} cannot be fetched: {error.__cause__ or error}",
+                remedy="check the address and the network, and try again",
             ) from error
 
     def _link(self, what: str, error: Exception) -> str:

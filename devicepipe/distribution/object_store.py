@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from devicepipe.distribution.store import conflict
 from devicepipe.errors import BenchError, UsageError
+from devicepipe.evidence.ledger.disk import MAXIMUM_READ
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -54,7 +55,7 @@ class ObjectStore:
         def get() -> bytes:
             found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)
             self._tags[name] = found["ETag"]
-            data: bytes = found["Body"].read()
+            data: bytes = found["Body"].read(MAXIMUM_READ)
             return data
 
         return self._asked(name, get)

@@ -17,6 +17,7 @@ from tuf.api.metadata import TargetFile, Targets
 
 from devicepipe.distribution.layout import release_folder, target_path
 from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.ledger.disk import MAXIMUM_READ
 from devicepipe.evidence.model import Model, Sha256, Time
 
 EVIDENCE: Final = "release/"
@@ -135,6 +136,8 @@ def targets_with(targets: Targets, parcel: Parcel) -> dict[str, TargetFile]:
         if state.state == "withdrawn" and not name.startswith(_KEPT):
             continue
         path = target_path(state.product, state.version, name)
+        if len(data) >= MAXIMUM_READ:
+            raise UsageError(f"{name} has {len(data)} bytes, and fewer than {MAXIMUM_READ} can be published")
         custom = {_CUSTOM: state.to_json()} if name == STATEMENT else None
         kept[path] = TargetFile(len(data), {"sha256": sha256(data)}, path, {"custom": custom} if custom else None)
     if f"{folder}{STATEMENT}" not in kept:

@@ -112,6 +112,7 @@ def test_a_root_that_was_altered_while_it_waited_is_not_published(keys: Path, ol
     configure(keys, {"a": True, "b": False})
     run("repository", "rotate")
     waiting = keys / "publication/root.next.json"
+    assert run("repository", "status")[1]["waitingRoot"] == str(waiting)
     waiting.write_bytes(waiting.read_bytes().replace(old, new, 1))
     if b"sig" in old:
         assert run("repository", "rotate")[1]["missing"].startswith("is signed by 1 of its own keys, 2 must")
