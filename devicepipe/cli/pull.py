@@ -34,6 +34,11 @@ _KEY = "release.pub.pem"
     help="The release key to trust, a public PEM file; needed the first time, and kept.",
 )
 @click.option(
+    "--history",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The history of the publisher's keys, where its release key was ever changed.",
+)
+@click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
@@ -53,6 +58,7 @@ def pull(
     boards: tuple[str, ...],
     root: Path | None,
     key: Path | None,
+    history: Path | None,
     output: Path,
     trust: Path | None,
     as_json: bool,
@@ -65,6 +71,8 @@ def pull(
     Exit codes: 0 fetched (or was already), 1 that release has been withdrawn, 2 no such release, root or key, 3 it cannot be
     fetched, 4 what comes does not hold.
     """
+    from devicepipe.evidence.key_history import verify_history
+    from devicepipe.evidence.key_trust import KeyTrust
     from devicepipe.stages.pull import pull as fetched
 
     url = repository if "://" in repository else Path(repository).resolve().as_uri()
@@ -75,7 +83,7 @@ def pull(
         place,
         output,
         root=_read(root) if root is not None else None,
-        release_key=public,
+        release_key=KeyTrust.of(public, verify_history(history) if history is not None else None),
         product=product,
         version=version,
         boards=boards,

@@ -87,16 +87,6 @@ def check(project: Project) -> None:
         _open(project)
 
 
-def open_log(project: Project) -> Log:
-    """The product's log, for reading.
-
-    Raises:
-        UsageError: There is none.
-        IntegrityError: It is not to be trusted.
-    """
-    return _open(project)
-
-
 def _open(project: Project, keys: Keys | None = None) -> Log:
     return Log.open(log_folder(project), _trust(project, keys))
 

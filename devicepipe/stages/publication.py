@@ -18,12 +18,9 @@ from devicepipe.distribution.seen import Seen
 from devicepipe.distribution.signing import RoleSetup, RoleSigner
 from devicepipe.distribution.store import FolderStore, Store
 from devicepipe.errors import UsageError
-from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.files import read_file, walk
 from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT, SOURCE_CONFIG, kind_named
-from devicepipe.evidence.ledger import index
 from devicepipe.evidence.ledger.entry import make_entry
-from devicepipe.evidence.ledger.log import CHECKPOINT
 from devicepipe.evidence.production import ATTESTATION, VerifiedProduction
 from devicepipe.evidence.signatures import Given, record_folder
 from devicepipe.evidence.verify import VerifiedBundle
@@ -159,22 +156,11 @@ def _state(bundle: VerifiedBundle, last: Given | None, standing: Standing) -> Pu
 
 
 def _log(project: Project, state: PublishedState, account: str) -> None:
-    """Tell the log, unless a run that was interrupted did."""
-    outcome = "published" if state.state == "released" else "withdrawn"
-    where = project.publication.repository
+    """Tell the log, unless a run that was interrupted did: of what was signed then, and is done now."""
+    details = {
+        "outcome": "published" if state.state == "released" else "withdrawn",
+        "repository": project.publication.repository,
+    }
     subject = f"{state.product} {state.version}"
-    if (ledger.log_folder(project) / CHECKPOINT).exists():
-        known = ledger.open_log(project)
-        search = index.Search(kinds=("publication",), subject=subject, digest=state.release)
-        for _, entry in index.find(known, search, known.disk.folder / index.INDEX):
-            if entry.details == {"outcome": outcome, "repository": where}:
-                return
-    entry = make_entry(
-        "publication",
-        at=utc_now(),
-        by=account,
-        subject=subject,
-        digest=state.release,
-        details={"outcome": outcome, "repository": where},
-    )
-    ledger.append(project, [entry])
+    entry = make_entry("publication", at=state.on, by=account, subject=subject, digest=state.release, details=details)
+    ledger.append_once(project, [entry])

@@ -14,14 +14,15 @@ from devicepipe.distribution.releases import EVIDENCE, SIGNATURES, PublishedStat
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.dsse import open_envelope
 from devicepipe.evidence.files import hash_file, read_file, walk
+from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT
 from devicepipe.evidence.predicates import RELEASE, Release
-from devicepipe.evidence.production import ATTESTATION, PRODUCTION, Production
+from devicepipe.evidence.production import ATTESTATION, PRODUCTION, PRODUCTION_KEY, Production
 from devicepipe.evidence.signature_proofs import check_proofs
 from devicepipe.evidence.signatures import SignedRecord, verify_record
 from devicepipe.evidence.statement import MAXIMUM_BYTES, parse_canonical, parse_pretty, read_predicate
 from devicepipe.evidence.verify import ListedBundle
-from devicepipe.signing.keys import PublicKey
+from devicepipe.signing.keys import MAXIMUM_PEM, PublicKey
 from devicepipe.stages.standing import authors_of, policy_of
 
 
@@ -44,7 +45,7 @@ def pull(
     output: Path,
     *,
     root: bytes | None,
-    release_key: PublicKey,
+    release_key: PublicKey | KeyTrust,
     product: str | None = None,
     version: str | None = None,
     boards: Collection[str] = (),
@@ -56,7 +57,7 @@ def pull(
         trust: The folder in which is kept what is trusted of it.
         output: Where the release's folder, `<product>-<version>`, goes.
         root: The root metadata to begin with, the first time.
-        release_key: The release key that the caller trusts.
+        release_key: The release key that the caller trusts, alone or with a history of keys.
         product: Of which product; of the only one.
         version: Which version; the newest.
         boards: For these boards only.
@@ -76,7 +77,7 @@ def pull(
 
 
 def verify_pulled(
-    folder: Path, state: PublishedState, release_key: PublicKey, boards: Collection[str] = ()
+    folder: Path, state: PublishedState, release_key: PublicKey | KeyTrust, boards: Collection[str] = ()
 ) -> tuple[Production, SignedRecord, Standing]:
     """Verify what was fetched of a release, with nothing but the release key.
 
@@ -87,26 +88,29 @@ def verify_pulled(
     Args:
         folder: The folder.
         state: What the repository says of the release.
-        release_key: The release key that the caller trusts.
+        release_key: The release key that the caller trusts, alone or with a history of keys.
         boards: The boards whose files were fetched; all of them, if none is named.
 
     Raises:
         IntegrityError: A link does not hold; `link` names the first one.
     """
-    evidence = _evidence(folder / EVIDENCE.rstrip("/"), state, release_key)
+    trust = KeyTrust.of(release_key)
+    evidence = _evidence(folder / EVIDENCE.rstrip("/"), state, trust)
     place = folder / SIGNATURES.rstrip("/")
-    record = verify_record(place, state.release, state.product, state.version, release_key)
-    check_proofs(place, record, state.release, release_key)
+    record = verify_record(place, state.release, state.product, state.version, trust)
+    check_proofs(place, record, state.release, trust)
     standing = standing_of(record, policy_of(evidence), authors_of(evidence))
     if standing.state is not State.RELEASED or record.signatures[-1].sha256 != state.signature:
         raise IntegrityError(f"comes to {standing.state}, the repository says {state.state}", link=SIGNATURES)
-    return _production(folder, state, release_key, boards), record, standing
+    return _production(folder, state, trust, boards), record, standing
 
 
-def _evidence(folder: Path, state: PublishedState, release_key: PublicKey) -> ListedBundle:
+def _evidence(folder: Path, state: PublishedState, trust: KeyTrust) -> ListedBundle:
     """Step 1: the few files of the bundle that come along."""
     link = f"{EVIDENCE}{RELEASE_ENVELOPE}"
-    payload = open_envelope(read_file(folder, RELEASE_ENVELOPE, MAXIMUM_BYTES), release_key, link)
+    envelope = read_file(folder, RELEASE_ENVELOPE, MAXIMUM_BYTES)
+    key = trust.key_of(envelope, link)
+    payload = open_envelope(envelope, key, link)
     link = f"{EVIDENCE}{RELEASE_STATEMENT}"
     if read_file(folder, RELEASE_STATEMENT, MAXIMUM_BYTES) != payload:
         raise IntegrityError("is not what is signed", link=link)
@@ -116,20 +120,23 @@ def _evidence(folder: Path, state: PublishedState, release_key: PublicKey) -> Li
     release = read_predicate(statement.predicate, Release, link)
     if (release.product, release.version) != (state.product, state.version):
         raise IntegrityError(f"is of {release.product} {release.version}", link=link)
+    trust.check_time(key, release.sealed_on, "was sealed", link)
     digests = {one.name: one.digest.sha256 for one in statement.subjects}
     return ListedBundle(folder, digests)
 
 
-def _production(folder: Path, state: PublishedState, release_key: PublicKey, boards: Collection[str]) -> Production:
+def _production(folder: Path, state: PublishedState, trust: KeyTrust, boards: Collection[str]) -> Production:
     """Step 3."""
-    payload = open_envelope(read_file(folder, ATTESTATION, MAXIMUM_BYTES), release_key, ATTESTATION)
-    statement = parse_canonical(payload, ATTESTATION)
+    envelope = read_file(folder, ATTESTATION, MAXIMUM_BYTES)
+    key = trust.key_of(envelope, ATTESTATION)
+    statement = parse_canonical(open_envelope(envelope, key, ATTESTATION), ATTESTATION)
     if statement.predicate_type != PRODUCTION:
         raise IntegrityError("is no attestation of what ships", link=ATTESTATION)
     production = read_predicate(statement.predicate, Production, ATTESTATION)
     said = (production.release_statement, production.product, production.version)
     if said != (state.release, state.product, state.version):
         raise IntegrityError("is about another release", link=ATTESTATION)
+    trust.check_time(key, production.made_on, "was made", ATTESTATION)
     listed = {one.name: one.digest.sha256 for one in statement.subjects}
     others = {name for one in production.boards if boards and one.board not in boards for name in one.files}
     found = {
@@ -142,4 +149,6 @@ def _production(folder: Path, state: PublishedState, release_key: PublicKey, boa
     for name in sorted(listed.keys() - others):
         if hash_file(folder, name) != listed[name]:
             raise IntegrityError("differs from what the attestation lists", link=name)
+    shipped_under = PublicKey.from_pem(read_file(folder, PRODUCTION_KEY, MAXIMUM_PEM))
+    trust.check_image_key(shipped_under, production.made_on, envelope, PRODUCTION_KEY)
     return production

@@ -18,12 +18,13 @@ from devicepipe.distribution.signing import RoleSigner, Setup, add_signatures, r
 from devicepipe.distribution.state import check_root, load_state, read_metadata, to_bytes
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.facts import utc_now
-from devicepipe.evidence.ledger import index
 from devicepipe.evidence.ledger.disk import Disk
-from devicepipe.evidence.ledger.entry import make_entry
-from devicepipe.evidence.ledger.log import CHECKPOINT
+from devicepipe.evidence.ledger.entry import Entry, make_entry
 from devicepipe.project.config import Project
 from devicepipe.stages import ledger
+
+_MADE_ON = "x-devicepipe-made-on"
+"""The field of a root that tells when it was made, which the log says of its keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ def _waiting(setup: Setup, file: Path, before: Metadata[Root] | None, repository
     made = root_of(setup, before.signed.version + 1 if before else 1)
     if not file.exists():
         made.expires = repository.now() + setup["root"].lasts
+        made.unrecognized_fields[_MADE_ON] = utc_now()
         new: Metadata[Any] = Metadata(made)
         return new
     root = _load(file)
@@ -161,27 +163,19 @@ def _write(file: Path, data: bytes) -> None:
 
 def _log(project: Project, before: Root | None, root: Root, account: str, data: bytes) -> None:
     """Tell the log which keys came and went, unless a run that was interrupted did."""
-    known: set[str] = set()
-    if (ledger.log_folder(project) / CHECKPOINT).exists():
-        log = ledger.open_log(project)
-        search = index.Search(kinds=("key-change",), digest=sha256(data))
-        found = index.find(log, search, log.disk.folder / index.INDEX)
-        known = {entry.subject + entry.details["keyid"] for _, entry in found}
-    entries = []
+    entries: list[Entry] = []
     for role, now in sorted(root.roles.items()):
         earlier = {*before.roles[role].keyids} if before else set()
         for change, keys in (("added", {*now.keyids} - earlier), ("removed", earlier - {*now.keyids})):
             entries += [
                 make_entry(
                     "key-change",
-                    at=utc_now(),
+                    at=root.unrecognized_fields.get(_MADE_ON) or utc_now(),
                     by=account,
                     subject=f"repository {role}",
                     digest=sha256(data),
                     details={"change": change, "keyid": keyid, "reason": f"root {root.version} of the repository"},
                 )
                 for keyid in sorted(keys)
-                if f"repository {role}{keyid}" not in known
             ]
-    if entries:
-        ledger.append(project, entries)
+    ledger.append_once(project, entries)
