@@ -12,10 +12,10 @@ It lies in a folder beside the bundle (`<bundle>.production/`), since a sealed b
 
 Checked by `verify_production`, offline and in this order, the first broken link named:
 
-1. the attestation is signed by the release key, and is about this release statement;
+1. the attestation is signed by a release key, in its time, and is about this release statement;
 2. its subjects are all files of the folder, with their SHA-256, and nothing else is there; each is named by the predicate;
 3. the production key is the one that the released devicepipe.toml names in a file of the released commit; it is neither a
-   development key nor the one that the tested images are signed with;
+   development key nor the one that the tested images are signed with; by the history of keys, if the caller has one, it counts;
 4. there is exactly the set of boards of the bundle, and for each
    - imgtool verifies each image under the production key, and it has payload, header and protected TLVs of the tested one: the
      same payload digest and the same image digest, which is what a device reports of what it runs;
