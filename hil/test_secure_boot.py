@@ -27,6 +27,7 @@ from pytest_embedded import Dut
 from devicepipe.bench.device import Device
 
 KEYHASH, SHA256, ED25519, COUNTER = 0x01, 0x10, 0x24, 0x50
+TRUST_SIZE = 64  # firmware/src/core/verify.h
 STORED = 7  # the security counter that a test stores, above the image's
 
 
@@ -151,6 +152,33 @@ def test_image_signed_by_another_key_is_refused(device: Device, image: Image, tm
     """The same payload signed properly by a key of ours: unknown-key."""
     _, file = make_key(tmp_path)
     assert boot(device, make(device, image, tmp_path, "-k", file)) == "boot: refused unknown-key"
+
+
+@pytest.mark.verifies("SRS-014")
+@pytest.mark.verifies("SRS-016")
+@pytest.mark.verifies("SRS-024")
+def test_payload_trusts_what_its_bootloader_trusts(device: Device, image: Image, tmp_path: Path) -> None:
+    """The payload under test runs unchanged where another key is trusted, and takes drugs from a library of that key only.
+
+    So it can be signed for the bench and for the field: it has no key of its own. What the released key signed is refused there.
+    """
+    key, file = make_key(tmp_path)
+    place = device.board.regions["bootloader"]
+    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    device.write_flash(place.offset + place.size - TRUST_SIZE, raw + b"production\0\0")
+    device.reset()
+    assert device.wait_started() == "boot: refused unknown-key"
+    assert boot(device, make(device, image, tmp_path, "-k", file)).startswith("app: ready ")
+    assert b"key=production keyhash=" in device.boot_output
+    assert " key=production " in device.command("id")
+    assert device.command("library") == "ERR library none"
+    library = Image(device.factory[device.board.address("library")])
+    signed = make(device, library, tmp_path, "-k", file, "--non-bootable", "--overwrite-only")
+    assert signed[library.header_size :].startswith(library.data[library.header_size : library.protected])
+    device.install(signed, "library")
+    device.reset()
+    assert device.wait_started().startswith("app: ready ")
+    assert device.command("library").startswith("OK library version=0.1.0+0 ")
 
 
 @pytest.mark.verifies("SRS-016")
