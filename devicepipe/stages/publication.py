@@ -28,6 +28,7 @@ from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.project.publication_settings import ROLES, RepositoryRole
 from devicepipe.signing.keys import PublicKey, ensure_development_key, load_signer
 from devicepipe.stages import ledger
+from devicepipe.stages.approval import log_signatures
 from devicepipe.stages.standing import signed_standing
 
 EVIDENCE_FILES = (RELEASE_STATEMENT, RELEASE_ENVELOPE, SOURCE_CONFIG, kind_named("source").path_for())
@@ -125,6 +126,7 @@ def publish(
         UsageError: The release is neither released nor withdrawn; as `Repository.publish`.
         IntegrityError, BenchError: As `Repository.publish` and `signed_standing`.
     """
+    log_signatures(project, bundle)  # of a signer whose process was killed before it came to that
     record, _, standing = signed_standing(bundle)
     state = _state(bundle, record.signatures[-1] if record.signatures else None, standing)
     files = {f"{EVIDENCE}{name}": bundle.read(name) for name in EVIDENCE_FILES}
