@@ -3,7 +3,8 @@
 What always holds (21 CFR 11.100, 11.200, 11.300): an account belongs to one person for ever, and its id is never given again, also
 when it is closed; a failed attempt is counted before it is judged, so that attempts at once are no more attempts; too many lock the
 account for a time; a password that is too old signs nothing; a one-time code is taken once; the first identification of a
-signing session takes password and code, each later one the password, without which there is no key to sign with.
+signing session takes password and code (or a login at the OpenID provider that the account is linked to), each later one the
+password, without which there is no key to sign with.
 
 The database (SQLite, or PostgreSQL by URL) is not what signatures rest on: who may sign, with which key, in which role, is in the
 rosters that the release key signed. A role that somebody writes into the database is in no roster.
@@ -23,11 +24,12 @@ import sqlalchemy as sa
 from securesystemslib.signer import Signer
 
 from devicepipe.approval.lifecycle import Role
-from devicepipe.approval.schema import ACCOUNT, FORMER_KEY, METADATA, ROLE, SESSION
+from devicepipe.approval.oidc import Login
+from devicepipe.approval.schema import ACCOUNT, FORMER_KEY, IDENTITY, METADATA, ROLE, SESSION
 from devicepipe.approval.secret_box import Cost, Secrets, close, open_box
 from devicepipe.errors import BenchError, UsageError
-from devicepipe.evidence.model import Component
-from devicepipe.evidence.signatures import Person, instant
+from devicepipe.evidence.model import Component, ProviderLogin
+from devicepipe.evidence.signatures import Identity, Person, instant
 from devicepipe.signing.keys import PublicKey
 
 ISSUER = "devicepipe"
@@ -81,6 +83,7 @@ class Identified:
         components: By what the person was identified this time.
         session: The signing session.
         first: Whether this is the session's first identification.
+        provider_login: The login at the OpenID provider, where that was a component.
     """
 
     account: AccountInfo
@@ -89,6 +92,20 @@ class Identified:
     components: tuple[Component, ...]
     session: str
     first: bool
+    provider_login: Login | None = None
+
+    @property
+    def first_of_session(self) -> bool:
+        """As evidence calls it."""
+        return self.first
+
+    @property
+    def login(self) -> ProviderLogin | None:
+        """The login as evidence tells it."""
+        if self.provider_login is None:
+            return None
+        one = self.provider_login
+        return ProviderLogin(issuer=one.issuer, subject=one.subject, on=instant(one.on), token=one.token)
 
 
 class Accounts:
@@ -147,6 +164,7 @@ class Accounts:
                     public_key=key["public_key"],
                     since=instant(key["since"]),
                     until=instant(key["until"]) if key["until"] else None,
+                    identity=self._identity(db, key["account"]),
                 )
                 for key in keys
             ]
@@ -242,16 +260,52 @@ class Accounts:
             db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(closed=self._now()))
             db.execute(SESSION.delete().where(SESSION.c.account == account))
 
+    def link(self, account: str, login: Login) -> None:
+        """Link an account to somebody of an OpenID provider, whose login is from now on asked for in the place of the code.
+
+        Raises:
+            UsageError: There is no such account, it is closed, or that somebody is another account.
+        """
+        values = {"account": account, "issuer": login.issuer, "subject": login.subject}
+        with self._begin() as db:
+            self._row(db, account)
+            taken = sa.select(IDENTITY.c.account).where(
+                IDENTITY.c.issuer == login.issuer, IDENTITY.c.subject == login.subject, IDENTITY.c.account != account
+            )
+            if other := db.execute(taken).first():
+                raise UsageError(
+                    f"{login.subject} of {login.issuer} is the account {other[0]}",
+                    remedy="log in as the account's person",
+                )
+            db.execute(IDENTITY.delete().where(IDENTITY.c.account == account))
+            db.execute(IDENTITY.insert().values(values))
+            db.execute(SESSION.delete().where(SESSION.c.account == account))
+
+    def unlink(self, account: str) -> None:
+        """Ask an account's person for one-time codes again. Raises UsageError where there is no such account, or it is closed."""
+        with self._begin() as db:
+            self._row(db, account)
+            db.execute(IDENTITY.delete().where(IDENTITY.c.account == account))
+            db.execute(SESSION.delete().where(SESSION.c.account == account))
+
+    def identity_of(self, account: str) -> Identity | None:
+        """Whom of an OpenID provider an account is linked to; None where to nobody, or where there is no such account."""
+        with self._begin() as db:
+            return self._identity(db, account)
+
     # --- showing to be somebody
 
-    def identify(self, account: str, password: str, code: str = "", session: str = "") -> Identified:
+    def identify(
+        self, account: str, password: str, code: str = "", session: str = "", login: Login | None = None
+    ) -> Identified:
         """Identify a person for one signature.
 
         Args:
             account: The account's id.
             password: Its password.
-            code: A one-time code: needed unless `session` goes on.
+            code: A one-time code: needed unless `session` goes on, or the account is linked to a provider.
             session: The signing session that should go on.
+            login: A login at the provider that the account is linked to: needed there unless `session` goes on.
 
         Raises:
             UsageError: Wrong account, password or code (which of them is not told), a locked or closed account, a password that
@@ -261,8 +315,16 @@ class Accounts:
         now = self._now()
         with self._begin() as db:
             goes_on = self._goes_on(db, account, session, now)
+            components: tuple[Component, ...] = ("password",)
+            identity = None
             if not goes_on:
-                self._check_code(db, account, opened, code, now)
+                identity = self._identity(db, account)
+                if identity is not None:
+                    _check_login(identity, login)
+                    components = ("password", "oidc")
+                else:
+                    self._check_code(db, account, opened, code, now)
+                    components = ("password", "totp")
                 session = randomness.token_hex(8)
                 db.execute(SESSION.insert().values(id=session, account=account, started=now, used=now))
             else:
@@ -270,8 +332,8 @@ class Accounts:
             db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=0, locked_until=None))
             info = self._info(db, row)
         key = PublicKey.from_pem(row["public_key"].encode())
-        components: tuple[Component, ...] = ("password",) if goes_on else ("password", "totp")
-        return Identified(info, opened.signer(), key, components, session, not goes_on)
+        used = login if identity is not None else None
+        return Identified(info, opened.signer(), key, components, session, not goes_on, used)
 
     def goes_on(self, account: str, session: str) -> bool:
         """Whether a signing session of an account still goes on, so that the next signature takes no code."""
@@ -363,6 +425,12 @@ class Accounts:
         rows = db.execute(sa.select(ROLE.c.role).where(ROLE.c.account == account).order_by(ROLE.c.role))
         return tuple(Role(role) for (role,) in rows)
 
+    def _identity(self, db: sa.Connection, account: str) -> Identity | None:
+        found = db.execute(
+            sa.select(IDENTITY.c.issuer, IDENTITY.c.subject).where(IDENTITY.c.account == account)
+        ).first()
+        return Identity(issuer=found[0], subject=found[1]) if found else None
+
     def _info(self, db: sa.Connection, row: Any) -> AccountInfo:
         return AccountInfo(
             id=row["id"],
@@ -386,6 +454,13 @@ class Accounts:
             raise UsageError(
                 "the password is too easily guessed", remedy="take several words that do not belong together"
             )
+
+
+def _check_login(identity: Identity, login: Login | None) -> None:
+    if login is None:
+        raise UsageError(f"the first signature of a session takes a login at {identity.issuer} as well")
+    if (login.issuer, login.subject) != (identity.issuer, identity.subject):
+        raise UsageError("account, password or login is wrong", remedy="log in as the person of the account")
 
 
 def _codes(opened: Secrets) -> pyotp.TOTP:

@@ -24,6 +24,7 @@ from devicepipe.evidence.signatures import (
     Given,
     Signature,
     SignedRecord,
+    check_login,
     instant,
     open_roster,
     proof_file,
@@ -160,6 +161,7 @@ def sign(
             components=[*who.components],
             session=who.session,
             first_of_session=who.first,
+            login=who.login,
         )
         data = sign_release(signature, bundle.sha256(RELEASE_STATEMENT), who.signer, who.public_key)
         _write(folder, f"{ROSTERS}{signature.roster}{SUFFIX}", roster)
@@ -190,11 +192,16 @@ def _role(one: Given) -> Role:
 def _check_key(roster: bytes, bundle: VerifiedBundle, who: Identified) -> None:
     people = open_roster(roster, bundle.trust, "the roster").people
     mine = [one for one in people if one.account == who.account.id and one.until is None]
-    if not any(one.public_key.encode() == who.public_key.pem for one in mine):
+    remedy = "have it signed anew: `devicepipe account roster`"
+    known = [one for one in mine if one.public_key.encode() == who.public_key.pem]
+    if not known:
+        raise UsageError(f"the roster does not know the key of {who.account.id}", remedy=remedy)
+    try:
+        check_login(who, known[0], who.account.id)
+    except IntegrityError as error:
         raise UsageError(
-            f"the roster does not know the key of {who.account.id}",
-            remedy="have it signed anew: `devicepipe account roster`",
-        )
+            f"the roster is not of now: what {who.account.id} signs {error.message}", remedy=remedy
+        ) from error
 
 
 def _write(folder: Path, name: str, data: bytes) -> None:

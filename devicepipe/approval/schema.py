@@ -59,6 +59,14 @@ FORMER_KEY = sa.Table(
     sa.Column("public_key", sa.Text, nullable=False),
     sa.Column("since", UtcTime, nullable=False),
 )
+IDENTITY = sa.Table(
+    "account_identity",
+    METADATA,
+    sa.Column("account", sa.ForeignKey(ACCOUNT.c.id), primary_key=True),
+    sa.Column("issuer", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.UniqueConstraint("issuer", "subject"),  # a person of a provider is one account
+)
 SESSION = sa.Table(
     "signing_session",
     METADATA,

@@ -135,6 +135,33 @@ def reset(id_: str, *, secrets_fd: int | None, folder: Path, as_json: bool) -> N
 
 @account.command()
 @click.argument("id_", metavar="ID")
+@click.option("--remove", is_flag=True, help="End the link: one-time codes are asked for again.")
+@project_option
+@json_option
+def link(id_: str, *, remove: bool, folder: Path, as_json: bool) -> None:
+    """Link the account ID to its person at the OpenID provider ([approval.oidc]), who logs in there now.
+
+    From then on the first signature of a session takes the password and a login there, in the place of a one-time code.
+    """
+    from devicepipe.cli.identify import log_in_at_provider
+
+    project = open_project(folder)
+    with _accounts(project) as accounts:
+        if remove:
+            accounts.unlink(id_)
+            _tell_roster(_renew(project, accounts, id_, "unlinked"), as_json=as_json)
+            return
+        login = log_in_at_provider(project)
+        accounts.link(id_, login)
+        roster = _renew(project, accounts, id_, "linked")
+    if as_json:
+        print_json({"account": id_, "issuer": login.issuer, "subject": login.subject, "roster": str(roster)})
+    else:
+        tell(f"{id_} is {login.subject} at {login.issuer}: commit {roster}")
+
+
+@account.command()
+@click.argument("id_", metavar="ID")
 @project_option
 @json_option
 def close(id_: str, *, folder: Path, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from devicepipe.evidence.model import Component, Instant
+from devicepipe.evidence.model import Component, Instant, ProviderLogin
 from devicepipe.evidence.predicates import Model, Sha256, Time
 from devicepipe.evidence.statement import canonical
 
@@ -39,6 +39,7 @@ class WaiverSigner(Model):
     components: list[Component] = Field(min_length=1)
     session: _Words
     first_of_session: bool
+    login: ProviderLogin | None = None
 
 
 class Waiver(Model):

@@ -31,3 +31,12 @@ class Model(BaseModel):
     def from_json(cls, data: object) -> Self:
         """Read the value from JSON data; pydantic.ValidationError names what is wrong."""
         return cls.model_validate(data)
+
+
+class ProviderLogin(Model):
+    """That somebody logged in at an OpenID provider: which, who (as it calls them), when, and the SHA-256 of the ID token."""
+
+    issuer: str
+    subject: str
+    on: Instant
+    token: Sha256

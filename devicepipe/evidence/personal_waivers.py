@@ -28,7 +28,7 @@ from devicepipe.evidence.ledger.checkpoint import Trust
 from devicepipe.evidence.ledger.entry import Entry, decode_entry, make_entry
 from devicepipe.evidence.ledger.proof import SUFFIX as PROOF_SUFFIX
 from devicepipe.evidence.ledger.proof import verify_proof
-from devicepipe.evidence.signatures import BOTH, Person, Roster, open_roster
+from devicepipe.evidence.signatures import BOTH, Person, Roster, check_login, open_roster
 from devicepipe.evidence.statement import parse_canonical, read_predicate
 from devicepipe.evidence.waivers import MAXIMUM_BYTES, open_waiver
 from devicepipe.project.approval_settings import ApprovalSettings
@@ -210,6 +210,7 @@ def _check_signer(waiver: Waiver, signer: WaiverSigner, person: Person, link: st
         )
     if waiver.role not in stands_for(signer.role):
         raise IntegrityError(f"waives as {waiver.role}, which an account's role {signer.role} does not mean", link=link)
+    check_login(signer, person, link)
     if waiver.made_on != f"{signer.on[:19]}Z":
         raise IntegrityError(f"is of {waiver.made_on}, but was signed on {signer.on}", link=link)
     if signer.first_of_session and len({*signer.components}) < BOTH:

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Protocol
 
 from pydantic import Field, StringConstraints
 from securesystemslib.signer import Signer
@@ -32,7 +32,7 @@ from devicepipe.evidence.dsse import open_envelope, payload_unverified, sign_env
 from devicepipe.evidence.files import read_file, shown, walk
 from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import PROOF_SUFFIX, RELEASE_STATEMENT, SUFFIX
-from devicepipe.evidence.model import Component, Instant, Model, Sha256
+from devicepipe.evidence.model import Component, Instant, Model, ProviderLogin, Sha256
 from devicepipe.evidence.statement import (
     MAXIMUM_BYTES,
     canonical_text,
@@ -56,10 +56,17 @@ Account = Annotated[str, StringConstraints(pattern=rf"^{ACCOUNT_FORM.pattern}$")
 _Words = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 
 
+class Identity(Model):
+    """Somebody as an OpenID provider knows them: its issuer identifier, and the subject."""
+
+    issuer: _Words
+    subject: _Words
+
+
 class Person(Model):
     """Somebody of a roster: account, printed name, roles, and the key of the signatures with the time that it is in force.
 
-    By the e-mail address a person is known as the author of commits.
+    By the e-mail address a person is known as the author of commits, by the identity at the OpenID provider.
     """
 
     account: Account
@@ -69,6 +76,7 @@ class Person(Model):
     public_key: _Words
     since: Instant
     until: Instant | None = None
+    identity: Identity | None = None
 
 
 class Roster(Model):
@@ -97,6 +105,7 @@ class Signature(Model):
         components: By what the signer was identified for it (11.200(a)(1)).
         session: The signing session.
         first_of_session: Whether it is the first of its session, which takes all components.
+        login: The login at an OpenID provider that was one of the components.
     """
 
     product: _Words
@@ -113,6 +122,7 @@ class Signature(Model):
     components: list[Component] = Field(min_length=1)
     session: _Words
     first_of_session: bool
+    login: ProviderLogin | None = None
 
     @property
     def told(self) -> str:
@@ -298,8 +308,50 @@ def _open_signature(data: bytes, rosters: dict[str, Roster], release: str, link:
                 f"says {signature.name} ({signature.role}), the roster {person.name} ({', '.join(person.roles)})",
                 link=link,
             )
+        check_login(signature, person, link)
         return Given(link, hashlib.sha256(data).hexdigest(), signature, key.keyid)
     raise IntegrityError(why, link=link)
+
+
+class SignedByAccount(Protocol):
+    """What is signed by an account, as far as it tells how its person was identified."""
+
+    @property
+    def components(self) -> Sequence[Component]:
+        """By what."""
+
+    @property
+    def login(self) -> ProviderLogin | None:
+        """The login at a provider that was one of them."""
+
+    @property
+    def first_of_session(self) -> bool:
+        """Whether it took all components."""
+
+
+def check_login(signed: SignedByAccount, person: Person, link: str) -> None:
+    """Check what is told of a login at a provider.
+
+    It is told where it was a component, and there alone; it is that of the person whom the roster names; and the first signature of
+    a session has one wherever the roster links the person to a provider.
+
+    Raises:
+        IntegrityError: It is not so.
+    """
+    login = signed.login
+    if signed.first_of_session and person.identity is not None and login is None:
+        raise IntegrityError(
+            f"is the first of its session, and was given without a login at {person.identity.issuer}", link=link
+        )
+    if ("oidc" in signed.components) != (login is not None):
+        raise IntegrityError("tells of a login at a provider that was no component, or not of one that was", link=link)
+    if login is not None and (
+        person.identity is None or (login.issuer, login.subject) != (person.identity.issuer, person.identity.subject)
+    ):
+        raise IntegrityError(
+            f"tells of a login of {login.subject} at {login.issuer}, which is not the roster's {person.account}",
+            link=link,
+        )
 
 
 def _read(payload: bytes, release: str, link: str) -> Signature:

@@ -11,6 +11,13 @@ from devicepipe.project.toml_file import Table
 ApprovingRole = Literal["reviewer", "qa", "regulatory", "release-manager"]
 
 
+class OidcSettings(Table):
+    """[approval.oidc]: the OpenID provider at which people log in, and the id of the public client that devicepipe is there."""
+
+    issuer: str
+    client_id: str
+
+
 class ApprovalSettings(Table):
     """Who approves a release, and how people show who they are.
 
@@ -23,6 +30,7 @@ class ApprovalSettings(Table):
         lock_after: How many failed attempts in a row lock an account.
         lock_minutes: For how long.
         session_minutes: How long a signing session goes on after its last signature.
+        oidc: The OpenID provider whose login goes before the one-time code, for accounts that are linked to it.
         tsa: The address of the time-stamping authority (RFC 3161) for signed documents; without it they have none.
         tsa_certificates: The file of the certificates, in PEM, that the authority's own must lead to.
     """
@@ -35,6 +43,7 @@ class ApprovalSettings(Table):
     lock_after: int = Field(default=5, ge=1)
     lock_minutes: int = Field(default=15, ge=1)
     session_minutes: int = Field(default=15, ge=0)
+    oidc: OidcSettings | None = None
     tsa: str | None = None
     tsa_certificates: str | None = None
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from devicepipe.approval.accounts import AccountRules, Accounts, Identified
+from devicepipe.approval.oidc import Login, Provider
 from devicepipe.approval.record import keep_proof, read_record
-from devicepipe.errors import UsageError
+from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.ledger.entry import Entry, make_entry
 from devicepipe.evidence.signature_proofs import entry_of
 from devicepipe.evidence.signatures import Roster, instant, open_roster, sign_roster
 from devicepipe.evidence.verify import VerifiedBundle
-from devicepipe.project.config import Project
+from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.stages import ledger
 from devicepipe.stages.context import default_tester, open_keys
 
@@ -43,6 +44,23 @@ def open_accounts(project: Project) -> Accounts:
         session_minutes=settings.session_minutes,
     )
     return Accounts(url, rules)
+
+
+def provider_of(project: Project) -> Provider:
+    """The product's OpenID provider.
+
+    Raises:
+        UsageError: It has none.
+    """
+    settings = project.approval.oidc
+    if settings is None:
+        raise UsageError(
+            "this product has no OpenID provider",
+            file=project.root / CONFIG_NAME,
+            key="approval.oidc",
+            remedy="say `issuer` and `client-id` in [approval.oidc]",
+        )
+    return Provider(settings.issuer, settings.client_id)
 
 
 def current_roster(project: Project) -> bytes:
@@ -97,12 +115,29 @@ def log_change(project: Project, account: str, change: str, roles: Sequence[str]
 
 
 def identified(
-    project: Project, accounts: Accounts, account: str, password: str, code: str, session: str
+    project: Project,
+    accounts: Accounts,
+    account: str,
+    secrets: tuple[str, str],
+    session: str,
+    log_in: Callable[[], Login] | None = None,
 ) -> Identified:
-    """Identify a person, and log that it was tried, whatever came of it. Raises as `Accounts.identify` and `ledger.append`."""
+    """Identify a person, and log that it was tried, whatever came of it.
+
+    Args:
+        project: The product.
+        accounts: Its accounts.
+        account: Whose person is identified.
+        secrets: The password, and the one-time code, "" where none was asked for.
+        session: The signing session that should go on.
+        log_in: Has the person log in at the OpenID provider; None where that is not asked for.
+
+    Raises:
+        UsageError, BenchError, IntegrityError: As `Accounts.identify`, `oidc.log_in` and `ledger.append`.
+    """
     try:
-        who = accounts.identify(account, password, code, session)
-    except UsageError:
+        who = accounts.identify(account, *secrets, session, log_in() if log_in else None)
+    except (UsageError, IntegrityError):
         ledger.append(project, [_login(account, "refused")])
         raise
     ledger.append(project, [_login(account, "identified", components="+".join(who.components), session=who.session)])

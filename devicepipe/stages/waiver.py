@@ -11,7 +11,7 @@ from pathlib import Path
 from devicepipe.approval.accounts import Identified
 from devicepipe.build.source import authors_since_tag, read_commit
 from devicepipe.durable import write_new
-from devicepipe.errors import UsageError
+from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.decisions import WAIVER_SUFFIX, Waiver, WaiverSigner
 from devicepipe.evidence.personal_waivers import (
     Beside,
@@ -24,7 +24,7 @@ from devicepipe.evidence.personal_waivers import (
     roster_file,
     stands_for,
 )
-from devicepipe.evidence.signatures import instant, open_roster
+from devicepipe.evidence.signatures import check_login, instant, open_roster
 from devicepipe.evidence.waivers import sign_waiver
 from devicepipe.policy.rules import load_policy
 from devicepipe.policy.waivers import digest_of, problem
@@ -137,6 +137,13 @@ def write_waiver(
                 f"the roster does not know the key of {signer.account}",
                 remedy="have it signed anew: `devicepipe account roster`",
             )
+        try:
+            check_login(signer, person, signer.account)
+        except IntegrityError as error:
+            raise UsageError(
+                f"the roster is not of now: what {signer.account} signs {error.message}",
+                remedy="have it signed anew: `devicepipe account roster`",
+            ) from error
         waiver = waiver.model_copy(update={"signer": signer, "by": person.name, "made_on": f"{signer.on[:19]}Z"})
         data = sign_waiver(waiver, digest, who.signer, who.public_key)
     else:
@@ -178,6 +185,7 @@ def _signer(waiving: Waiving, now: datetime, who: Identified | None = None) -> W
         components=[*who.components] if who else ["password", "totp"],
         session=who.session if who else "none yet",
         first_of_session=who.first if who else True,
+        login=who.login if who else None,
     )
 
 
