@@ -143,7 +143,7 @@ def make_release(
             # Another run may have released the version in the meantime.
             _check_final(final, replace_existing)
             log_evidence(context, project)
-            release = seal(context, final)
+            release = seal(context, project, final)
     return Outcome(final, release, decisions, verdicts, time.monotonic() - start, _peak_bytes(), timings)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from devicepipe.approval.oidc import Login, Provider
 from devicepipe.approval.record import keep_proof, read_record
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.facts import utc_now
+from devicepipe.evidence.key_uses import use_of_key
 from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.ledger.entry import Entry, make_entry
 from devicepipe.evidence.signature_proofs import entry_of
@@ -101,10 +103,18 @@ def renew_roster(project: Project, accounts: Accounts, account: str, change: str
     roster = Roster(number=number, on=instant(datetime.now(UTC)), people=accounts.people())
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
-    new.write_bytes(sign_roster(roster, key.signer, key.public))
+    signed = sign_roster(roster, key.signer, key.public)
+    new.write_bytes(signed)
     new.replace(path)
     log_change(project, account, change, roles)
+    ledger.append(project, [use_of_roster(key.public.keyid, roster, signed)])
     return path
+
+
+def use_of_roster(keyid: str, roster: Roster, signed: bytes) -> Entry:
+    """What the log says of a roster (its bytes) that the release key signed."""
+    digest = hashlib.sha256(signed).hexdigest()
+    return use_of_key(keyid, "roster", f"roster {roster.number}", digest, at=roster.on, by=default_tester())
 
 
 def log_change(project: Project, account: str, change: str, roles: Sequence[str] = ()) -> None:

@@ -8,8 +8,6 @@ leaves a history that holds; what is not in the log yet, the next change puts th
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +16,7 @@ from pathlib import Path
 from securesystemslib.signer import Signer
 
 from devicepipe.approval.record import read_record
+from devicepipe.durable import write_new
 from devicepipe.errors import UsageError
 from devicepipe.evidence.dsse import keyid_unverified
 from devicepipe.evidence.key_history import (
@@ -36,11 +35,12 @@ from devicepipe.evidence.layout import IMAGE_KEY, PROOF_SUFFIX, RELEASE_ENVELOPE
 from devicepipe.evidence.ledger.checkpoint import Trust
 from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF, verify_proof
 from devicepipe.evidence.production import ATTESTATION, production_folder, verify_production
-from devicepipe.evidence.signatures import instant, open_roster, record_folder, sign_roster
+from devicepipe.evidence.signatures import Roster, instant, open_roster, record_folder, sign_roster
 from devicepipe.evidence.verify import VerifiedBundle, verify_bundle
 from devicepipe.project.config import Project
 from devicepipe.signing.keys import PublicKey
 from devicepipe.stages import ledger
+from devicepipe.stages.approval import use_of_roster
 from devicepipe.stages.context import Keys, SigningKey, default_tester, load_history, open_key, public_half
 
 _LEAST = 8
@@ -76,7 +76,9 @@ def rotate_key(project: Project, role: Role, new: SigningKey, reason: str) -> Ch
         IntegrityError: The history as it stands does not hold.
         BenchError: A signing device failed.
     """
-    authority = open_key(project, "release", load_history(project))
+    history = load_history(project)
+    authority = open_key(project, "release", history)
+    people = _present_roster(project, KeyTrust.of(authority.public, history)) if role == "release" else None
     work = _Work(project, authority)
     work.begin(role, reason)
     before = work.history.of_role(role)
@@ -84,9 +86,11 @@ def rotate_key(project: Project, role: Role, new: SigningKey, reason: str) -> Ch
         work.change("rotate", role, reason, new=new, replaces=before[-1].public.keyid)
     else:
         work.change("begin", role, reason, new=new)
-    roster = _sign_roster_anew(project, authority, new) if role == "release" else ()
-    files = work.files + _log(project, work.history, new if role == "release" else authority)
-    return ChangedKeys(work.history, (*files, *roster))
+    release = new if role == "release" else authority
+    files = work.files + _log(project, work.history, release)
+    if people is not None:
+        files += (_sign_roster_anew(project, people, Keys(release, release, work.history)),)
+    return ChangedKeys(work.history, files)
 
 
 def revoke_key(project: Project, keyid: str, reason: str, keep: Sequence[Path] = ()) -> ChangedKeys:
@@ -190,7 +194,7 @@ class _Work:
         data = sign_change(said, keyid, _pair(self.authority), _pair(other) if other is not None else None)
         self.history = follow(self.history, data, change_file(number))
         path = self.folder / change_file(number)
-        if not _write(path, data):
+        if not write_new(path, data, beside=self.folder.parent):
             raise UsageError(
                 "another change of keys came first", file=path, remedy="see it with `devicepipe keys history`"
             )
@@ -206,25 +210,27 @@ def _log(project: Project, history: KeyHistory, release: SigningKey) -> tuple[Pa
     made: list[Path] = []
     for changed, index in zip(missing, numbers, strict=True):
         path = folder / change_proof(changed.change.number)
-        _write(path, ledger.prove(project, index, keys))
+        write_new(path, ledger.prove(project, index, keys), beside=folder.parent)
         made.append(path)
     check_change_proofs(folder, verify_history(folder), keys.trust)
     return tuple(made)
 
 
-def _sign_roster_anew(project: Project, old: SigningKey, new: SigningKey) -> tuple[Path, ...]:
+def _present_roster(project: Project, trust: KeyTrust) -> Roster | None:
+    path = project.root / project.approval.roster
+    return open_roster(path.read_bytes(), trust, path.name) if path.exists() else None
+
+
+def _sign_roster_anew(project: Project, people: Roster, keys: Keys) -> Path:
     """The same people, under the new release key."""
     path = project.root / project.approval.roster
-    if not path.exists():
-        return ()
-    roster = open_roster(path.read_bytes(), old.public, path.name)
-    signed = sign_roster(
-        roster.model_copy(update={"number": roster.number + 1, "on": instant(datetime.now(UTC))}), *_pair(new)
-    )
+    roster = people.model_copy(update={"number": people.number + 1, "on": instant(datetime.now(UTC))})
+    signed = sign_roster(roster, *_pair(keys.release))
     beside = path.with_name(f".{path.name}.new")
     beside.write_bytes(signed)
     beside.replace(path)
-    return (path,)
+    ledger.append(project, [use_of_roster(keys.release.public.keyid, roster, signed)], keys)
+    return path
 
 
 def _signed_by(bundle: VerifiedBundle, key: PublicKey, role: Role) -> set[str]:
@@ -266,27 +272,3 @@ def _pair(key: SigningKey) -> tuple[Signer, PublicKey]:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _write(path: Path, data: bytes) -> bool:
-    """Write a file whole or not at all; False where there is one already."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the history: what a killed process leaves is not found in it.
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.parent.name}-", dir=path.parent.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, 0o644)
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    finally:
-        Path(temporary).unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return True

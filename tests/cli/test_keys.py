@@ -152,6 +152,10 @@ def test_the_log_goes_on_under_the_new_key_and_tells_of_the_change(rotated: Rota
     told = [(one["subject"], one["details"]["change"], one["details"]["keyid"]) for one in entries("key-change")]
     old, new = (PublicKey.load(path).keyid for path in (rotated.old, rotated.new))
     assert told == [("release key", "the first", old), ("release key", "rotated", new)]
+    used = [(one["details"]["keyid"], one["details"]["purpose"], one["subject"]) for one in entries("key-use")]
+    assert used == [*((old, "roster", f"roster {number}") for number in (1, 2, 3)), (new, "roster", "roster 4")]
+    roster = rotated.root / "approval/roster.dsse.json"
+    assert entries("key-use")[-1]["digest"] == hashlib.sha256(roster.read_bytes()).hexdigest()
     size = run("log", "checkpoint")[1]["size"]
     sign("approve", rotated.first, "quinn", WORDS["quinn"], rotated.people["quinn"].now())
     assert run("log", "verify", ".devicepipe/log", "--key", rotated.new)[1]["size"] > size

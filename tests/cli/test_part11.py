@@ -100,7 +100,8 @@ def test_11_10_b_copies_are_complete_for_people_and_for_programs(sign: Signer) -
         assert all(one[key] in text for key in ("name", "role", "meaning"))
         assert one["on"][:10] in text
         assert one["on"][11:19] in text
-    assert len(run("log", "show")[1]) == len(entries("account")) + len(entries("login")) + len(entries("approval"))
+    kinds = ("account", "login", "approval", "key-use")
+    assert len(run("log", "show")[1]) == sum(len(entries(kind)) for kind in kinds)
 
 
 def test_11_10_c_records_hold_without_the_system_that_made_them(sign: Signer, tmp_path: Path) -> None:

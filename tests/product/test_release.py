@@ -60,6 +60,20 @@ def test_every_attestation_and_decision_is_in_the_log_and_proven(released: Produ
     assert {one["rule"] for one in ours if "rule" in one} >= {"clean-source"}
 
 
+def test_every_use_of_a_key_is_in_the_log(released: Product, bundle: Path) -> None:
+    used = {
+        one["digest"]: one["details"]
+        for one in json.loads(released.run("log", "show", "--kind", "key-use", "--json").out)
+    }
+    keys = {role: PublicKey.load(bundle / f"keys/{role}.pub.pem").keyid for role in ("image", "release")}
+    files = dict.fromkeys(bundle.glob("images/*/*.signed.bin"), "image") | {bundle / "release.json": "release"}
+    assert len(files) > 1
+    for path, role in files.items():
+        found = used[hashlib.sha256(path.read_bytes()).hexdigest()]
+        purpose = "image" if role == "image" else "release statement"
+        assert found == {"keyid": keys[role], "purpose": purpose, "release": "infusion-pump 1.2.3"}
+
+
 def test_verify_needs_neither_repository_nor_state(released: Product, bundle: Path, tmp_path: Path) -> None:
     shutil.copytree(bundle, tmp_path / "b")
     shutil.copy(released.root / ".devicepipe/keys/release.pub.pem", tmp_path / "k.pem")
