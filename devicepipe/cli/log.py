@@ -365,15 +365,18 @@ def _open(log_folder: Path | None, folder: Path, key: str | None, origin: str | 
 
 
 def _log_trust(key: str | None, origin: str | None, folder: Path) -> Trust:
-    """The key that is named, or the project's release key."""
+    """The key that is named, or the project's release key with those that its history of keys joins with it."""
+    from devicepipe.evidence.key_trust import KeyTrust
+    from devicepipe.evidence.ledger.checkpoint import Trust
+    from devicepipe.stages.context import load_history, public_half
+
     if key is not None:
         return _trust(key, origin)
     project = open_project(folder)
-    configured = project.keys.release_public
-    path = project.root / configured if configured else project.state / "keys" / "release.pub.pem"
-    if not path.is_file():
-        raise UsageError("the project has no release key yet", file=path, remedy="name the log's key with --key")
-    return _trust(str(path), origin)
+    public, history = public_half(project, "release"), load_history(project)
+    if public is None:
+        raise UsageError("the project has no release key yet", remedy="name the log's key with --key")
+    return Trust(KeyTrust.of(public, history).unrevoked, origin)
 
 
 def _trust(key: str, origin: str | None, witnesses: Sequence[str] = (), quorum: int | None = None) -> Trust:

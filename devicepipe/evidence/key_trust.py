@@ -62,6 +62,11 @@ class KeyTrust:
         others = self.history.of_role("release") if self.history is not None else []
         return (self.anchor, *(one.public for one in others if one.public.keyid != self.anchor.keyid))
 
+    @property
+    def unrevoked(self) -> tuple[PublicKey, ...]:
+        """Those of the keys that were not revoked, the trusted one first."""
+        return tuple(one for one in self.keys if (life := self._life(one.keyid)) is None or life.revoked is None)
+
     def key_of(self, data: bytes, link: str) -> PublicKey:
         """The key to open an envelope with: the release key that it names, else the trusted one, which will refuse it.
 
