@@ -21,7 +21,7 @@ from devicepipe.signing.secret_sources import forget_secret
 from devicepipe.stages.context import open_keys
 from tests.cli.calls import WORDS, entries, run, run_text, sign
 from tests.evidence.synthetic_bundle import Keys, Made, Pair, Spoil, make_bundle
-from tests.signing.softhsm import Token, softhsm_tokens
+from tests.signing.softhsm import PIN, Token, softhsm_tokens
 
 AFTER = "2100-01-01T00:00:00Z"
 REASON = "planned change of keys"
@@ -198,6 +198,13 @@ def test_a_known_key_does_not_come_in_again(rotated: Rotated) -> None:
     with pytest.raises(IntegrityError, match="stands in the history already"):
         run("keys", "rotate", "release", *words)
     assert len(run("keys", "history")[1]["changes"]) == 2
+
+
+def test_no_pin_is_left_anywhere(rotated: Rotated) -> None:
+    sign("approve", rotated.first, "quinn", WORDS["quinn"], rotated.people["quinn"].now())
+    files = [path for path in rotated.root.rglob("*") if path.is_file()]
+    assert len(files) > 50
+    assert not [path for path in files if PIN.encode() in path.read_bytes()]
 
 
 # --- revocation ---
