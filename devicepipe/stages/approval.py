@@ -114,7 +114,7 @@ def renew_roster(project: Project, accounts: Accounts, account: str, change: str
 def use_of_roster(keyid: str, roster: Roster, signed: bytes) -> Entry:
     """What the log says of a roster (its bytes) that the release key signed."""
     digest = hashlib.sha256(signed).hexdigest()
-    return use_of_key(keyid, "roster", f"roster {roster.number}", digest, at=roster.on, by=default_tester())
+    return use_of_key(keyid, "roster", f"roster {roster.number}", digest, at=utc_now(), by=default_tester())
 
 
 def log_change(project: Project, account: str, change: str, roles: Sequence[str] = ()) -> None:
