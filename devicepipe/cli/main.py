@@ -26,6 +26,7 @@ _COMMANDS = {
         "Make a release bundle: build, analyse, sign, test, trace, gate, document, seal.",
     ),
     "verify": ("devicepipe.cli.verify", "Check a release bundle offline, with nothing but a public key."),
+    "verify-documents": ("devicepipe.cli.verify_documents", "Check signed copies of a release's documents."),
     "sign-documents": ("devicepipe.cli.sign_documents", "Sign the record copies of a release's documents (PAdES)."),
     "report": ("devicepipe.cli.report", "Make a bundle's documents anew, from the bundle alone."),
     "gate": ("devicepipe.cli.gate", "Show the rules of a release, and explain what they decided."),

@@ -6,9 +6,11 @@ document that is sealed in the bundle, which is made anew and compared byte for 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from devicepipe.approval.lifecycle import Action, Standing
+from devicepipe.approval.record import standing_of
 from devicepipe.documents.pdfa import Attachment, Relationship
 from devicepipe.documents.record import SignedBy, SignedLine
 from devicepipe.errors import IntegrityError, UsageError
@@ -17,6 +19,7 @@ from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.signatures import Given, SignedRecord, record_folder
 from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.stages.document import Documents
+from devicepipe.stages.standing import authors_of, signed_standing
 
 RECORD = "documents/record/"
 """Where the record copies lie in a bundle."""
@@ -55,7 +58,34 @@ def approved_copies(bundle: VerifiedBundle, record: SignedRecord, standing: Stan
         UsageError: The bundle has no record copies, or was made by a devicepipe whose documents this one does not make.
         IntegrityError: Evidence is malformed.
     """
-    sealed, documents = sealed_copies(bundle), Documents(bundle)
+    documents = Documents(bundle)
+    _check_sealed(bundle, documents)
+    return documents.record_copies(signed_by(bundle, record, standing), _attachments(bundle, record))
+
+
+def possible_copies(bundle: VerifiedBundle) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """All that `sign-documents` may have signed of a bundle, each with where the release stood: "" as it was sealed.
+
+    First as it is sealed, then with all signatures of people that there are, then with those before the last, and so on.
+
+    Raises:
+        UsageError, IntegrityError: As `approved_copies`, and where a signature of people does not hold.
+    """
+    yield "", sealed_copies(bundle)
+    record, policy, _ = signed_standing(bundle)
+    documents = Documents(bundle)
+    for count in range(len(record.signatures), 0, -1):
+        if count == len(record.signatures):
+            _check_sealed(bundle, documents)
+        part = replace(record, signatures=record.signatures[:count])
+        standing = standing_of(part, policy, authors_of(bundle))
+        copies = documents.record_copies(signed_by(bundle, part, standing), _attachments(bundle, part))
+        yield str(standing.state), copies
+
+
+def _check_sealed(bundle: VerifiedBundle, documents: Documents) -> None:
+    """The documents that are made of the evidence now must be the sealed ones."""
+    sealed = sealed_copies(bundle)
     anew = documents.record_copies()
     if changed := sorted(name for name in {*sealed, *anew} if sealed.get(name) != anew.get(name)):
         raise UsageError(
@@ -63,7 +93,6 @@ def approved_copies(bundle: VerifiedBundle, record: SignedRecord, standing: Stan
             file=bundle.folder / f"{RECORD}{changed[0]}{_PDF}",
             remedy=f"use devicepipe {bundle.release.generator.version}, which made the bundle",
         )
-    return documents.record_copies(signed_by(bundle, record, standing), _attachments(bundle, record))
 
 
 def signed_by(bundle: VerifiedBundle, record: SignedRecord, standing: Standing) -> SignedBy:

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pypdf import PdfReader
 
-from devicepipe.errors import UsageError
+from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.signatures import record_folder
 from devicepipe.evidence.verify import verify_bundle
@@ -108,3 +108,69 @@ def test_a_document_that_is_not_what_the_evidence_gives_gets_no_approval_block(
     with pytest.raises(UsageError, match="is not what this devicepipe makes of the evidence"):
         run("sign-documents", made, "-o", tmp_path / "out", *signer[0])
     assert not (tmp_path / "out").exists()
+
+
+def verified(bundle: Path, folder: Path, certificate: Path, *more: object) -> list[tuple[str, str | None]]:
+    told = run("verify-documents", folder, "--bundle", bundle, "--certificate", certificate, *more)[1]
+    return [(one["file"], one["state"]) for one in told]
+
+
+def broken(bundle: Path, folder: Path, certificate: Path, link: str, why: str) -> None:
+    with pytest.raises(IntegrityError, match=why) as caught:
+        verified(bundle, folder, certificate)
+    assert caught.value.link == link
+
+
+def test_signed_copies_are_checked_against_the_bundle_and_its_signatures(
+    bundle: Path, people: dict[str, pyotp.TOTP], signer: tuple[list[object], x509.Certificate], tmp_path: Path
+) -> None:
+    options, _ = signer
+    certificate = tmp_path / "certificate.pem"
+    run("sign-documents", bundle, "-o", tmp_path / "sealed", *options)
+    sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
+    run("sign-documents", bundle, "-o", tmp_path / "submitted", *options)
+    sign("approve", bundle, "ron", WORDS["ron"], people["ron"].now())
+    count = len([*(bundle / "documents/record").iterdir()])
+    # More signatures since then change nothing about what was signed.
+    for folder, state in (("sealed", None), ("submitted", "candidate")):
+        assert [one[1] for one in verified(bundle, tmp_path / folder, certificate)] == [state] * count
+    name = f"{REPORT}.pdf"
+    one = tmp_path / "one"
+    one.mkdir()
+    good = (tmp_path / f"submitted/{name}").read_bytes()
+    (one / name).write_bytes(good)
+    assert verified(bundle, one, certificate) == [(name, "candidate")]
+    for share in (0.1, 0.5, 0.999):
+        flipped = bytearray(good)
+        flipped[int(len(good) * share)] ^= 1
+        (one / name).write_bytes(flipped)
+        with pytest.raises(IntegrityError) as caught:
+            verified(bundle, one, certificate)
+        assert caught.value.link == name
+    (one / name).write_bytes(good + b"\n%more")
+    broken(bundle, one, certificate, name, "does not cover all of it")
+    (one / name).write_bytes((bundle / f"documents/record/{name}").read_bytes())
+    broken(bundle, one, certificate, name, "has 0 signatures")
+    (one / name).write_bytes((tmp_path / "submitted/release-notes.pdf").read_bytes())
+    broken(bundle, one, certificate, name, "is no document of this release")
+
+
+def test_copies_by_another_signer_or_of_another_release_are_refused(
+    root: Path, bundle: Path, signer: tuple[list[object], x509.Certificate], tmp_path: Path
+) -> None:
+    run("sign-documents", bundle, "-o", tmp_path / "out", *signer[0])
+    other = tmp_path / "other"
+    other.mkdir()
+    private = rsa.generate_private_key(65537, 3072)
+    _, stranger = write(other, private, certificate(private))
+    name = min(path.name for path in (tmp_path / "out").iterdir())
+    broken(bundle, tmp_path / "out", stranger, name, "leads to none that is trusted")
+    keys = open_keys(load_project(root / "devicepipe.toml"))
+    pairs = Keys(Pair(keys.image.signer, keys.image.public), Pair(keys.release.signer, keys.release.public))
+    another = Spoil(files={f"documents/record/{REPORT}.pdf": b"%PDF-1.7 of another release"})
+    made = make_bundle(root / "dist", keys=pairs, spoil=another, version="1.2.4", name="another").path
+    broken(made, tmp_path / "out", tmp_path / "certificate.pem", name, "is no document of this release")
+    with pytest.raises(UsageError, match="has no signed documents"):
+        verified(bundle, other, stranger)
+    with pytest.raises(IntegrityError, match="has no time-stamp"):
+        verified(bundle, tmp_path / "out", tmp_path / "certificate.pem", "--tsa-certificates", stranger)

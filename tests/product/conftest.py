@@ -145,18 +145,26 @@ class Product:
         (self.root / "hil/test_small.py").write_text(SMALL_TESTS, encoding="utf-8")
         self.review()
 
-    def run(self, *arguments: str) -> Outcome:
-        """Run the devicepipe command in the product's root."""
-        done = subprocess.run(
-            [sys.executable, "-m", "devicepipe", *arguments],
-            cwd=self.root,
-            env=os.environ | {"COLUMNS": "200"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
+    def run(self, *arguments: str, secrets: tuple[str, ...] = ()) -> Outcome:
+        """Run the devicepipe command in the product's root; `secrets` are what it asks for."""
+        reading, writing = os.pipe()
+        os.write(writing, "".join(f"{secret}\n" for secret in secrets).encode())
+        os.close(writing)
+        asked = ("--secrets-fd", str(reading)) if secrets else ()
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "devicepipe", *arguments, *asked],
+                cwd=self.root,
+                env=os.environ | {"COLUMNS": "200"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=900,
+                check=False,
+                pass_fds=(reading,),
+            )
+        finally:
+            os.close(reading)
         return Outcome(done.returncode, done.stdout, done.stderr)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyotp
 from pypdf import PdfReader
 
 from tests.product.conftest import Product
@@ -12,11 +13,17 @@ from tests.product.test_not_releasable import FAILING, add_test
 
 BUNDLE = "dist/infusion-pump-1.0.{}"
 KEY = ("--key", ".devicepipe/keys/release.pub.pem")
-WHY = ("--reason", "The display is replaced in 1.1.", "--until", "2999-01-31", "--role", "quality", "--by", "A. Tester")
+WHY = ("--reason", "The display is replaced in 1.1.", "--until", "2999-01-31", "--as", "quinn")
+WORD = "seven blue elephants"
 
 
 def test_a_waived_failure_is_released_and_shown_as_waived(product: Product) -> None:
     product.make_small()
+    product.edit("devicepipe.toml", "[policy]\n", '[policy]\nwaivers-by = "account"\n')
+    person = ("quinn", "--name", "Quinn Quality", "--email", "quinn@example.com", "--role", "qa", "--json")
+    added = product.run("account", "add", *person, secrets=(WORD,))
+    totp = pyotp.parse_uri(added.json()["authenticator"])
+    assert isinstance(totp, pyotp.TOTP)
     add_test(product, FAILING)
     product.commit("test: a defect")
     assert product.run("release", "1.0.0").code == 1
@@ -24,7 +31,7 @@ def test_a_waived_failure_is_released_and_shown_as_waived(product: Product) -> N
     assert "366 are the most" in product.run("waive", "no-failed-verdicts", *found, *WHY).err
     until = (datetime.now(UTC).date() + timedelta(days=30)).isoformat()
     why = [until if word == "2999-01-31" else word for word in WHY]
-    made = product.run("waive", "no-failed-verdicts", *found, *why, "--json")
+    made = product.run("waive", "no-failed-verdicts", *found, *why, "--json", secrets=(WORD, totp.now()))
     assert made.code == 0, made.err + made.out
     assert made.json()["waiver"]["findings"] == ["failed: hil/test_defect.py::test_defect*"]
     useless = product.root / "policy/waivers/altered.dsse.json"
@@ -37,13 +44,15 @@ def test_a_waived_failure_is_released_and_shown_as_waived(product: Product) -> N
     assert told["releasable"] is True
     (waived,) = told["waived"]
     assert (
-        waived
-        == f"no-failed-verdicts on microbit, waived until {until} by A. Tester (quality): The display is replaced in 1.1."
+        waived == f"no-failed-verdicts on microbit, waived until {until} by Quinn Quality (quality, account quinn): "
+        "The display is replaced in 1.1."
     )
     assert {use["file"].rpartition("/")[2]: use["applied"] for use in told["waivers"]} == {
         "altered.dsse.json": False,
         f"no-failed-verdicts.microbit.{until}.dsse.json": True,
     }
+    beside = {path.suffix for path in (product.root / BUNDLE.format(1) / "evidence/policy/waivers").rglob("*.*")}
+    assert beside == {".json", ".tlog-proof"}
     (decision,) = [one for one in told["decisions"] if one["rule"] == "no-failed-verdicts"]
     assert decision["passed"] is False
 
