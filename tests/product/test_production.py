@@ -284,24 +284,24 @@ def test_whoever_is_killed_runs_it_again(released: Released, after: str) -> None
     verify_production(released.bundle)
 
 
-@pytest.mark.parametrize("step", ["attest_production", "_sync", "ledger.append", "_sync_one"])
+@pytest.mark.parametrize("step", ["attest_production", "sync_tree", "ledger.append", "sync"])
 def test_an_end_at_any_step_leaves_the_whole_or_nothing(
     released: Released, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """The process ends right before the step; `_sync_one` of the parent folder comes after the rename."""
+    """The process ends right before the step; `sync` of the parent folder comes after the rename."""
 
     class Ended(BaseException):
         pass
 
     def end(*given: object) -> None:
-        if step != "_sync_one" or given == (released.folder.parent,):
+        if step != "sync" or given == (released.folder.parent,):
             raise Ended
 
     with monkeypatch.context() as patch:
         patch.setattr(f"devicepipe.pipeline.production.{step}", end)
         with pytest.raises(Ended):
             released.make()
-    if step == "_sync_one":
+    if step == "sync":
         verify_production(released.bundle)
         assert released.make() is False
     else:
