@@ -1,8 +1,10 @@
-"""A product of its own for each test, its team, and an approved release of it with a repository to publish it in."""
+"""A product of its own for each test, with its team and an approved release, made once and copied."""
 
 from __future__ import annotations
 
 import functools
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyotp
@@ -11,33 +13,43 @@ import pytest
 from devicepipe.approval.accounts import AccountRules
 from devicepipe.approval.secret_box import Cost
 from tests.cli.calls import run
-from tests.publication.publishing import approve, enrol, make_release
+from tests.publication.publishing import APPROVED, approve, enrol, make_release
 from tests.traceability.test_reviews import make_project
 
 
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, pyotp.TOTP]]]:
+    """The product with the approved release 1.2.3, and the authenticators of its team."""
+    folder = tmp_path_factory.mktemp("product")
+    make_project(folder)
+    cheap = functools.partial(AccountRules, cost=Cost(memory_kib=64, iterations=1, lanes=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("devicepipe.stages.approval.AccountRules", cheap)
+        with pytest.MonkeyPatch.context() as inside:
+            inside.chdir(folder)
+            people = enrol()
+            approve(make_release(folder).path, people)
+        yield folder, people
+
+
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    make_project(tmp_path)
+def root(product: tuple[Path, dict[str, pyotp.TOTP]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(product[0], tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    cheap = functools.partial(AccountRules, cost=Cost(memory_kib=64, iterations=1, lanes=1))
-    monkeypatch.setattr("devicepipe.stages.approval.AccountRules", cheap)
     return tmp_path
 
 
 @pytest.fixture
-def people(root: Path) -> dict[str, pyotp.TOTP]:
+def people(product: tuple[Path, dict[str, pyotp.TOTP]]) -> dict[str, pyotp.TOTP]:
     """The authenticators of the team."""
-    assert root
-    return enrol()
+    return product[1]
 
 
 @pytest.fixture
-def bundle(root: Path, people: dict[str, pyotp.TOTP]) -> Path:
-    """An approved release, and a repository to publish it in."""
-    made = make_release(root)
-    approve(made.path, people)
+def bundle(root: Path) -> Path:
+    """The approved release, and a repository to publish it in."""
     assert run("repository", "init") == (
         0, {"version": 1, "file": str(root / "publication/root.json"), "published": True, "missing": ""}
     )  # fmt: skip
-    return made.path
+    return root / APPROVED

@@ -25,6 +25,10 @@ WORDS = {
 ROLES = {"eva": "engineer", "ron": "reviewer", "quinn": "qa", "mara": "release-manager"}
 
 
+APPROVED = "dist/pump-1.2.3"
+"""The release that every test begins with."""
+
+
 def enrol() -> dict[str, pyotp.TOTP]:
     """Make the accounts of the team; returns their authenticators."""
     found: dict[str, pyotp.TOTP] = {}
@@ -36,11 +40,16 @@ def enrol() -> dict[str, pyotp.TOTP]:
     return found
 
 
+_KNOWN: dict[str, Keys] = {}
+
+
 def make_release(root: Path, version: str = "1.2.3", spoil: Spoil | None = None) -> Made:
     """A release of the project's keys, and what ships of it."""
     keys = open_keys(load_project(root / "devicepipe.toml"))
     (root / "dist").mkdir(exist_ok=True)
-    pairs = Keys(Pair(keys.image.signer, keys.image.public), Pair(keys.release.signer, keys.release.public))
+    fresh = Keys(Pair(keys.image.signer, keys.image.public), Pair(keys.release.signer, keys.release.public))
+    # The same signers for the same keys: what was signed with them in this process is taken again.
+    pairs = _KNOWN.setdefault(fresh.image.public.keyid + fresh.release.public.keyid, fresh)
     made = make_bundle(root / "dist", keys=pairs, version=version, name=f"pump-{version}", spoil=spoil)
     make_production(made)
     return made

@@ -19,7 +19,7 @@ from devicepipe.distribution.pulling import WithdrawnError
 from tests.approval.conftest import Clock
 from tests.cli.calls import entries, run
 from tests.killing import killed_at, points_of
-from tests.publication.publishing import WORDS, make_release, pull, stock
+from tests.publication.publishing import APPROVED, WORDS, pull, stock
 
 POINTS = 25
 IMAGE = "pump/1.2.3/images/alpha/factory.hex"
@@ -40,12 +40,9 @@ def signed(command: str, bundle: Path, who: str, people: dict[str, pyotp.TOTP], 
 
 
 @pytest.fixture
-def approved(root: Path, people: dict[str, pyotp.TOTP], clock: Clock) -> Path:
-    bundle = make_release(root).path
-    for command, who in (("submit", "eva"), ("approve", "ron"), ("approve", "quinn")):
-        signed(command, bundle, who, people, clock)
+def approved(root: Path) -> Path:
     run("repository", "init")
-    return bundle
+    return root / APPROVED
 
 
 class Kept:

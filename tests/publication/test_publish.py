@@ -61,7 +61,7 @@ def test_publishing_again_changes_nothing_and_asks_for_nothing(
 
 
 def test_a_release_that_is_not_approved_is_not_published(root: Path, people: dict[str, pyotp.TOTP]) -> None:
-    made = make_release(root)
+    made = make_release(root, "2.0.0")
     run("repository", "init")
     for state in ("draft", "candidate"):
         with pytest.raises(UsageError, match=f"a release that is {state} cannot be released"):

@@ -16,7 +16,7 @@ from devicepipe.errors import UsageError
 from devicepipe.project.config import Project, load_project
 from devicepipe.stages import publication
 from tests.cli.calls import entries, run
-from tests.publication.publishing import pull, sign, stock
+from tests.publication.publishing import APPROVED, pull, sign, stock
 
 
 def make_key(root: Path, name: str) -> None:
@@ -156,14 +156,10 @@ def test_a_timestamp_key_is_changed_in_two_rotations(keys: Path) -> None:
 
 
 def test_a_release_of_development_keys_is_not_published_among_others(keys: Path, people: dict[str, pyotp.TOTP]) -> None:
-    from tests.publication.publishing import approve, make_release
-
     configure(keys, {"a": True, "b": True})
     run("repository", "init")
-    made = make_release(keys)
-    approve(made.path, people)
     with pytest.raises(UsageError, match="the release is signed with development keys, the repository is not"):
-        sign("publish", made.path, "mara", people)
+        sign("publish", keys / APPROVED, "mara", people)
 
 
 @pytest.mark.parametrize("command", ["status", "refresh", "rotate"])
