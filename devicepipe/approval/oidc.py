@@ -30,6 +30,8 @@ from devicepipe.errors import BenchError, IntegrityError, UsageError
 
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """What ID tokens may be signed by: keys of which the client has the public half. Never "none", never a shared secret."""
+_KINDS: Final = ("RSA", "EC", "OKP")
+"""The kinds of keys that have a public half (RFC 7518, RFC 8037)."""
 _CLAIMS: Final = ("iss", "sub", "aud", "exp", "iat", "nonce", "auth_time")
 _SECONDS: Final = 30
 _PATIENCE: Final = 300.0
@@ -123,7 +125,7 @@ def _verified(token: str, provider: Provider, keys: Mapping[str, Any], nonce: st
 
     try:
         header = jwt.get_unverified_header(token)
-        known = jwt.PyJWKSet.from_dict(dict(keys)).keys
+        known = [key for key in jwt.PyJWKSet.from_dict(dict(keys)).keys if key.key_type in _KINDS]
         wanted = [key for key in known if key.key_id == header.get("kid") or (len(known) == 1 and "kid" not in header)]
         if len(wanted) != 1 or header.get("alg") not in _ALGORITHMS:
             raise IntegrityError(
@@ -180,11 +182,21 @@ def _check_address(address: str, name: str, issuer: str) -> None:
         )
 
 
+class _Here(urllib.request.HTTPRedirectHandler):
+    """No address leads elsewhere: a code is for the address that was checked."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """None: what would lead elsewhere is an error."""
+
+
+_OPENER: Final = urllib.request.build_opener(_Here)
+
+
 def _json(address: str, form: bytes | None = None) -> dict[str, Any]:
     """The JSON object at an address, or of its answer to a form."""
     request = urllib.request.Request(address, form, {"Accept": "application/json"})  # noqa: S310 - checked: https, or local
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as response:  # noqa: S310 - see above
+        with _OPENER.open(request, timeout=_SECONDS) as response:
             data = response.read(_MAXIMUM + 1)
     except urllib.error.HTTPError as error:
         told = _printable(_error_in(error.read(_MAXIMUM)) or error.reason)

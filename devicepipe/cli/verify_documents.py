@@ -68,7 +68,7 @@ def verify_documents(
     authorities = _certificates(tsa_certificates) if tsa_certificates is not None else []
     files = {name: (signed / name).read_bytes() for name in names}
     found = {name: check_pdf(data, trusted, authorities, name) for name, data in files.items()}
-    public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).release.public
+    public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).trust
     states: dict[str, str] = {}
     wanted = dict(files)
     for state, copies in possible_copies(verify_bundle(bundle, public)):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import io
 import json
 import threading
@@ -27,6 +28,7 @@ from oidc_provider_mock._server import _threaded_server  # type: ignore[import-u
 from devicepipe.approval.oidc import Provider
 
 Claims = dict[str, Any]
+_SHARED = "x" * 32
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Running:
         claims: Changes the claims of the ID token, which is then signed anew.
         key: Signs tokens that were changed, and those that `resign` asks for; published then, unless `unknown` is set.
         resign: Sign by `key` though nothing was changed.
-        algorithm: How `key` signs.
+        algorithm: How `key` signs; "disguised" is by a shared secret that the provider publishes, under the name of RS256.
         unknown: Do not publish `key`.
         about: Changes what discovery tells.
         verified: How often a code was exchanged with the right verifier.
@@ -85,6 +87,9 @@ class _Strict:
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         path, running = environ["PATH_INFO"], self.running
+        if path == "/moved":
+            start("307 Temporary Redirect", [("Location", f"{running.issuer}/oauth2/token")])
+            return [b""]
         if path == "/oauth2/authorize" and environ["REQUEST_METHOD"] == "POST":
             asked = {key: value[0] for key, value in parse_qs(environ["QUERY_STRING"]).items()}
             assert asked["code_challenge_method"] == "S256"
@@ -131,14 +136,30 @@ class _Strict:
         if path == "/jwks":
             if (running.resign or running.claims is not None) and not running.unknown:
                 public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(running.key.public_key()))
+                if running.algorithm == "disguised":
+                    public = json.loads(jwt.algorithms.HMACAlgorithm.to_jwk(_SHARED))
                 told["keys"].append(public | {"kid": "ours", "use": "sig"})
             return told
         if "id_token" in told and (running.claims is not None or running.resign):
             claims = jwt.decode(told["id_token"], options={"verify_signature": False})
             changed = running.claims(claims) if running.claims is not None else claims
-            key = running.key if running.algorithm.startswith("RS") else "" if running.algorithm == "none" else "x" * 32
-            told["id_token"] = jwt.encode(changed, key, algorithm=running.algorithm, headers={"kid": "ours"})
+            told["id_token"] = _signed(changed, running)
         return told
+
+
+def _signed(claims: Claims, running: Running) -> str:
+    """An ID token by the key of the test, in its way."""
+    headers = {"kid": "ours"}
+    if running.algorithm.startswith("RS"):
+        return jwt.encode(claims, running.key, algorithm=running.algorithm, headers=headers)
+    if running.algorithm == "none":
+        return jwt.encode(claims, "", algorithm="none", headers=headers)
+    if running.algorithm == "disguised":
+        parts = [json.dumps(one).encode() for one in (headers | {"alg": "RS256"}, claims)]
+        text = b".".join(urlsafe_b64encode(one).rstrip(b"=") for one in parts)
+        signature = hmac.new(_SHARED.encode(), text, hashlib.sha256).digest()
+        return f"{text.decode()}.{urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+    return jwt.encode(claims, _SHARED, algorithm="HS256", headers=headers)
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def test_a_token_that_says_something_else_is_refused(running: Running, story: st
     assert caught.value.link == running.issuer
 
 
-@pytest.mark.parametrize("algorithm", ["none", "HS256"])
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "disguised"])
 def test_a_token_that_anybody_could_have_made_is_refused(running: Running, algorithm: str) -> None:
     running.resign, running.algorithm = True, algorithm
     with pytest.raises(IntegrityError, match="not signed by exactly one of its keys"):
@@ -159,6 +159,13 @@ def test_a_provider_that_leads_elsewhere_is_refused(
     running.about = about
     with pytest.raises(error, match=why):
         log_in(running.provider, running.browser, PATIENCE)
+
+
+def test_a_code_goes_to_no_address_that_was_not_checked(running: Running) -> None:
+    running.about = {"token_endpoint": f"{running.issuer}/moved"}
+    with pytest.raises(UsageError, match="moved refused the login"):
+        log_in(running.provider, running.browser, PATIENCE)
+    assert running.verified == 0
 
 
 def test_mistakes_are_told() -> None:
