@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,15 @@ from typing import Any
 import pyotp
 import pytest
 
+from devicepipe.cli.main import cli
+from devicepipe.durable import write_new
 from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.ledger.entry import Entry
 from devicepipe.evidence.personal_waivers import beside, open_given
 from devicepipe.policy.waivers import read_waiver
+from devicepipe.project.config import Project
 from devicepipe.signing.keys import PublicKey
+from devicepipe.stages import ledger
 from tests.cli.calls import WORDS, entries, run
 
 RULE = ("no-failed-verdicts", "--board", "one", "--finding", "failed: hil/test_a.py::test_b: no volume")
@@ -151,3 +158,52 @@ def test_nothing_is_written_where_the_log_cannot_be(root: Path, people: dict[str
     with pytest.raises(IntegrityError):
         waive("quinn", WORDS["quinn"], people["quinn"].now())
     assert not folder(root).exists()
+
+
+class KilledError(BaseException):
+    """Where the process ends."""
+
+
+@pytest.mark.parametrize("step", range(4), ids=["before the roster", "before the log", "before the proof", "before it"])
+def test_a_killed_process_leaves_no_waiver_without_its_proof_and_the_next_one_works(
+    root: Path, people: dict[str, pyotp.TOTP], monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    written: list[Path] = []
+
+    def write(path: Path, data: bytes) -> bool:
+        if len(written) == (step if step == 0 else step - 1):
+            raise KilledError
+        written.append(path)
+        return write_new(path, data)
+
+    real = ledger.append
+
+    def append(project: Project, batch: Sequence[Entry]) -> range:
+        if batch[0].kind == "waiver":
+            raise KilledError
+        return real(project, batch)
+
+    with monkeypatch.context() as patch:
+        if step == 1:
+            patch.setattr(ledger, "append", append)
+        else:
+            patch.setattr("devicepipe.stages.waiver.write_new", write)
+        with pytest.raises(KilledError):
+            _waive_raw(people)
+    assert not [name for name in files(root) if name.endswith(".dsse.json") and not name.startswith("rosters/")]
+    logged = len(entries("waiver"))
+    assert logged == (1 if step > 1 else 0)
+    told = waive("quinn", WORDS["quinn"])
+    found, name = files(root), Path(told["file"]).name
+    key = PublicKey.load(root / ".devicepipe/keys/release.pub.pem")
+    assert open_given(found[name], key, beside(found), name)[0].to_json() == told["waiver"]
+    assert len(entries("waiver")) == logged + 1
+
+
+def _waive_raw(people: dict[str, pyotp.TOTP]) -> None:
+    """As `waive`, letting through what ends the process."""
+    reading, writing = os.pipe()
+    os.write(writing, f"{WORDS['quinn']}\n{people['quinn'].now()}\n".encode())
+    os.close(writing)
+    words = ["waive", *RULE, "--reason", "r", "--until", SOON, "--as", "quinn", "--secrets-fd", str(reading)]
+    cli.main(words, standalone_mode=False)
