@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from devicepipe.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from devicepipe.signing.keys import PublicKey
+    from devicepipe.stages.pull import Fetched
 
 _KEY = "release.pub.pem"
 
@@ -73,12 +74,12 @@ def pull(
     """
     from devicepipe.evidence.key_history import verify_history
     from devicepipe.evidence.key_trust import KeyTrust
-    from devicepipe.stages.pull import pull as fetched
+    from devicepipe.stages.pull import pull as pull_release
 
     url = repository if "://" in repository else Path(repository).resolve().as_uri()
     place = trust or _state_home() / "devicepipe" / "trust" / hashlib.sha256(url.encode()).hexdigest()[:16]
     public = _release_key(place, key, url)
-    found = fetched(
+    found = pull_release(
         url,
         place,
         output,
@@ -90,30 +91,33 @@ def pull(
     )
     if key is not None:
         _keep(place, public.pem)
-    state = found.state
+    state, fetched = found.state, found.fetched
     if as_json:
-        print_json(
-            state.to_json()
-            | {
-                "folder": str(found.folder),
-                "new": found.new,
-                "files": found.files,
-                "developmentKeys": public.development,
-                "productionKey": found.production.production_key.to_json(),
-                "boards": {
-                    one.board: one.shipped for one in found.production.boards if one.board in boards or not boards
-                },
-                "signatures": [one.signature.to_json() for one in found.record.signatures],
-            }
-        )
+        print_json(state.to_json() | {"folder": str(found.folder), "new": found.new} | fetched_json(fetched))
         return EXIT_OK
     tell(f"{state.product} {state.version}, released {state.on[:10]}: {state.meaning}", bold=True)
-    for one in found.record.signatures:
-        tell(f"  {one.signature.action:9} {one.signature.told}")
-    if public.development:
-        tell("signed with DEVELOPMENT keys: not for production", fg="yellow")
-    tell(f"{found.files} files verified, {'now' if found.new else 'already'} in {found.folder}", fg="green")
+    tell_fetched(fetched)
+    tell(f"{fetched.files} files verified, {'now' if found.new else 'already'} in {found.folder}", fg="green")
     return EXIT_OK
+
+
+def fetched_json(fetched: Fetched) -> dict[str, Any]:
+    """What was verified of a release that was fetched, as JSON data."""
+    return {
+        "files": fetched.files,
+        "developmentKeys": fetched.release.development_keys,
+        "productionKey": fetched.production.production_key.to_json(),
+        "boards": {name: fetched.production.board(name).shipped for name in fetched.boards},
+        "signatures": [one.signature.to_json() for one in fetched.record.signatures],
+    }
+
+
+def tell_fetched(fetched: Fetched) -> None:
+    """What was verified of a release that was fetched, for people."""
+    for one in fetched.record.signatures:
+        tell(f"  {one.signature.action:9} {one.signature.told}")
+    if fetched.release.development_keys:
+        tell("signed with DEVELOPMENT keys: not for production", fg="yellow")
 
 
 def _release_key(trust: Path, named: Path | None, url: str) -> PublicKey:

@@ -11,6 +11,7 @@ from devicepipe.cli.common import json_option, print_json, tell
 from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
 
 if TYPE_CHECKING:
+    from devicepipe.evidence.key_trust import KeyTrust
     from devicepipe.evidence.predicates import Release
 
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 def verify(bundle: Path, *, key: Path, history: Path | None, verbose: bool, as_json: bool) -> int:
     """Check the release bundle in the folder BUNDLE with nothing but a public key: no network, no repository.
 
-    People's signatures, in BUNDLE.signatures beside it, and what ships of it, in BUNDLE.production, are checked with it.
+    People's signatures, in BUNDLE.signatures beside it, and what ships of it, in BUNDLE.production, are checked with it. What
+    `devicepipe pull` fetched is checked, too: whether it was withdrawn since, only its repository tells.
 
     Exit codes: 0 intact and releasable, 1 intact but NOT RELEASABLE, 2 no such bundle or key, 4 not intact (the first
     broken link is named).
@@ -41,13 +43,15 @@ def verify(bundle: Path, *, key: Path, history: Path | None, verbose: bool, as_j
     from devicepipe.evidence.production import production_folder, verify_production
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.signing.keys import PublicKey
+    from devicepipe.stages.pull import is_fetched
     from devicepipe.stages.standing import signed_standing
 
     if not key.is_file():
         raise UsageError("is no file", file=key, remedy="name the public PEM file of the release key")
-    verified = verify_bundle(
-        bundle, KeyTrust.of(PublicKey.load(key), verify_history(history) if history is not None else None)
-    )
+    trust = KeyTrust.of(PublicKey.load(key), verify_history(history) if history is not None else None)
+    if is_fetched(bundle):
+        return _fetched(bundle, trust, as_json=as_json)
+    verified = verify_bundle(bundle, trust)
     release = verified.release
     record, policy, standing = signed_standing(verified)
     ships = verify_production(verified) if production_folder(bundle).exists() else None
@@ -81,6 +85,25 @@ def verify(bundle: Path, *, key: Path, history: Path | None, verbose: bool, as_j
     if ships is not None:
         tell_production(ships)
     return code
+
+
+def _fetched(folder: Path, trust: KeyTrust, *, as_json: bool) -> int:
+    """Check what `devicepipe pull` fetched."""
+    from devicepipe.cli.pull import fetched_json, tell_fetched
+    from devicepipe.stages.pull import verify_fetched
+
+    fetched = verify_fetched(folder, trust)
+    release = fetched.release
+    if as_json:
+        print_json({"intact": True, "release": release.to_json()} | fetched_json(fetched))
+        return EXIT_OK
+    tell(f"{release.product} {release.version}, commit {release.commit[:12]}, sealed {release.sealed_on}", bold=True)
+    tell_fetched(fetched)
+    tell(
+        f"intact: {fetched.files} files, for {', '.join(fetched.boards)}; released, if it was not withdrawn since",
+        fg="green",
+    )
+    return EXIT_OK
 
 
 def _tell_gate(release: Release) -> None:

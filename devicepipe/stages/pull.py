@@ -10,12 +10,13 @@ from devicepipe.approval.lifecycle import Standing, State
 from devicepipe.approval.record import standing_of
 from devicepipe.distribution.client import open_client
 from devicepipe.distribution.pulling import choose, fetch, wanted_files
-from devicepipe.distribution.releases import EVIDENCE, SIGNATURES, PublishedState
+from devicepipe.distribution.releases import EVIDENCE, SIGNATURES, STATEMENT, PublishedState
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.dsse import open_envelope
-from devicepipe.evidence.files import hash_file, read_file, walk
+from devicepipe.evidence.files import hash_file, read_file, shown, walk
 from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT
+from devicepipe.evidence.names import is_name
 from devicepipe.evidence.predicates import RELEASE, Release
 from devicepipe.evidence.production import ATTESTATION, PRODUCTION, PRODUCTION_KEY, Production
 from devicepipe.evidence.signature_proofs import check_proofs
@@ -27,16 +28,26 @@ from devicepipe.stages.standing import authors_of, policy_of
 
 
 @dataclass(frozen=True, slots=True)
+class Fetched:
+    """A release as it was fetched, verified: what it says, for which boards it is there, and what people signed."""
+
+    release: Release
+    sha256: str
+    production: Production
+    boards: tuple[str, ...]
+    files: int
+    record: SignedRecord
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
 class Pulled:
-    """A release that was fetched: its folder, whether that is new, what the repository says of it, and what people signed."""
+    """A release that was pulled: its folder, whether that is new, what the repository says of it, and what was verified."""
 
     folder: Path
     new: bool
     state: PublishedState
-    files: int
-    production: Production
-    record: SignedRecord
-    standing: Standing
+    fetched: Fetched
 
 
 def pull(
@@ -64,91 +75,123 @@ def pull(
 
     Raises:
         WithdrawnError: It has been withdrawn.
-        UsageError, IntegrityError, BenchError: As `open_client`, `choose`, `fetch` and `verify_pulled`.
+        UsageError, IntegrityError, BenchError: As `open_client`, `choose`, `fetch` and `verify_fetched`.
     """
     with open_client(trust, url, root) as client:
         client.refresh()
         published = choose(client, product, version)
         files = wanted_files(published, boards)
         final = output / f"{published.state.product}-{published.state.version}"
-        new = fetch(client, files, final, lambda folder: verify_pulled(folder, published.state, release_key, boards))
-    production, record, standing = verify_pulled(final, published.state, release_key, boards)
-    return Pulled(final, new, published.state, len(files), production, record, standing)
+        new = fetch(
+            client,
+            files,
+            final,
+            lambda folder: _check_state(verify_fetched(folder, release_key, boards), published.state),
+        )
+    return Pulled(final, new, published.state, verify_fetched(final, release_key, boards))
 
 
-def verify_pulled(
-    folder: Path, state: PublishedState, release_key: PublicKey | KeyTrust, boards: Collection[str] = ()
-) -> tuple[Production, SignedRecord, Standing]:
+def is_fetched(folder: Path) -> bool:
+    """Whether a folder is what `pull` makes, and no bundle."""
+    return (folder / STATEMENT).is_file() and not (folder / RELEASE_STATEMENT).exists()
+
+
+def verify_fetched(folder: Path, release_key: PublicKey | KeyTrust, boards: Collection[str] | None = None) -> Fetched:
     """Verify what was fetched of a release, with nothing but the release key.
 
-    1. The release statement is signed by the release key, and is that of the state, product and version.
+    1. The release statement is signed by the release key, and what else is there of the bundle is what it lists.
     2. What people signed holds, is of this statement, and comes to `released` under the rules that were released with it.
-    3. What ships is attested by the release key for this statement; every file is listed with its SHA-256.
+    3. What ships is attested by the release key for this statement; every file of the boards is there with its SHA-256, and
+       nothing else.
 
     Args:
         folder: The folder.
-        state: What the repository says of the release.
         release_key: The release key that the caller trusts, alone or with a history of keys.
-        boards: The boards whose files were fetched; all of them, if none is named.
+        boards: The boards whose files were fetched; empty: all; None: those of which there is any.
 
     Raises:
         IntegrityError: A link does not hold; `link` names the first one.
     """
     trust = KeyTrust.of(release_key)
-    evidence = _evidence(folder / EVIDENCE.rstrip("/"), state, trust)
+    names = _names(folder)
+    release, sha256, evidence = _evidence(folder / EVIDENCE.rstrip("/"), names, trust)
     place = folder / SIGNATURES.rstrip("/")
-    record = verify_record(place, state.release, state.product, state.version, trust)
-    check_proofs(place, record, state.release, trust)
+    record = verify_record(place, sha256, release.product, release.version, trust)
+    check_proofs(place, record, sha256, trust)
     standing = standing_of(record, policy_of(evidence), authors_of(evidence))
-    if standing.state is not State.RELEASED or record.signatures[-1].sha256 != state.signature:
-        raise IntegrityError(f"comes to {standing.state}, the repository says {state.state}", link=SIGNATURES)
-    return _production(folder, state, trust, boards), record, standing
+    if standing.state is not State.RELEASED:
+        raise IntegrityError(f"comes to {standing.state}, not to released", link=SIGNATURES)
+    production, there = _production(folder, names, (sha256, release.product, release.version), trust, boards)
+    return Fetched(release, sha256, production, there, len(names), record, standing)
 
 
-def _evidence(folder: Path, state: PublishedState, trust: KeyTrust) -> ListedBundle:
+def _check_state(fetched: Fetched, state: PublishedState) -> None:
+    """See that the repository says of a release what its own evidence does."""
+    release = fetched.release
+    if fetched.sha256 != state.release or (release.product, release.version) != (state.product, state.version):
+        raise IntegrityError(f"is of {release.product} {release.version}", link=STATEMENT)
+    if fetched.record.signatures[-1].sha256 != state.signature:
+        raise IntegrityError("is not the signature that the repository names", link=fetched.record.signatures[-1].file)
+
+
+def _names(folder: Path) -> set[str]:
+    """The files of a folder, which has nothing but files and folders."""
+    names: set[str] = set()
+    for entry in walk(folder):
+        if entry.is_file and is_name(entry.name):
+            names.add(entry.name)
+        elif not entry.is_folder:
+            raise IntegrityError("does not belong to a release", link=shown(entry.name))
+    return names
+
+
+def _evidence(folder: Path, names: Collection[str], trust: KeyTrust) -> tuple[Release, str, ListedBundle]:
     """Step 1: the few files of the bundle that come along."""
     link = f"{EVIDENCE}{RELEASE_ENVELOPE}"
     envelope = read_file(folder, RELEASE_ENVELOPE, MAXIMUM_BYTES)
     key = trust.key_of(envelope, link)
     payload = open_envelope(envelope, key, link)
-    link = f"{EVIDENCE}{RELEASE_STATEMENT}"
+    link = STATEMENT
     if read_file(folder, RELEASE_STATEMENT, MAXIMUM_BYTES) != payload:
         raise IntegrityError("is not what is signed", link=link)
     statement = parse_pretty(payload, link)
-    if statement.predicate_type != RELEASE or hash_file(folder, RELEASE_STATEMENT) != state.release:
-        raise IntegrityError("is not the release statement that the repository names", link=link)
+    if statement.predicate_type != RELEASE:
+        raise IntegrityError("is no release statement", link=link)
     release = read_predicate(statement.predicate, Release, link)
-    if (release.product, release.version) != (state.product, state.version):
-        raise IntegrityError(f"is of {release.product} {release.version}", link=link)
     trust.check_time(key, release.sealed_on, "was sealed", link)
-    digests = {one.name: one.digest.sha256 for one in statement.subjects}
-    return ListedBundle(folder, digests)
+    bundle = ListedBundle(folder, {one.name: one.digest.sha256 for one in statement.subjects})
+    for name in sorted(name.removeprefix(EVIDENCE) for name in names if name.startswith(EVIDENCE)):
+        if name not in (RELEASE_STATEMENT, RELEASE_ENVELOPE):
+            bundle.read(name)
+    return release, hash_file(folder, RELEASE_STATEMENT), bundle
 
 
-def _production(folder: Path, state: PublishedState, trust: KeyTrust, boards: Collection[str]) -> Production:
-    """Step 3."""
+def _production(
+    folder: Path, names: set[str], release: tuple[str, str, str], trust: KeyTrust, boards: Collection[str] | None
+) -> tuple[Production, tuple[str, ...]]:
+    """Step 3; also the boards whose files are there."""
     envelope = read_file(folder, ATTESTATION, MAXIMUM_BYTES)
     key = trust.key_of(envelope, ATTESTATION)
     statement = parse_canonical(open_envelope(envelope, key, ATTESTATION), ATTESTATION)
     if statement.predicate_type != PRODUCTION:
         raise IntegrityError("is no attestation of what ships", link=ATTESTATION)
     production = read_predicate(statement.predicate, Production, ATTESTATION)
-    said = (production.release_statement, production.product, production.version)
-    if said != (state.release, state.product, state.version):
+    if (production.release_statement, production.product, production.version) != release:
         raise IntegrityError("is about another release", link=ATTESTATION)
     trust.check_time(key, production.made_on, "was made", ATTESTATION)
+    wanted = [
+        one
+        for one in production.boards
+        if (names.intersection(one.files) if boards is None else not boards or one.board in boards)
+    ]
     listed = {one.name: one.digest.sha256 for one in statement.subjects}
-    others = {name for one in production.boards if boards and one.board not in boards for name in one.files}
-    found = {
-        entry.name
-        for entry in walk(folder)
-        if entry.is_file and not entry.name.startswith((EVIDENCE, SIGNATURES)) and entry.name != ATTESTATION
-    }
-    if odd := found - (listed.keys() - others):
+    others = {name for one in production.boards if one not in wanted for name in one.files}
+    own = {name for name in names if not name.startswith((EVIDENCE, SIGNATURES)) and name != ATTESTATION}
+    if odd := own - (listed.keys() - others):
         raise IntegrityError("is not in the attestation of what ships", link=min(odd))
     for name in sorted(listed.keys() - others):
         if hash_file(folder, name) != listed[name]:
             raise IntegrityError("differs from what the attestation lists", link=name)
     shipped_under = PublicKey.from_pem(read_file(folder, PRODUCTION_KEY, MAXIMUM_PEM))
     trust.check_image_key(shipped_under, production.made_on, envelope, PRODUCTION_KEY)
-    return production
+    return production, tuple(one.board for one in wanted)

@@ -82,6 +82,10 @@ def _resigned(data: bytes) -> bytes:
 ATTACKS: dict[str, tuple[Callable[[Files, Files], Files], str]] = {
     "an image with one byte flipped": (_with(IMAGE, lambda data: data[:-1] + bytes([data[-1] ^ 1])), IMAGE),
     "an image of another release": (_of_other(IMAGE), IMAGE),
+    "a file of the bundle that it has not": (
+        lambda files, _: files | {"release/evidence/more.txt": b"!"},
+        "evidence/more.txt",
+    ),
     "an image left out": (_without(IMAGE), IMAGE),
     "a file that nobody attested": (lambda files, _: files | {"images/alpha/more.bin": b"!"}, "images/alpha/more.bin"),
     "no attestation of what ships": (_without("production.dsse.json"), "production.dsse.json"),
@@ -144,7 +148,7 @@ def test_a_state_that_nobody_signed_is_not_taken(two: Path) -> None:
     state, files = published_files(two, "1.2.3")
     other_state, other = published_files(two, "1.2.4")
     for changed, link in (
-        (state.model_copy(update={"signature": "0" * 64}), "release.signatures/"),
+        (state.model_copy(update={"signature": "0" * 64}), "0004.dsse.json"),
         (other_state.model_copy(update={"version": "1.2.3"}), "release/release.json"),
     ):
         publish_as_attacker(two, changed, files if changed.release == state.release else other)
@@ -161,7 +165,7 @@ def test_a_withdrawn_release_is_not_brought_back_by_the_repositorys_keys(
     sign("unpublish", two / "dist/pump-1.2.3", "quinn", people)
     _, after = published_files(two, "1.2.3")
     publish_as_attacker(two, state, before | after)
-    with pytest.raises(IntegrityError, match="comes to withdrawn, the repository says released"):
+    with pytest.raises(IntegrityError, match="comes to withdrawn, not to released"):
         pull(two, "1.2.3", first=True)
 
 
@@ -181,6 +185,44 @@ def test_names_that_lead_elsewhere_are_refused(
         repository._advance(opened.root, opened, ("targets", "snapshot", "timestamp"), targets)
     with pytest.raises(IntegrityError, match="is no name for a file of a release"):
         pull(root, first=True)
+
+
+def spoil(what: str, folder: Path) -> str:
+    """Alter a release that was fetched; what should be named."""
+    file = folder / IMAGE
+    if what == "flipped":
+        file.write_bytes(file.read_bytes()[:-1] + b"!")
+    elif what == "dropped":
+        file.unlink()
+    elif what == "more":
+        (folder / "more.txt").write_text("!")
+        return "more.txt"
+    elif what == "a link":
+        (folder / "more").symlink_to("/etc/passwd")
+        return "more"
+    elif what == "approval dropped":
+        (folder / "release.signatures/0003.dsse.json").unlink()
+        return "0003.dsse.json"
+    else:
+        statement = folder / "release/release.json"
+        statement.write_bytes(statement.read_bytes().replace(b"1.2.3", b"1.2.4"))
+        return "release/release.json"
+    return IMAGE
+
+
+@pytest.mark.parametrize("what", ["flipped", "dropped", "more", "a link", "approval dropped", "another version"])
+def test_what_was_fetched_verifies_offline(root: Path, bundle: Path, people: dict[str, pyotp.TOTP], what: str) -> None:
+    sign("publish", bundle, "mara", people)
+    pull(root, first=True)
+    shutil.rmtree(root / "dist")
+    folder = root / "pulled/pump-1.2.3"
+    words = ("verify", folder, "--key", root / ".devicepipe/keys/release.pub.pem")
+    code, told = run(*words)
+    assert (code, told["intact"], [*told["boards"]]) == (0, True, ["alpha"])
+    link = spoil(what, folder)
+    with pytest.raises(IntegrityError) as caught:
+        run(*words)
+    assert caught.value.link == link
 
 
 def test_only_the_files_of_a_board(root: Path, bundle: Path, people: dict[str, pyotp.TOTP]) -> None:
