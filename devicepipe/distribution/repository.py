@@ -110,6 +110,19 @@ class Repository:
             self._advance(state.root, state, due, state.targets.signed.targets)
             return due
 
+    def check_signers(self, state: RepositoryState) -> None:
+        """See that what is published next can be signed: enough keys that the root names can be used here.
+
+        Raises:
+            UsageError, BenchError: They cannot.
+        """
+        for role in ONLINE:
+            named = state.root.signed.roles[role]
+            usable = [one.open_signer for one in self.setup[role].signers if one.key.keyid in named.keyids]
+            opened = [open_signer() for open_signer in usable if open_signer is not None]
+            if len(opened) < named.threshold:
+                raise _too_few(state.root.signed, role)
+
     def check_files(self, state: RepositoryState) -> int:
         """Read every file that the targets name; returns how many there are.
 
@@ -256,11 +269,7 @@ class Repository:
         try:
             root.signed.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
         except RepositoryError as error:
-            raise UsageError(
-                f"the keys that can be used here are not enough to sign as {role}: the root asks for "
-                f"{root.signed.roles[role].threshold} of its {len(root.signed.roles[role].keyids)}",
-                remedy="name their signers in devicepipe.toml; if the keys changed: `devicepipe repository rotate`",
-            ) from error
+            raise _too_few(root.signed, role) from error
         data = to_bytes(metadata)
         if len(data) > _LARGEST[role]:
             raise UsageError(
@@ -268,3 +277,11 @@ class Repository:
                 remedy="publish the next releases in a new repository",
             )
         return data
+
+
+def _too_few(root: Root, role: RepositoryRole) -> UsageError:
+    return UsageError(
+        f"the keys that can be used here are not enough to sign as {role}: the root asks for {root.roles[role].threshold} "
+        f"of its {len(root.roles[role].keyids)}",
+        remedy="name their signers in devicepipe.toml; if the keys changed: `devicepipe repository rotate`",
+    )

@@ -84,7 +84,9 @@ def trusted_root(project: Project) -> bytes:
 
 
 def check_publishable(project: Project, repository: Repository, bundle: VerifiedBundle) -> None:
-    """See, before anybody signs, that a release can be published: the repository holds, its keys fit, the version is free.
+    """See, before anybody signs, that a release can be published.
+
+    The repository holds, its keys can be used and fit the release's, and the version is free.
 
     Raises:
         UsageError, IntegrityError, BenchError: It cannot; as `Repository.state`.
@@ -100,6 +102,7 @@ def check_publishable(project: Project, repository: Repository, bundle: Verified
             remedy="configure keys for both, [keys] and [publication], or for neither",
         )
     state = repository.state(trusted_root(project))
+    repository.check_signers(state)
     check_version(
         state.targets.signed, bundle.release.product, bundle.release.version, bundle.sha256(RELEASE_STATEMENT)
     )

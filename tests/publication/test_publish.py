@@ -101,6 +101,17 @@ def test_what_does_not_ship_as_attested_is_not_signed_and_not_published(
     assert run("repository", "status")[1]["releases"] == []
 
 
+@pytest.mark.parametrize("role", ["targets", "snapshot", "timestamp"])
+def test_where_a_key_of_the_repository_is_not_at_hand_nobody_is_asked_to_sign(
+    root: Path, bundle: Path, people: dict[str, pyotp.TOTP], role: str
+) -> None:
+    for half in ("key", "pub"):  # another development key is made, which the root does not name
+        (root / f".devicepipe/keys/publication-{role}.{half}.pem").unlink()
+    with pytest.raises(UsageError, match=f"not enough to sign as {role}"):
+        sign("publish", bundle, "mara", people)
+    assert run("approvals", bundle)[1]["state"] == "approved"
+
+
 def test_a_release_that_was_withdrawn_without_the_repository_is_withdrawn_there_too(
     root: Path, bundle: Path, people: dict[str, pyotp.TOTP]
 ) -> None:
