@@ -200,6 +200,33 @@ def test_a_known_key_does_not_come_in_again(rotated: Rotated) -> None:
     assert len(run("keys", "history")[1]["changes"]) == 2
 
 
+@pytest.mark.parametrize("rotated", [ED25519], indirect=True)
+@pytest.mark.parametrize("step", ["_log", "_sign_roster_anew"])
+def test_a_rotation_that_was_killed_leaves_what_holds(
+    rotated: Rotated, token: Token, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Killed after the change was written, before the log or the roster follows: people sign on, and the next change logs it."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    uri, third = token.uri("release-3"), rotated.root / "release-3.pub.pem"
+    run("keys", "make", uri, "--public", third)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"devicepipe.stages.key_changes.{step}", killed)
+        with pytest.raises(AssertionError):  # that nothing was raised
+            run("keys", "rotate", "release", "--signer", uri, "--public", third, "--reason", "again")
+    told = run("keys", "history", HISTORY, "--key", third)[1]
+    assert [one["entry"] is not None for one in told["changes"]] == [True, True, step != "_log"]
+    configure(rotated.root, release=uri, release_public=third.name)
+    first, people = rotated.first, rotated.people
+    sign("approve", first, "quinn", WORDS["quinn"], people["quinn"].now())
+    assert verify(first, third, "--history", HISTORY)["approval"]["state"] == "approved"
+    run("keys", "revoke", PublicKey.load(rotated.old).keyid, "--reason", "x", "--keep", first)
+    assert all(one["entry"] is not None for one in run("keys", "history")[1]["changes"])
+    assert verify(first, third, "--history", HISTORY)["approval"]["unlogged"] == []
+
+
 def test_no_pin_is_left_anywhere(rotated: Rotated) -> None:
     sign("approve", rotated.first, "quinn", WORDS["quinn"], rotated.people["quinn"].now())
     files = [path for path in rotated.root.rglob("*") if path.is_file()]

@@ -32,8 +32,9 @@ MEANING = "I have reviewed the verification report"
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The time by which accounts, codes and sessions go."""
     made = Clock()
-    monkeypatch.setattr("devicepipe.approval.accounts.Accounts", functools.partial(Accounts, now=made))
+    # In this order: who imports the second module after the first was changed takes this test's clock over for good.
     monkeypatch.setattr("devicepipe.stages.approval.Accounts", functools.partial(Accounts, now=made))
+    monkeypatch.setattr("devicepipe.approval.accounts.Accounts", functools.partial(Accounts, now=made))
     return made
 
 
