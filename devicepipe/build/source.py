@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -23,6 +24,8 @@ from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.facts import utc_text
 
 _SUBMODULE = "160000"
+_VERSION_TAG = re.compile(r"v?\d+\.\d+\.\d+(?:[-+.][0-9A-Za-z.+-]*)?")
+_ADDRESS = re.compile(r"[^\s<>\"(),;:]+@[^\s<>\"(),;:]+")
 
 
 @dataclass(frozen=True)
@@ -87,16 +90,17 @@ def commit_of(root: Path, revision: str) -> Commit:
 
 
 def authors_since_tag(root: Path, commit: str) -> list[str]:
-    """The e-mail addresses of who wrote a commit and what led to it since the newest tag before it (all, without one), sorted.
+    """The e-mail addresses of who wrote a commit and what led to it since the newest version's tag before it (all, without one).
 
-    Those whom a commit names as co-authors count.
+    Those whom a commit names as co-authors count. A tag that is no version (v1.2.3, 1.2.3) is none of a release.
     """
     before = f"{commit}^" if _git(root, "rev-list", "--parents", "-n1", commit).split()[1:] else ""
-    tags = _git(root, "tag", "--merged", before, "--sort=-creatordate").split() if before else []
+    merged = _git(root, "tag", "--merged", before, "--sort=-creatordate").split() if before else []
+    tags = [tag for tag in merged if _VERSION_TAG.fullmatch(tag)]
     span = [commit, f"^{tags[0]}"] if tags else [commit]
     form = "--format=%ae%n%(trailers:key=Co-authored-by,valueonly,only,unfold)"
     told = _git(root, "log", form, *span, "--", ".").lower()
-    return sorted({found for line in told.splitlines() if "@" in (found := line.rpartition("<")[2].rstrip("> "))})
+    return sorted({*_ADDRESS.findall(told)})
 
 
 def commits_that_changed(root: Path, file: str, text: str) -> list[str]:

@@ -89,7 +89,7 @@ def check_factory_image(
     Raises:
         IntegrityError: It holds something else; names the first address.
     """
-    merged = read_hex(factory, link)
+    merged = _as_written(factory, link)
     for address, value in sorted(read_hex(bootloader, link).items()):
         if merged.pop(address, None) != value:
             raise IntegrityError(f"does not hold the bootloader: differs at {address:#010x}", link=link)
@@ -114,10 +114,30 @@ def read_hex(text: bytes, link: str) -> dict[int, int]:
     Raises:
         IntegrityError: It is not a whole Intel HEX file, or defines a byte twice.
     """
+    return _bytes_of(_parse(text, link))
+
+
+def _as_written(factory: bytes, link: str) -> dict[int, int]:
+    """The bytes of a factory image, which has one spelling: no programmer may find in it what another one does not."""
+    parsed = _parse(factory, link)
+    if factory != hex_text(parsed).encode() or parsed.start_addr is not None:
+        raise IntegrityError("is not written as devicepipe writes it, or names a start address", link=link)
+    return _bytes_of(parsed)
+
+
+def read_start(text: bytes, link: str) -> object:
+    """The start address record of an Intel HEX file, as it is; None where there is none. Raises as `read_hex`."""
+    return _parse(text, link).start_addr
+
+
+def _parse(text: bytes, link: str) -> IntelHex:
     try:
-        parsed = parse_hex(text)
+        return parse_hex(text)
     except ValueError as error:
         raise IntegrityError(str(error), link=link) from error
+
+
+def _bytes_of(parsed: IntelHex) -> dict[int, int]:
     return {int(address): int(parsed[address]) for address in parsed.addresses()}
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from devicepipe.errors import IntegrityError, UsageError
-from devicepipe.signing.factory import read_hex
+from devicepipe.signing.factory import read_hex, read_start
 from devicepipe.signing.keys import PublicKey
 
 KIND_SIZE = 12
@@ -60,6 +60,8 @@ def check_other_key(tested: bytes, made: bytes, old: PublicKey, new: PublicKey, 
         UsageError: A key is no Ed25519 key.
     """
     before, after = read_hex(tested, link), read_hex(made, link)
+    if read_start(tested, link) != read_start(made, link):
+        raise IntegrityError("names another start address than the tested bootloader", link=link)
     expected, places = _exchanged(before, after, old, new)
     if not places:
         raise IntegrityError("cannot be compared: the tested bootloader does not hold its image key", link=link)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from devicepipe.build.source import export_tree, read_commit
+from devicepipe.build.source import authors_since_tag, export_tree, read_commit
 from devicepipe.errors import UsageError
 
 
@@ -173,3 +173,19 @@ def test_link_out_of_the_tree_is_refused(repository: Path, tmp_path: Path, dirty
     git(repository, "commit", "--quiet", "-m", "link")
     with pytest.raises(UsageError, match="link that leads out of the tree"):
         export(repository, tmp_path / "copy", dirty=dirty)
+
+
+def test_authors_are_those_since_the_last_version_whatever_else_is_tagged(repository: Path) -> None:
+    def commit(who: str, more: str = "") -> str:
+        (repository / "file").write_text(who)
+        git(repository, "add", "file")
+        git(repository, "-c", f"user.email={who}@example.com", "commit", "--quiet", "-m", f"by {who}{more}")
+        return git(repository, "rev-parse", "HEAD")
+
+    commit("old")
+    git(repository, "tag", "v1.0.0")
+    commit("ada", "\n\nCo-authored-by: Quinn Quality <quinn@example.com> (pairing)")
+    git(repository, "tag", "wip")
+    assert authors_since_tag(repository, commit("eva")) == [
+        "ada@example.com", "eva@example.com", "quinn@example.com",
+    ]  # fmt: skip

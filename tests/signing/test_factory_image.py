@@ -192,3 +192,38 @@ def test_data_images_are_placed_and_kept_apart(signed: SignedImage, bootloader: 
 def test_any_bytes_are_hex_or_an_integrity_error(data: bytes) -> None:
     with contextlib.suppress(IntegrityError):
         assert all(0 <= value <= 255 for value in read_hex(b":" + data, "x").values())
+
+
+def record(kind: int, address: int, data: bytes) -> bytes:
+    whole = bytes([len(data), *address.to_bytes(2), kind, *data])
+    return f":{(whole + bytes([-sum(whole) & 255])).hex().upper()}\n".encode()
+
+
+AFTER_THE_END = record(4, 0, b"\0\7") + record(0, 0, b"EVIL CODE HERE!!") + record(1, 0, b"")
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("more after the end", "goes on after its end-of-file record"),
+        ("a start address", "names a start address"),
+        ("a comment", "not Intel HEX|not written as devicepipe writes it"),
+        ("small letters", "not written as devicepipe writes it"),
+    ],
+)
+def test_a_factory_image_in_which_something_is_hidden_is_refused(
+    signed: SignedImage, bootloader: Path, tmp_path: Path, what: str, why: str
+) -> None:
+    """OpenOCD, for one, programs what stands after the end-of-file record; others stop there."""
+    out = tmp_path / "factory.hex"
+    make_factory_image(bootloader, BOOT, signed, SLOT, out)
+    good = out.read_bytes()
+    spoilt = {
+        "more after the end": good + AFTER_THE_END,
+        "a start address": record(5, 0, b"\x20\0\0\1") + good,
+        "a comment": b"; hello\n" + good,
+        "small letters": good.lower(),
+    }[what]
+    check_factory_image(good, bootloader.read_bytes(), signed.path.read_bytes(), "factory.hex")
+    with pytest.raises(IntegrityError, match=why):
+        check_factory_image(spoilt, bootloader.read_bytes(), signed.path.read_bytes(), "factory.hex")

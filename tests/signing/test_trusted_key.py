@@ -67,6 +67,16 @@ def test_a_bootloader_that_does_not_hold_its_key_says_nothing() -> None:
         check(b"code", b"code")
 
 
+def test_another_start_address_and_more_after_the_end_are_differences() -> None:
+    before, after = to_hex(raw(OLD), BASE), to_hex(raw(NEW), BASE)
+    start = b":0400000520000001D6\n"
+    with pytest.raises(IntegrityError, match="another start address"):
+        check_other_key(before, start + after, OLD, NEW, "bootloader.hex")
+    assert check_other_key(start + before, start + after, OLD, NEW, "bootloader.hex") == [BASE]
+    with pytest.raises(IntegrityError, match="goes on after"):
+        check_other_key(before, after + after, OLD, NEW, "bootloader.hex")
+
+
 def test_a_key_that_signs_no_images_is_refused() -> None:
     with pytest.raises(UsageError, match="images are signed with Ed25519"):
         holds_key(b"", ecdsa_pair().public)
