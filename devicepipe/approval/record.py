@@ -124,6 +124,7 @@ def sign(
     policy: ApprovalPolicy,
     authors: Collection[str],
     now: Callable[[], datetime],
+    check: Callable[[SignedRecord], None] = lambda _: None,
 ) -> tuple[Given, Standing]:
     """Sign a release; returns the signature and where the release stands with it.
 
@@ -135,6 +136,7 @@ def sign(
         policy: What a release takes to be approved.
         authors: The e-mail addresses of those who wrote the change.
         now: The clock.
+        check: What else must hold of the record that is signed on (that it has all that was logged); raises where it does not.
 
     Raises:
         UsageError: It may not be signed now, not by this person, or not in this role.
@@ -145,6 +147,7 @@ def sign(
     with alone(folder):
         standing = check_intent(bundle, intent, who.account.id, roster, policy=policy, authors=authors)
         record = read_record(bundle)
+        check(record)
         last = record.signatures[-1] if record.signatures else None
         signature = Signature(
             product=bundle.release.product,

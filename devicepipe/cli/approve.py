@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from devicepipe.cli.common import json_option, open_project, print_json, project_option, tell
+from devicepipe.cli.common import json_option, note, open_project, print_json, project_option, tell
 from devicepipe.cli.secrets_in import secrets_option
 from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
 
@@ -85,16 +85,21 @@ def withdraw(**options: Any) -> int:
 def approvals(bundle: Path, key: Path | None, folder: Path, as_json: bool) -> int:
     """Show who signed what of the release BUNDLE, and what it wants yet.
 
+    Without --key it is the project's: then the project's log is asked, too, whether a signature that was logged is not there.
+
     Exit codes: 0 approved or released, 1 not (yet), 4 the bundle or its signatures do not hold.
     """
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.signing.keys import PublicKey
     from devicepipe.stages.context import open_keys
+    from devicepipe.stages.logged import shown_as_logged
     from devicepipe.stages.standing import signed_standing
 
     public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).trust
     verified = verify_bundle(bundle, public)
     record, policy, standing = signed_standing(verified)
+    if key is None and not shown_as_logged(open_project(folder), verified) and record.logged:
+        note("there is no log here: a signature that was taken away from the end would not be seen")
     if as_json:
         print_json(standing_json(record, policy, standing))
     else:
@@ -156,18 +161,39 @@ def sign_as(
     from devicepipe.approval.record import Intent, check_intent, sign
     from devicepipe.cli.identify import identify
     from devicepipe.stages.approval import current_roster, log_signatures
+    from devicepipe.stages.logged import check_logged
     from devicepipe.stages.standing import authors_of, policy_of
 
     roster, policy = current_roster(project), policy_of(verified)
     intent = Intent(Action(action), _role(roster, verified, account, role, Action(action)), meaning)
+    tell_unlogged(verified)
     log_signatures(project, verified)  # of a signer whose process was killed before it came to that
     check_intent(verified, intent, account, roster, policy=policy, authors=authors_of(verified))
     who = identify(project, account, secrets_fd)
     given, standing = sign(
-        verified, intent, who, roster, policy=policy, authors=authors_of(verified), now=lambda: datetime.now(UTC)
+        verified,
+        intent,
+        who,
+        roster,
+        policy=policy,
+        authors=authors_of(verified),
+        now=lambda: datetime.now(UTC),
+        check=lambda record: check_logged(project, verified, record),
     )
     log_signatures(project, verified)
     return given, standing, policy
+
+
+def tell_unlogged(bundle: VerifiedBundle) -> None:
+    """Tell whoever goes on which signatures are there that nothing proves to be logged: they are logged now."""
+    from devicepipe.approval.record import read_record
+
+    record = read_record(bundle)
+    for one in record.signatures:
+        if one.signature.number not in record.logged:
+            note(
+                f"{one.file} has no proof that it was logged, and is logged now: {one.signature.action}, {one.signature.told}"
+            )
 
 
 def _role(roster: bytes, bundle: VerifiedBundle, account: str, wanted: str | None, action: Any) -> Any:

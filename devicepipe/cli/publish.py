@@ -45,19 +45,21 @@ def publish(bundle: Path, folder: Path, as_json: bool, **who: Any) -> int:
     Exit codes: 0 published (or was already), 2 it may not be published now or by you, 3 the repository cannot be used, 4 the
     bundle, what ships, or the repository does not hold.
     """
+    from devicepipe.cli.approve import tell_unlogged
     from devicepipe.evidence.production import verify_production
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.stages import publication
     from devicepipe.stages.context import open_keys
-    from devicepipe.stages.standing import signed_standing
+    from devicepipe.stages.logged import logged_standing
 
     project = open_project(folder)
     verified = verify_bundle(bundle, open_keys(project).trust)
     repository = publication.open_repository(project)
     production = verify_production(verified)
     publication.check_publishable(project, repository, verified)
-    if signed_standing(verified)[2].state != "released":
+    if logged_standing(project, verified)[1].state != "released":
         _sign(project, verified, "release", **who)
+    tell_unlogged(verified)
     _told(*publication.publish(project, repository, verified, production), repository.store.url, as_json=as_json)
     return EXIT_OK
 
@@ -73,10 +75,11 @@ def unpublish(bundle: Path, folder: Path, as_json: bool, **who: Any) -> int:
     Exit codes: 0 withdrawn (or was already), 2 it is not published, or may not be withdrawn by you, 3 the repository cannot be
     used, 4 the bundle or the repository does not hold.
     """
+    from devicepipe.cli.approve import tell_unlogged
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.stages import publication
     from devicepipe.stages.context import open_keys
-    from devicepipe.stages.standing import signed_standing
+    from devicepipe.stages.logged import logged_standing
 
     project = open_project(folder)
     verified = verify_bundle(bundle, open_keys(project).trust)
@@ -87,8 +90,9 @@ def unpublish(bundle: Path, folder: Path, as_json: bool, **who: Any) -> int:
             f"{verified.release.product} {verified.release.version} is not published in {repository.store.url}",
             remedy="to withdraw a release that was not published: `devicepipe withdraw`",
         )
-    if signed_standing(verified)[2].state != "withdrawn":
+    if logged_standing(project, verified)[1].state != "withdrawn":
         _sign(project, verified, "withdraw", **who)
+    tell_unlogged(verified)
     _told(*publication.publish(project, repository, verified, None), repository.store.url, as_json=as_json)
     return EXIT_OK
 

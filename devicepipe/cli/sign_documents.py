@@ -73,6 +73,7 @@ def sign_documents(
     from devicepipe.signing.pdf import PdfSigner
     from devicepipe.stages.approved_copies import approved_copies, sealed_copies
     from devicepipe.stages.context import open_keys
+    from devicepipe.stages.logged import shown_as_logged
     from devicepipe.stages.standing import signed_standing
 
     if output.resolve().is_relative_to(bundle.resolve()):
@@ -84,6 +85,8 @@ def sign_documents(
     public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).trust
     verified = verify_bundle(bundle, public)
     record, _, standing = signed_standing(verified)
+    if key is None:
+        shown_as_logged(open_project(folder), verified)
     targets = {name: output / f"{name}.pdf" for name in sealed_copies(verified)}
     if there := [target for target in targets.values() if target.exists()]:
         raise UsageError("is there already, and is not replaced", file=there[0], remedy="name an empty folder")

@@ -58,7 +58,7 @@ def make_production(
         BenchError: A compiler, emulator, signer or imgtool cannot be used.
         KeyboardInterrupt: The user stopped it.
     """
-    check_ships(bundle)
+    check_ships(project, bundle)
     final = production_folder(bundle.folder)
     with alone(final):
         if final.exists():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from devicepipe.approval.accounts import AccountRules, Accounts, Identified
 from devicepipe.approval.oidc import Login, Provider
-from devicepipe.approval.record import keep_proof, read_record
+from devicepipe.approval.record import keep_proof
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.key_uses import use_of_key
@@ -22,6 +22,7 @@ from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.stages import ledger
 from devicepipe.stages.context import default_tester, open_keys
+from devicepipe.stages.logged import read_logged
 
 ACCOUNTS_VARIABLE = "DEVICEPIPE_ACCOUNTS"
 
@@ -162,9 +163,9 @@ def log_signatures(project: Project, bundle: VerifiedBundle) -> None:
     """Append to the log what it lacks of a release's signatures, in their order, and put the proofs beside them.
 
     Raises:
-        UsageError, BenchError, IntegrityError: As `read_record`, `ledger.append`, `ledger.prove` and `keep_proof`.
+        UsageError, BenchError, IntegrityError: As `read_logged`, `ledger.append`, `ledger.prove` and `keep_proof`.
     """
-    record = read_record(bundle)
+    record = read_logged(project, bundle)
     missing = [one for one in record.signatures if one.signature.number not in record.logged]
     entries = [entry_of(one.signature, bundle.sha256(RELEASE_STATEMENT)) for one in missing]
     for given, index in zip(missing, ledger.append_once(project, entries), strict=True):

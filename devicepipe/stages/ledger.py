@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from devicepipe.errors import UsageError
+from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.ledger.checkpoint import Trust
-from devicepipe.evidence.ledger.entry import Entry, encode_entry
+from devicepipe.evidence.ledger.entry import Entry, Kind, decode_entry, encode_entry
 from devicepipe.evidence.ledger.index import INDEX, Search, find
 from devicepipe.evidence.ledger.log import CHECKPOINT, Log
 from devicepipe.evidence.ledger.note import NoteKey, NoteSigner
+from devicepipe.evidence.ledger.tree import CompactRange, leaf_hash
 from devicepipe.evidence.ledger.writer import create_log, open_writer, recover_log
 from devicepipe.project.config import Project
 from devicepipe.signing.keys import PublicKey
@@ -58,6 +59,44 @@ def append_once(project: Project, entries: Sequence[Entry], keys: Keys | None = 
     missing = [entry for entry in entries if encode_entry(entry) not in there]
     there |= dict(zip(map(encode_entry, missing), append(project, missing, keys) if missing else (), strict=True))
     return [there[encode_entry(entry)] for entry in entries]
+
+
+def entries_about(project: Project, kind: Kind, digest: str, *, recover: bool) -> dict[int, Entry] | None:
+    """All entries of a kind about a digest, by their numbers; None where the product has no log here.
+
+    They come from the log itself, all of which is held against its checkpoint: no index that lies hides one.
+
+    Args:
+        project: The product.
+        kind: The kind.
+        digest: SHA-256 of what they are about.
+        recover: Publish first what an append that was interrupted left in the journal.
+
+    Raises:
+        UsageError, BenchError: As `open_keys`.
+        IntegrityError: The log is not to be trusted.
+    """
+    folder = log_folder(project)
+    if not (folder / CHECKPOINT).exists():
+        return None
+    if recover:
+        recover_log(folder, _trust(project))
+    log, text = _open(project), digest.encode()
+    found: dict[int, Entry] = {}
+    leaves = CompactRange()
+    for number, data in log.entries():
+        leaves.append(leaf_hash(data))
+        if text in data:
+            entry = decode_entry(data, f"entry {number} of the log")
+            if (entry.kind, entry.digest) == (kind, digest):
+                found[number] = entry
+    if leaves.root() != log.signed.root:
+        raise IntegrityError(
+            "does not have the entries that its checkpoint signs",
+            link=str(folder),
+            remedy="see `devicepipe log verify`",
+        )
+    return found
 
 
 def prove(project: Project, index: int, keys: Keys | None = None) -> bytes:

@@ -52,8 +52,8 @@ from devicepipe.signing.image import SignedImage, imgtool_version, sign_image
 from devicepipe.signing.keys import PublicKey, load_signer
 from devicepipe.signing.trusted_key import check_other_key, holds_key
 from devicepipe.stages.context import SigningKey, check_in_force, load_history
+from devicepipe.stages.logged import logged_standing
 from devicepipe.stages.source import lay_down_libraries
-from devicepipe.stages.standing import signed_standing
 
 _SHIPS = ("approved", "released")
 _TIMEOUT = 20.0  # s; of an emulated device's answer
@@ -88,14 +88,14 @@ class Shipping:
     boards: dict[str, ProductionBoard] = field(default_factory=dict)
 
 
-def check_ships(bundle: VerifiedBundle) -> None:
+def check_ships(project: Project, bundle: VerifiedBundle) -> None:
     """Check that a release is one that ships: approved by people, and not withdrawn.
 
     Raises:
         UsageError: It is not.
-        IntegrityError: A signature does not hold.
+        IntegrityError: A signature does not hold, or one that was logged is not there.
     """
-    _, _, standing = signed_standing(bundle)
+    _, standing = logged_standing(project, bundle)
     if standing.state not in _SHIPS:
         raise UsageError(
             f"the release is {standing.state}: only an approved one is signed with the production key",

@@ -29,7 +29,7 @@ from devicepipe.project.publication_settings import ROLES, RepositoryRole
 from devicepipe.signing.keys import PublicKey, ensure_development_key, load_signer
 from devicepipe.stages import ledger
 from devicepipe.stages.approval import log_signatures
-from devicepipe.stages.standing import signed_standing
+from devicepipe.stages.logged import logged_standing
 
 EVIDENCE_FILES = (RELEASE_STATEMENT, RELEASE_ENVELOPE, SOURCE_CONFIG, kind_named("source").path_for())
 """The files of the bundle that go along: what it takes to tell where the release stands, with nothing but the release key."""
@@ -127,10 +127,10 @@ def publish(
 
     Raises:
         UsageError: The release is neither released nor withdrawn; as `Repository.publish`.
-        IntegrityError, BenchError: As `Repository.publish` and `signed_standing`.
+        IntegrityError, BenchError: As `Repository.publish` and `logged_standing`.
     """
     log_signatures(project, bundle)  # of a signer whose process was killed before it came to that
-    record, _, standing = signed_standing(bundle)
+    record, standing = logged_standing(project, bundle)
     state = _state(bundle, record.signatures[-1] if record.signatures else None, standing)
     files = {f"{EVIDENCE}{name}": bundle.read(name) for name in EVIDENCE_FILES}
     folder = record_folder(bundle.folder)

@@ -1,0 +1,123 @@
+"""The signatures of a release held against the product's log, wherever that is at hand: none that was logged is left out.
+
+The record alone cannot tell that its newest signatures are there: a rejection whose file is deleted was never given, as far as
+the other files know. The log has an entry of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from devicepipe.approval.lifecycle import Standing
+from devicepipe.approval.record import read_record
+from devicepipe.errors import IntegrityError
+from devicepipe.evidence.layout import RELEASE_STATEMENT
+from devicepipe.evidence.ledger.entry import encode_entry
+from devicepipe.evidence.signature_proofs import entry_of
+from devicepipe.evidence.signatures import SignedRecord, proof_file, record_folder, signature_file
+from devicepipe.evidence.verify import VerifiedBundle
+from devicepipe.project.config import Project
+from devicepipe.stages import ledger
+from devicepipe.stages.standing import signed_standing
+
+_TRIES: Final = 3
+"""Somebody may sign between the two reads, of the record and of the log: then the record is read again."""
+
+
+def compare_with_log(project: Project, bundle: VerifiedBundle, record: SignedRecord, *, recover: bool = True) -> bool:
+    """Compare a record with all that the log has of the release; returns whether there is a log here to compare with.
+
+    Args:
+        project: The product, whose log it is.
+        bundle: The release.
+        record: Its signatures.
+        recover: As in `ledger.entries_about`.
+
+    Raises:
+        IntegrityError: The log has a signature that the record has not, or not the entry that a proof of the record is about;
+            names the file.
+        UsageError, BenchError: As `ledger.entries_about`.
+    """
+    release = bundle.sha256(RELEASE_STATEMENT)
+    logged = ledger.entries_about(project, "approval", release, recover=recover)
+    if logged is None:
+        return False
+    told = {one.signature.number: entry_of(one.signature, release) for one in record.signatures}
+    folder = record_folder(bundle.folder).name
+    entries = [*dict.fromkeys(encode_entry(entry) for entry in logged.values())]
+    there = {encode_entry(entry) for entry in told.values()}
+    for number, entry in logged.items():
+        if encode_entry(entry) not in there:
+            # They are logged in their order.
+            file = signature_file(entries.index(encode_entry(entry)) + 1)
+            raise IntegrityError(
+                f"is not there: entry {number} of the log is the signature of {entry.details['name']} ({entry.by}), "
+                f"{entry.details['outcome']}, of {entry.at}",
+                link=f"{folder}/{file}",
+                remedy="restore the file from a copy: it was signed and logged, and is not to be taken away",
+            )
+    for number, index in record.logged.items():
+        if logged.get(index) != told[number]:
+            raise IntegrityError(
+                f"proves entry {index} of a log, which is another one in the log here",
+                link=f"{folder}/{proof_file(number)}",
+                remedy="restore the log from a copy: it is not the one that the signature was logged in",
+            )
+    return True
+
+
+def check_logged(project: Project, bundle: VerifiedBundle, record: SignedRecord) -> None:
+    """Check that a record has all that was logged of it, before anything is done by it.
+
+    Raises:
+        IntegrityError: As `compare_with_log`, or its signatures were logged, and the log is not here.
+        UsageError, BenchError: As `ledger.entries_about`.
+    """
+    if not compare_with_log(project, bundle, record) and record.logged:
+        raise IntegrityError(
+            "proves an entry of the log, and there is no log here",
+            link=proof_file(min(record.logged)),
+            remedy=f"restore {ledger.log_folder(project)}: without it nobody sees whether a signature was taken away",
+        )
+
+
+def read_logged(project: Project, bundle: VerifiedBundle) -> SignedRecord:
+    """The signatures of a release, with all that was logged.
+
+    Raises:
+        IntegrityError, UsageError, BenchError: As `read_record` and `check_logged`.
+    """
+    return _read(bundle, lambda record: check_logged(project, bundle, record))
+
+
+def logged_standing(project: Project, bundle: VerifiedBundle) -> tuple[SignedRecord, Standing]:
+    """The signatures of a release and where it stands by them, with all that was logged.
+
+    Raises:
+        IntegrityError, UsageError, BenchError: As `signed_standing` and `check_logged`.
+    """
+    read_logged(project, bundle)
+    record, _, standing = signed_standing(bundle)
+    return record, standing
+
+
+def shown_as_logged(project: Project, bundle: VerifiedBundle) -> bool:
+    """Compare the record with the log, where there is one, changing nothing; returns whether there is.
+
+    Raises:
+        IntegrityError, UsageError, BenchError: As `read_record` and `compare_with_log`.
+    """
+    there: list[bool] = []
+    _read(bundle, lambda record: there.append(compare_with_log(project, bundle, record, recover=False)))
+    return there[-1]
+
+
+def _read(bundle: VerifiedBundle, check: Callable[[SignedRecord], None]) -> SignedRecord:
+    for _ in range(_TRIES - 1):
+        with suppress(IntegrityError):
+            check(record := read_record(bundle))
+            return record
+    check(record := read_record(bundle))
+    return record
