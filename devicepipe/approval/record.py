@@ -18,6 +18,7 @@ from devicepipe.approval.lifecycle import Act, Action, ApprovalPolicy, Role, Sta
 from devicepipe.durable import alone, sync, write_new
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.layout import RELEASE_STATEMENT, SUFFIX
+from devicepipe.evidence.roster_order import check_next_roster
 from devicepipe.evidence.signature_proofs import check_proofs
 from devicepipe.evidence.signatures import (
     ROSTERS,
@@ -111,6 +112,7 @@ def check_intent(
             f"{account} is no {intent.role}: {', '.join(mine[0].roles)}", remedy="sign in a role that you have (--role)"
         )
     record = read_record(bundle)
+    check_next_roster(record.signatures, record.rosters, people)
     record = replace(record, rosters=(*record.rosters, people))
     return after(standing_of(record, policy, authors), Act(intent.action, account, intent.role), policy)
 

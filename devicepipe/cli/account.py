@@ -106,7 +106,7 @@ def roles(id_: str, *, roles: tuple[str, ...], folder: Path, as_json: bool) -> N
 @project_option
 def password(id_: str, *, secrets_fd: int | None, folder: Path) -> None:
     """Change the password of the account ID; the key and the authenticator stay."""
-    from devicepipe.stages.approval import log_change
+    from devicepipe.stages.rosters import log_change
 
     project, secret = open_project(folder), SecretsIn(secrets_fd)
     with _accounts(project) as accounts:
@@ -194,7 +194,7 @@ def _accounts(project: Project) -> Iterator[Accounts]:
 
 
 def _renew(project: Project, accounts: Accounts, account: str, change: str, roles: Sequence[str] = ()) -> Path:
-    from devicepipe.stages.approval import renew_roster
+    from devicepipe.stages.rosters import renew_roster
 
     return renew_roster(project, accounts, account, change, roles)
 

@@ -160,8 +160,9 @@ def sign_as(
     from devicepipe.approval.lifecycle import Action
     from devicepipe.approval.record import Intent, check_intent, sign
     from devicepipe.cli.identify import identify
-    from devicepipe.stages.approval import current_roster, log_signatures
+    from devicepipe.stages.approval import log_signatures
     from devicepipe.stages.logged import check_logged
+    from devicepipe.stages.rosters import current_roster
     from devicepipe.stages.standing import authors_of, policy_of
 
     roster, policy = current_roster(project), policy_of(verified)
@@ -170,6 +171,8 @@ def sign_as(
     log_signatures(project, verified)  # of a signer whose process was killed before it came to that
     check_intent(verified, intent, account, roster, policy=policy, authors=authors_of(verified))
     who = identify(project, account, secrets_fd)
+    if current_roster(project) != roster:
+        raise UsageError("the roster was signed anew meanwhile", remedy="sign again")
     given, standing = sign(
         verified,
         intent,

@@ -72,8 +72,8 @@ def waive(
     from devicepipe.cli.identify import identify
     from devicepipe.evidence.decisions import Waiver
     from devicepipe.evidence.facts import utc_now
-    from devicepipe.stages.approval import current_roster
     from devicepipe.stages.context import default_tester
+    from devicepipe.stages.rosters import current_roster
     from devicepipe.stages.waiver import Waiving, check_waiver, roles_for, write_waiver
 
     project = open_project(folder)

@@ -9,7 +9,8 @@ The record of a release lies in a folder beside its bundle (`<bundle>.signatures
 What always holds of a `SignedRecord`: every signature is about the release statement of this bundle (its digest, so that it can be
 neither excised nor transferred, 21 CFR 11.70), tells printed name, time and meaning (11.50), was made with the key that the roster
 gave to that person then, in a role that the person had, and names the one before it by digest: none is left out between two others,
-exchanged or brought in from another release. That the newest one is there only the log can tell.
+exchanged or brought in from another release; and no later roster of the record took that from the person before (roster_order.py).
+That the newest signature is there, and that no newer roster was when it was given, only the log can tell.
 
 Sources: 21 CFR 11.50, 11.70, 11.100, 11.200; in-toto Statement v1.
 """
@@ -33,6 +34,7 @@ from devicepipe.evidence.files import read_file, shown, walk
 from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import PROOF_SUFFIX, RELEASE_STATEMENT, SUFFIX
 from devicepipe.evidence.model import Component, Instant, Model, ProviderLogin, Sha256
+from devicepipe.evidence.roster_order import check_rosters
 from devicepipe.evidence.statement import (
     MAXIMUM_BYTES,
     canonical_text,
@@ -132,12 +134,13 @@ class Signature(Model):
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A signature of a record: its file, the SHA-256 of that, what it says, and the id of the key that made it."""
+    """A signature of a record: its file, the SHA-256 of that, what it says, the id of the key that made it, and its roster."""
 
     file: str
     sha256: str
     signature: Signature
     keyid: str
+    roster: Roster
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +257,7 @@ def verify_record(
         one = _open_signature(data, known, release, name)
         _check_place(one.signature, given, product, version, name)
         given.append(one)
+    check_rosters(given, known.values())
     expected = {proof_file(one.signature.number) for one in given}
     if stray := [name for name in proofs if name not in expected]:
         raise IntegrityError("proves no signature that is there", link=stray[0])
@@ -309,7 +313,7 @@ def _open_signature(data: bytes, rosters: dict[str, Roster], release: str, link:
                 link=link,
             )
         check_login(signature, person, link)
-        return Given(link, hashlib.sha256(data).hexdigest(), signature, key.keyid)
+        return Given(link, hashlib.sha256(data).hexdigest(), signature, key.keyid, roster)
     raise IntegrityError(why, link=link)
 
 

@@ -40,8 +40,8 @@ from devicepipe.evidence.verify import VerifiedBundle, verify_bundle
 from devicepipe.project.config import Project
 from devicepipe.signing.keys import PublicKey
 from devicepipe.stages import ledger
-from devicepipe.stages.approval import use_of_roster
 from devicepipe.stages.context import Keys, SigningKey, default_tester, load_history, open_key, public_half
+from devicepipe.stages.rosters import newest_logged, next_roster, replace_roster
 
 _LEAST = 8
 _ROLES: tuple[Role, ...] = ("release", "image", "production")
@@ -223,14 +223,10 @@ def _present_roster(project: Project, trust: KeyTrust) -> Roster | None:
 
 def _sign_roster_anew(project: Project, people: Roster, keys: Keys) -> Path:
     """The same people, under the new release key."""
-    path = project.root / project.approval.roster
-    roster = people.model_copy(update={"number": people.number + 1, "on": instant(datetime.now(UTC))})
-    signed = sign_roster(roster, *_pair(keys.release))
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_bytes(signed)
-    beside.replace(path)
-    ledger.append(project, [use_of_roster(keys.release.public.keyid, roster, signed)], keys)
-    return path
+    now = people.model_copy(update={"on": instant(datetime.now(UTC))})
+    roster = next_roster(people, newest_logged(project, keys), now)
+    replace_roster(project, roster, sign_roster(roster, *_pair(keys.release)), keys)
+    return project.root / project.approval.roster
 
 
 def _signed_by(bundle: VerifiedBundle, key: PublicKey, role: Role) -> set[str]:

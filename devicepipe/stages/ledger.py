@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from devicepipe.errors import IntegrityError, UsageError
@@ -76,20 +76,26 @@ def entries_about(project: Project, kind: Kind, digest: str, *, recover: bool) -
         UsageError, BenchError: As `open_keys`.
         IntegrityError: The log is not to be trusted.
     """
+    if not (log_folder(project) / CHECKPOINT).exists():
+        return None
+    found = entries_with(project, (f'"digest":"{digest}"'.encode(),), recover=recover)
+    return {number: entry for number, entry in found.items() if (entry.kind, entry.digest) == (kind, digest)}
+
+
+def entries_with(
+    project: Project, marks: Collection[bytes], keys: Keys | None = None, *, recover: bool = True
+) -> dict[int, Entry]:
+    """The entries whose text has one of these in it, by their numbers, none where there is no log; read as by `entries_about`."""
     folder = log_folder(project)
     if not (folder / CHECKPOINT).exists():
-        return None
+        return {}
     if recover:
-        recover_log(folder, _trust(project))
-    log, text = _open(project), digest.encode()
-    found: dict[int, Entry] = {}
-    leaves = CompactRange()
+        recover_log(folder, _trust(project, keys))
+    log, leaves, found = _open(project, keys), CompactRange(), dict[int, Entry]()
     for number, data in log.entries():
         leaves.append(leaf_hash(data))
-        if text in data:
-            entry = decode_entry(data, f"entry {number} of the log")
-            if (entry.kind, entry.digest) == (kind, digest):
-                found[number] = entry
+        if any(mark in data for mark in marks):
+            found[number] = decode_entry(data, f"entry {number} of the log")
     if leaves.root() != log.signed.root:
         raise IntegrityError(
             "does not have the entries that its checkpoint signs",

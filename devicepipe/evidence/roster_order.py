@@ -1,0 +1,82 @@
+"""The rosters of one record: they only ever get newer, and each signature is judged by the newest one of its time as well.
+
+What always holds of signatures that passed `check_rosters`: along the record neither numbers nor times of rosters fall; and where
+the record has a later roster that was made before a signature, it gives that person the same key, name and role still. So an
+account that was closed, a role that was taken away and a key that was reset sign nothing by an older roster. Where no later roster
+came into the record, its folder cannot tell that there was one: that takes the log, which whoever signs is held against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.signing.keys import PublicKey
+
+if TYPE_CHECKING:
+    from devicepipe.evidence.signatures import Given, Roster, Signature
+
+
+def check_rosters(given: Sequence[Given], rosters: Collection[Roster]) -> None:
+    """Check the signatures of a record, each of which holds under its own roster, against the rosters of the record.
+
+    Raises:
+        IntegrityError: One was given under an older roster than it may; names the first one.
+    """
+    newest: Roster | None = None
+    for one in given:
+        if newest is not None and _older(one.roster, newest):
+            raise IntegrityError(
+                f"was given under the roster {one.roster.number} of {one.roster.on}, after one under the later roster "
+                f"{newest.number} of {newest.on}",
+                link=one.file,
+            )
+        newest = one.roster
+        later = [roster for roster in rosters if roster.on < one.signature.on and _older(one.roster, roster)]
+        judge = max(later, key=_place, default=one.roster)
+        if why := _objection(one.signature, one.keyid, judge):
+            raise IntegrityError(
+                f"was given under the roster {one.roster.number}, when the later roster {judge.number} of {judge.on} "
+                f"was there, by which {why}",
+                link=one.file,
+            )
+
+
+def check_next_roster(given: Sequence[Given], rosters: Collection[Roster], roster: Roster) -> None:
+    """Find out whether the next signature of a record may be given under a roster.
+
+    Raises:
+        UsageError: It is older than one that is in use already.
+        IntegrityError: By this roster a signature that is there does not hold.
+    """
+    if given and _older(roster, given[-1].roster):
+        last = given[-1].roster
+        raise UsageError(
+            f"the roster {roster.number} of {roster.on} is older than the roster {last.number} of {last.on}, under which "
+            "this release was signed already",
+            remedy="restore the newest roster from version control",
+        )
+    check_rosters(given, [*rosters, roster])
+
+
+def _place(roster: Roster) -> tuple[int, str]:
+    return roster.number, roster.on
+
+
+def _older(one: Roster, other: Roster) -> bool:
+    return one.number < other.number or one.on < other.on
+
+
+def _objection(signature: Signature, keyid: str, roster: Roster) -> str:
+    """Why a roster does not give the signer what was signed with, or ""."""
+    own = [person for person in roster.people if person.account == signature.account]
+    for person in own:
+        if PublicKey.from_pem(person.public_key.encode()).keyid != keyid:
+            continue
+        if not person.since <= signature.on or (person.until is not None and signature.on >= person.until):
+            return f"the key of {signature.account} was in force no longer"
+        if signature.name != person.name or signature.role not in person.roles:
+            return f"{signature.account} was {person.name} ({', '.join(person.roles)})"
+        return ""
+    return f"{signature.account} had no such key"
