@@ -31,20 +31,28 @@ def keys(context: click.Context, folder: Path, as_json: bool) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from devicepipe.stages.context import open_keys
+    from devicepipe.evidence.predicates import KeyInfo
+    from devicepipe.stages.context import open_keys, public_half
 
     project = open_project(folder)
     opened = open_keys(project)
-    roles = {"image": opened.image, "release": opened.release}
+    roles = {"image": opened.image.public, "release": opened.release.public}
+    production = public_half(project, "production")
+    if production is not None:
+        roles["production"] = production
     if as_json:
-        print_json({role: key.info.to_json() | {"pem": key.public.pem.decode()} for role, key in roles.items()})
+        infos = {
+            role: KeyInfo(keyid=key.keyid, scheme=key.scheme, development=key.development)
+            for role, key in roles.items()
+        }
+        print_json({role: infos[role].to_json() | {"pem": key.pem.decode()} for role, key in roles.items()})
         return
     for role, key in roles.items():
-        kind = "DEVELOPMENT key" if key.public.development else "key"
-        tell(f"{role:8} {key.public.scheme} {kind} {key.public.keyid}")
+        kind = "DEVELOPMENT key" if key.development else "key"
+        tell(f"{role:10} {key.scheme} {kind} {key.keyid}")
         configured = getattr(project.keys, f"{role}_public")
         path = project.root / configured if configured else project.state / "keys" / f"{role}.pub.pem"
-        tell(f"{'':8} public half: {path}")
+        tell(f"{'':10} public half: {path}")
 
 
 @keys.command()

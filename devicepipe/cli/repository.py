@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from devicepipe.cli.common import json_option, open_project, print_json, project_option, tell
+from devicepipe.cli.common import json_option, note, open_project, print_json, project_option, tell
 from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
 
 if TYPE_CHECKING:
     from devicepipe.stages.repository_root import RootProgress
+
+_NOTICE = timedelta(days=60)
+"""How long before its end the root is told of: to make the next one can take several people."""
 
 
 @click.group()
@@ -100,7 +103,7 @@ def refresh(folder: Path, everything: bool, as_json: bool) -> int:
     Run it often enough that the timestamp never expires, e.g. daily by a timer: clients refuse what has expired, because newer
     metadata may be kept from them.
 
-    Exit codes: 0 done, 2 a key cannot be used, 3 the repository cannot be, 4 it does not hold.
+    Exit codes: 0 done, 1 done, but the root has expired, 2 a key cannot be used, 3 the repository cannot be, 4 it does not hold.
     """
     from devicepipe.stages import publication
 
@@ -108,14 +111,19 @@ def refresh(folder: Path, everything: bool, as_json: bool) -> int:
     opened, root = publication.open_repository(project), publication.trusted_root(project)
     roles = opened.renew(root, everything=everything)
     state = opened.state(root)
+    ends, now = state.root.signed.expires, datetime.now(UTC)
+    code = EXIT_PRODUCT_FAILED if ends < now else EXIT_OK
+    if ends < now + _NOTICE:
+        said = "has expired: clients refuse the repository" if ends < now else f"holds until {_time(ends)} only"
+        note(f"the root {said}; make the next one: `devicepipe repository rotate`")
     if as_json:
         print_json(
             {"renewed": [*roles], "expires": {role: _time(state.of(role).signed.expires) for role in state.versions}}
         )
-        return EXIT_OK
+        return code
     for role in roles:
         tell(f"{role:9} version {state.versions[role]}, holds until {_time(state.of(role).signed.expires)}", fg="green")
-    return EXIT_OK
+    return code
 
 
 @repository.command()

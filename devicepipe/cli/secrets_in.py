@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -33,9 +34,14 @@ class SecretsIn:
         """A secret, not shown as it is typed; one that is new is asked for twice on a terminal.
 
         Raises:
-            UsageError: The file descriptor has no further line.
+            UsageError: The file descriptor has no further line; or there is none, and no terminal.
         """
         if self._lines is None:
+            if not sys.stdin.isatty():
+                raise UsageError(
+                    f"there is no terminal to ask on: {question}",
+                    remedy="give it as a line of a file descriptor: --secrets-fd",
+                )
             answer: str = click.prompt(question, hide_input=True, confirmation_prompt=confirm, err=True)
             return answer
         try:

@@ -156,10 +156,12 @@ class Client:
                 "is longer than the metadata say, or than any may be", link=self._link(what, error)
             ) from error
         except ExpiredMetadataError as error:
+            link = self._link(what, error)
+            command = "rotate" if link == "root.json" else "refresh"
             raise IntegrityError(
                 "has expired: it may be old, and what is newer kept from you",
-                link=self._link(what, error),
-                remedy="the publisher renews it: `devicepipe repository refresh`; if it was, the copy you read from is stale",
+                link=link,
+                remedy=f"the publisher renews it: `devicepipe repository {command}`; if it was, the copy you read from is stale",
             ) from error
         except RepositoryError as error:
             raise IntegrityError(f"is refused: {error}", link=self._link(what, error)) from error

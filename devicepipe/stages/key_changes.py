@@ -114,6 +114,8 @@ def revoke_key(project: Project, keyid: str, reason: str, keep: Sequence[Path] =
         work.begin(role, reason)
     key = work.history.key_with(wanted)
     assert key is not None
+    if key.revoked is not None:
+        raise UsageError(f"the key {key.public.keyid} was revoked on {key.revoked[:10]}: {key.reason}")
     if key.role == "release" and key.in_force:
         raise UsageError(
             "this is the release key in force: its revocation would be signed by itself",

@@ -292,6 +292,12 @@ def test_a_revoked_key_signs_nothing(rotated: Rotated) -> None:
         run("keys")
 
 
+def test_a_key_is_revoked_once(rotated: Rotated) -> None:
+    revoke(rotated)
+    with pytest.raises(UsageError, match=r"was revoked on .*: laptop stolen"):
+        revoke(rotated)
+
+
 def test_the_release_key_in_force_is_not_revoked(rotated: Rotated) -> None:
     with pytest.raises(UsageError, match="the release key in force") as caught:
         run("keys", "revoke", PublicKey.load(rotated.new).keyid, "--reason", "x")
