@@ -1,6 +1,6 @@
 """Signing a release: one more signature in its record, if the life of the release allows it.
 
-What always holds: a signature is written after the record was verified and the state machine had no objection, whole or
+What always holds: a signature is written after the record was verified with it and the state machine had no objection, whole or
 not at all, and never in the place of another; two people who sign at once both sign, one after the other. A process that is
 killed leaves the record as it was, or with the signature whole.
 """
@@ -8,11 +8,12 @@ killed leaves the record as it was, or with the signature whole.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from devicepipe.approval.lifecycle import Act, Action, ApprovalPolicy, Role, Standing, after, replay
 from devicepipe.durable import alone, sync, write_new
@@ -39,6 +40,11 @@ from devicepipe.evidence.verify import VerifiedBundle
 if TYPE_CHECKING:
     from devicepipe.approval.accounts import Identified
 
+FUTURE: Final = timedelta(days=1)
+"""So far ahead of the reader's clock may a signature be dated: clocks differ, by a time zone that is set wrong at the most."""
+AHEAD: Final = timedelta(minutes=5)
+"""So far ahead of the signer's clock may the signature be dated that is followed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -49,13 +55,38 @@ class Intent:
     meaning: str
 
 
-def read_record(bundle: VerifiedBundle) -> SignedRecord:
-    """The signatures of a verified bundle. Raises IntegrityError as `verify_record` and `check_proofs`."""
+def read_record(bundle: VerifiedBundle, added: Mapping[str, bytes] = MappingProxyType({})) -> SignedRecord:
+    """The signatures of a verified bundle, with files that are to come to them.
+
+    Raises:
+        IntegrityError: As `verify_record` and `check_proofs`.
+    """
     release = bundle.release
     statement = bundle.sha256(RELEASE_STATEMENT)
     folder = record_folder(bundle.folder)
-    record = verify_record(folder, statement, release.product, release.version, bundle.trust)
-    return replace(record, logged=check_proofs(folder, record, statement, bundle.trust))
+    record = verify_record(folder, statement, release.product, release.version, bundle.trust, added)
+    return replace(record, logged=check_proofs(folder, record, statement, bundle.trust, added))
+
+
+def check_dates(record: SignedRecord, now: datetime) -> None:
+    """Check that no signature is dated more than a day after the present.
+
+    Such a one would keep all others from following, since they are in the order of their times. In a record that ends with a
+    withdrawal it is let be: nothing follows, and a release is never kept from being withdrawn.
+
+    Raises:
+        IntegrityError: One is; names it.
+    """
+    last = record.signatures[-1:]
+    if last and last[0].signature.action == Action.WITHDRAW.value:
+        return
+    for one in record.signatures:
+        if one.signature.on > instant(now + FUTURE):
+            raise IntegrityError(
+                f"is dated {one.signature.on}, which is to come: it is {instant(now)} by this machine's clock",
+                link=one.file,
+                remedy="set the clock if that is wrong; else nobody can have signed so: only withdrawing the release is left",
+            )
 
 
 def standing_of(record: SignedRecord, policy: ApprovalPolicy, authors: Collection[str] = ()) -> Standing:
@@ -88,6 +119,7 @@ def check_intent(
     *,
     policy: ApprovalPolicy,
     authors: Collection[str],
+    now: datetime,
 ) -> Standing:
     """Find out, before anybody is asked for a secret, whether an account may sign; returns where the release would stand.
 
@@ -113,6 +145,9 @@ def check_intent(
         )
     record = read_record(bundle)
     check_next_roster(record.signatures, record.rosters, people)
+    if intent.action is not Action.WITHDRAW:
+        check_dates(record, now)
+    _moment(intent, record.signatures[-1] if record.signatures else None, now)
     record = replace(record, rosters=(*record.rosters, people))
     return after(standing_of(record, policy, authors), Act(intent.action, account, intent.role), policy)
 
@@ -147,7 +182,7 @@ def sign(
     _check_key(roster, bundle, who)
     folder = record_folder(bundle.folder)
     with alone(folder):
-        standing = check_intent(bundle, intent, who.account.id, roster, policy=policy, authors=authors)
+        check_intent(bundle, intent, who.account.id, roster, policy=policy, authors=authors, now=now())
         record = read_record(bundle)
         check(record)
         last = record.signatures[-1] if record.signatures else None
@@ -162,17 +197,19 @@ def sign(
             account=who.account.id,
             name=who.account.name,
             role=intent.role.value,
-            on=instant(now()),
+            on=_moment(intent, last, now()),
             components=[*who.components],
             session=who.session,
             first_of_session=who.first,
             login=who.login,
         )
         data = sign_release(signature, bundle.sha256(RELEASE_STATEMENT), who.signer, who.public_key)
-        _write(folder, f"{ROSTERS}{signature.roster}{SUFFIX}", roster)
-        _write(folder, signature_file(signature.number), data)
-        given = read_record(bundle).signatures[-1]
-    return given, standing
+        files = {f"{ROSTERS}{signature.roster}{SUFFIX}": roster, signature_file(signature.number): data}
+        signed = read_record(bundle, files)
+        standing = standing_of(signed, policy, authors)
+        for name, content in files.items():
+            _write(folder, name, content)
+    return signed.signatures[-1], standing
 
 
 def keep_proof(bundle: VerifiedBundle, given: Given, proof: bytes) -> None:
@@ -183,8 +220,25 @@ def keep_proof(bundle: VerifiedBundle, given: Given, proof: bytes) -> None:
     """
     folder = record_folder(bundle.folder)
     with alone(folder):
+        read_record(bundle, {proof_file(given.signature.number): proof})
         _write(folder, proof_file(given.signature.number), proof)
-        read_record(bundle)
+
+
+def _moment(intent: Intent, last: Given | None, now: datetime) -> str:
+    """When it is signed: now, but not before the signature that it follows, by another machine's clock.
+
+    Only a withdrawal follows one that is dated far ahead, with its date: nothing keeps a release from being withdrawn.
+
+    Raises:
+        UsageError: The one before is dated too far ahead.
+    """
+    before = last.signature.on if last is not None else ""
+    if before > instant(now + AHEAD) and intent.action is not Action.WITHDRAW:
+        raise UsageError(
+            f"the signature that yours would follow is dated {before}, and by this machine's clock it is {instant(now)}",
+            remedy="set the clock that is wrong; if it was that of the other signer, wait until that time",
+        )
+    return max(instant(now), before)
 
 
 def _role(one: Given) -> Role:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -167,9 +168,10 @@ def sign_as(
 
     roster, policy = current_roster(project), policy_of(verified)
     intent = Intent(Action(action), _role(roster, verified, account, role, Action(action)), meaning)
+    now = functools.partial(datetime.now, UTC)
+    check_intent(verified, intent, account, roster, policy=policy, authors=authors_of(verified), now=now())
     tell_unlogged(verified)
     log_signatures(project, verified)  # of a signer whose process was killed before it came to that
-    check_intent(verified, intent, account, roster, policy=policy, authors=authors_of(verified))
     who = identify(project, account, secrets_fd)
     if current_roster(project) != roster:
         raise UsageError("the roster was signed anew meanwhile", remedy="sign again")
@@ -180,7 +182,7 @@ def sign_as(
         roster,
         policy=policy,
         authors=authors_of(verified),
-        now=lambda: datetime.now(UTC),
+        now=now,
         check=lambda record: check_logged(project, verified, record),
     )
     log_signatures(project, verified)

@@ -7,7 +7,9 @@ between the two.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.checks import same
@@ -37,8 +39,16 @@ def entry_of(signature: Signature, release: str) -> Entry:
     )
 
 
-def check_proofs(folder: Path, record: SignedRecord, release: str, release_key: PublicKey | KeyTrust) -> dict[int, int]:
+def check_proofs(
+    folder: Path,
+    record: SignedRecord,
+    release: str,
+    release_key: PublicKey | KeyTrust,
+    added: Mapping[str, bytes] = MappingProxyType({}),
+) -> dict[int, int]:
     """Check every proof of a record; returns the number of the log's entry, by the number of the signature.
+
+    `added` are files that are to come to the record, as in `verify_record`.
 
     Raises:
         IntegrityError: A proof does not hold, is about something else, or does not keep the order; names it.
@@ -47,16 +57,16 @@ def check_proofs(folder: Path, record: SignedRecord, release: str, release_key: 
     trust, last = KeyTrust.of(release_key), -1
     for given in record.signatures:
         name = proof_file(given.signature.number)
-        if (folder / name).exists():
-            index = _check(folder, name, given, release, trust)
+        if name in added or (folder / name).exists():
+            data = added[name] if name in added else read_file(folder, name, MAXIMUM_PROOF)
+            index = _check(data, name, given, release, trust)
             if index <= last:
                 raise IntegrityError("stands in the log before a signature that it follows", link=name)
             found[given.signature.number] = last = index
     return found
 
 
-def _check(folder: Path, name: str, given: Given, release: str, trust: KeyTrust) -> int:
-    data = read_file(folder, name, MAXIMUM_PROOF)
+def _check(data: bytes, name: str, given: Given, release: str, trust: KeyTrust) -> int:
     proven = verify_proof(data, Trust(trust.keys), name)
     trust.check_kept(proven.checkpoint.key, data, name)
     same("entry", decode_entry(proven.entry, name), entry_of(given.signature, release), name, given.file)

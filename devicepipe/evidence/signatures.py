@@ -23,6 +23,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Final, Literal, Protocol
 
 from pydantic import Field, StringConstraints
@@ -30,7 +31,7 @@ from securesystemslib.signer import Signer
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.dsse import open_envelope, payload_unverified, sign_envelope
-from devicepipe.evidence.files import read_file, shown, walk
+from devicepipe.evidence.files import Entry, read_file, shown, walk
 from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import PROOF_SUFFIX, RELEASE_STATEMENT, SUFFIX
 from devicepipe.evidence.model import Component, Instant, Model, ProviderLogin, Sha256
@@ -228,7 +229,12 @@ def sign_release(signature: Signature, release: str, signer: Signer, public_key:
 
 
 def verify_record(
-    folder: Path, release: str, product: str, version: str, release_key: PublicKey | KeyTrust
+    folder: Path,
+    release: str,
+    product: str,
+    version: str,
+    release_key: PublicKey | KeyTrust,
+    added: Mapping[str, bytes] = MappingProxyType({}),
 ) -> SignedRecord:
     """Verify the signatures of a release.
 
@@ -238,22 +244,25 @@ def verify_record(
         product: The product that it is of.
         version: Its version.
         release_key: The release key that the caller trusts, by which, or by one that it is joined with, the rosters are signed.
+        added: Files that are to come to the record: it is verified as it would be with them.
 
     Raises:
         IntegrityError: A link does not hold; `link` names the first one.
     """
-    if not folder.is_dir():
-        return SignedRecord(())
-    files, rosters, proofs = _files(folder)
-    known = {name: open_roster(read_file(folder, name, MAXIMUM_BYTES), release_key, name) for name in rosters}
+    files, rosters, proofs = _files(folder, added)
+
+    def read(name: str) -> bytes:
+        return added[name] if name in added else read_file(folder, name, MAXIMUM_BYTES)
+
+    known = {name: open_roster(read(name), release_key, name) for name in rosters}
     for name in rosters:
-        if name != _roster_file(_digest(folder, name)):
+        if name != _roster_file(hashlib.sha256(read(name)).hexdigest()):
             raise IntegrityError("is not the roster that its name says", link=name)
     given: list[Given] = []
     for number, name in enumerate(files, start=1):
         if name != signature_file(number):
             raise IntegrityError("is missing, though there are later signatures", link=signature_file(number))
-        data = read_file(folder, name, MAXIMUM_BYTES)
+        data = read(name)
         one = _open_signature(data, known, release, name)
         _check_place(one.signature, given, product, version, name)
         given.append(one)
@@ -264,12 +273,13 @@ def verify_record(
     return SignedRecord(tuple(given), tuple(known.values()))
 
 
-def _files(folder: Path) -> tuple[list[str], list[str], list[str]]:
+def _files(folder: Path, added: Mapping[str, bytes]) -> tuple[list[str], list[str], list[str]]:
     """The signatures, rosters and proofs of a record, sorted; nothing else may be there."""
     files: list[str] = []
     rosters: list[str] = []
     proofs: list[str] = []
-    for entry in walk(folder):
+    there = {entry.name: entry for entry in walk(folder)} if folder.is_dir() else {}
+    for entry in (there | {name: Entry(name, is_folder=False, is_file=True) for name in added}).values():
         if entry.is_folder and entry.name == ROSTERS.rstrip("/"):
             continue
         if entry.is_file and entry.name.endswith(PROOF_SUFFIX):
@@ -279,10 +289,6 @@ def _files(folder: Path) -> tuple[list[str], list[str], list[str]]:
             raise IntegrityError("does not belong to a record of signatures", link=shown(entry.name))
         (rosters if entry.name.startswith(ROSTERS) else files).append(entry.name)
     return sorted(files), sorted(rosters), sorted(proofs)
-
-
-def _digest(folder: Path, name: str) -> str:
-    return hashlib.sha256(read_file(folder, name, MAXIMUM_BYTES)).hexdigest()
 
 
 def _roster_file(sha256: str) -> str:

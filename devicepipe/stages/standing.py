@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
 from devicepipe.approval.lifecycle import ApprovalPolicy, Role, Standing
-from devicepipe.approval.record import read_record, standing_of
+from devicepipe.approval.record import check_dates, read_record, standing_of
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.layout import SOURCE_CONFIG
 from devicepipe.evidence.predicates import SourceInfo
@@ -41,8 +42,11 @@ def authors_of(bundle: ListedBundle) -> list[str]:
 def signed_standing(bundle: VerifiedBundle) -> tuple[SignedRecord, ApprovalPolicy, Standing]:
     """The signatures of a release, what it takes, and where it stands.
 
+    The clock is asked for one thing only: that no signature is dated more than a day ahead. What holds today holds tomorrow.
+
     Raises:
-        IntegrityError: A signature does not hold, or could not be given when it was.
+        IntegrityError: A signature does not hold, could not be given when it was, or is dated in the future.
     """
     record, policy = read_record(bundle), policy_of(bundle)
+    check_dates(record, datetime.now(UTC))
     return record, policy, standing_of(record, policy, authors_of(bundle))
