@@ -38,7 +38,7 @@ def test_who_dates_a_signature_far_ahead_keeps_nobody_from_withdrawing(team: Tea
     forge(team, "eva", "submit", "engineer", on=LAST)
     before = files(team)
     for account, action, role in (("ron", Action.APPROVE, Role.REVIEWER), ("quinn", Action.REJECT, Role.QA)):
-        with pytest.raises(IntegrityError, match="is dated 9999-12-31T.* which is to come"):
+        with pytest.raises(IntegrityError, match=r"is dated 9999-12-31T.* which is to come"):
             team.sign(account, action, role)
         assert files(team) == before, "nothing is written of what is refused"
     with pytest.raises(IntegrityError, match=r"0001\.dsse\.json: is dated 9999"):
@@ -92,7 +92,12 @@ def test_a_proof_of_something_else_is_not_kept(team: Team) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["2026-99-99T99:99:99.999999Z", "2026-02-29T00:00:00.000000Z", "2026-01-01T24:00:01.000000Z", "0000-01-01T00:00:00.000000Z"],
+    [
+        "2026-99-99T99:99:99.999999Z",
+        "2026-02-29T00:00:00.000000Z",
+        "2026-01-01T24:00:01.000000Z",
+        "0000-01-01T00:00:00.000000Z",
+    ],
 )
 def test_a_time_that_no_calendar_has_is_none(team: Team, text: str) -> None:
     with pytest.raises(ValidationError, match="is no time that there is"):
