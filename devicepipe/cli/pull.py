@@ -93,10 +93,16 @@ def pull(
         _keep(place, public.pem)
     state, fetched = found.state, found.fetched
     if as_json:
-        print_json(state.to_json() | {"folder": str(found.folder), "new": found.new} | fetched_json(fetched))
+        print_json(
+            state.to_json()
+            | {"folder": str(found.folder), "new": found.new, "unproven": dict(found.unproven)}
+            | fetched_json(fetched)
+        )
         return EXIT_OK
     tell(f"{state.product} {state.version}, released {state.on[:10]}: {state.meaning}", bold=True)
     tell_fetched(fetched)
+    for title, why in found.unproven.items():
+        tell(f"the repository says that {title} is withdrawn, and no signature proves it: {why}", fg="yellow")
     tell(f"{fetched.files} files verified, {'now' if found.new else 'already'} in {found.folder}", fg="green")
     return EXIT_OK
 

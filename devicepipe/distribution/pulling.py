@@ -1,4 +1,4 @@
-"""Fetching a release from a repository into a folder: whole or not at all, and never one that was withdrawn."""
+"""Choosing a release of a repository, and fetching it into a folder: whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from tuf.api.metadata import TargetFile
 
 from devicepipe.distribution.client import Client
-from devicepipe.distribution.releases import Published, releases_of, sha256
+from devicepipe.distribution.releases import Published, sha256
 from devicepipe.durable import alone, sync, sync_tree
 from devicepipe.errors import DevicepipeError, IntegrityError, UsageError
 from devicepipe.evidence.files import read_file, walk
@@ -25,31 +25,22 @@ class WithdrawnError(DevicepipeError):
     """The release that was asked for has been withdrawn. A verdict of people about the product: exit code 1."""
 
 
-def choose(client: Client, product: str | None, version: str | None) -> Published:
-    """The release that is wanted: by default, the newest one that is not withdrawn.
+def choose(releases: Collection[Published], product: str | None, version: str | None) -> Published:
+    """The release that is wanted: by default, the newest one that is not said to be withdrawn; else the newest.
 
     Raises:
-        WithdrawnError: It has been withdrawn.
         UsageError: There is none, or there are several products.
-        IntegrityError: As `releases_of`.
     """
-    found = releases_of(client.targets())
-    products = sorted({one.state.product for one in found})
+    products = sorted({one.state.product for one in releases})
     if product is None and len(products) > 1:
         raise UsageError(f"the repository has several products: {', '.join(products)}", remedy="name one: --product")
-    mine = sorted((one for one in found if product in (None, one.state.product)), key=_order)
+    mine = sorted((one for one in releases if product in (None, one.state.product)), key=_order)
     named = [one for one in mine if version in (None, one.state.version)]
     if not named:
         known = ", ".join(one.title for one in mine) or "none"
         raise UsageError("there is no such release", remedy=f"releases: {known}")
     released = [one for one in named if one.state.state == "released"]
-    if not released:
-        last = named[-1].state
-        raise WithdrawnError(
-            f"{named[-1].title} was withdrawn on {last.on[:10]}: {last.meaning}",
-            remedy="use another version; where this one is installed, ask its manufacturer what to do",
-        )
-    return released[-1]
+    return (released or named)[-1]
 
 
 def wanted_files(published: Published, boards: Collection[str] = ()) -> dict[str, TargetFile]:

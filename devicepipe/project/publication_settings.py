@@ -75,5 +75,8 @@ class PublicationSettings(Table):
         return self
 
 
-DAYS: dict[RepositoryRole, int] = {"root": 365, "targets": 90, "snapshot": 90, "timestamp": 7}
-"""For how many days holds what a role signs, where nothing else is said."""
+DAYS: dict[RepositoryRole, int] = {"root": 365, "targets": 30, "snapshot": 7, "timestamp": 7}
+"""For how many days holds what a role signs, where nothing else is said.
+
+For so long can whoever has the keys below it show an old state.
+"""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from devicepipe.approval.lifecycle import Standing, State
 from devicepipe.approval.record import standing_of
-from devicepipe.distribution.client import open_client
-from devicepipe.distribution.pulling import choose, fetch, wanted_files
-from devicepipe.distribution.releases import EVIDENCE, SIGNATURES, STATEMENT, PublishedState
-from devicepipe.errors import IntegrityError
+from devicepipe.distribution.client import Client, open_client
+from devicepipe.distribution.known import KnownRelease, KnownReleases
+from devicepipe.distribution.pulling import WithdrawnError, choose, fetch, wanted_files
+from devicepipe.distribution.releases import EVIDENCE, SIGNATURES, STATEMENT, Published, PublishedState, releases_of
+from devicepipe.errors import BenchError, IntegrityError
 from devicepipe.evidence.dsse import open_envelope
 from devicepipe.evidence.files import hash_file, read_file, shown, walk
 from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT
+from devicepipe.evidence.ledger.disk import Disk
 from devicepipe.evidence.names import is_name
 from devicepipe.evidence.predicates import RELEASE, Release
 from devicepipe.evidence.production import ATTESTATION, PRODUCTION, PRODUCTION_KEY, Production
@@ -26,28 +29,46 @@ from devicepipe.evidence.verify import ListedBundle
 from devicepipe.signing.keys import MAXIMUM_PEM, PublicKey
 from devicepipe.stages.standing import authors_of, policy_of
 
+_WITHDRAWN = ".withdrawn.new"
+"""Where, in the folder of trust, the evidence of a withdrawal lies while it is verified."""
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A release as it was fetched, verified: what it says, for which boards it is there, and what people signed."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What people signed of a release, verified: its statement with that SHA-256, the record, and what it comes to."""
 
     release: Release
     sha256: str
-    production: Production
-    boards: tuple[str, ...]
-    files: int
     record: SignedRecord
     standing: Standing
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched(Signed):
+    """A release as it was fetched, verified: what ships, for which boards it is there, and in how many files."""
+
+    production: Production
+    boards: tuple[str, ...]
+    files: int
+
+
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A release that was pulled: its folder, whether that is new, what the repository says of it, and what was verified."""
+    """A release that was pulled.
+
+    Attributes:
+        folder: Its folder.
+        new: Whether that was made now.
+        state: What the repository says of it, which is what people signed.
+        fetched: What was verified.
+        unproven: What the repository says of withdrawals of the product, and no signature proves: title -> why.
+    """
 
     folder: Path
     new: bool
     state: PublishedState
     fetched: Fetched
+    unproven: Mapping[str, str] = field(default_factory=dict)
 
 
 def pull(
@@ -62,6 +83,8 @@ def pull(
     boards: Collection[str] = (),
 ) -> Pulled:
     """Fetch a release, whole or not at all.
+
+    What is verified of releases and of withdrawals is kept in the folder of trust, and a repository that shows less is refused.
 
     Args:
         url: The repository.
@@ -79,16 +102,81 @@ def pull(
     """
     with open_client(trust, url, root) as client:
         client.refresh()
-        published = choose(client, product, version)
+        releases = releases_of(client.targets())
+        known = KnownReleases(Disk(trust))
+        known.check(releases)
+        unproven = {
+            one.title: why
+            for one in releases
+            if one.state.state == "withdrawn" and product in (None, one.state.product)
+            if (why := _learn_withdrawal(client, known, one, trust / _WITHDRAWN, release_key))
+        }
+        published = choose(releases, product, version)
+        if published.state.state == "withdrawn":
+            raise _withdrawn(known, published, unproven.get(published.title, ""))
         files = wanted_files(published, boards)
         final = output / f"{published.state.product}-{published.state.version}"
-        new = fetch(
-            client,
-            files,
-            final,
-            lambda folder: _check_state(verify_fetched(folder, release_key, boards), published.state),
+
+        def check(folder: Path) -> None:
+            fetched = verify_fetched(folder, release_key, boards)
+            _check_state(fetched, published.state)
+            _keep(known, fetched)
+
+        new = fetch(client, files, final, check)
+    return Pulled(final, new, published.state, verify_fetched(final, release_key, boards), unproven)
+
+
+def _learn_withdrawal(
+    client: Client, known: KnownReleases, published: Published, place: Path, release_key: PublicKey | KeyTrust
+) -> str:
+    """Verify by what people signed that a release was withdrawn, and keep it for good; returns why it cannot be, or ""."""
+    state = published.state
+    before = known.find(state.product, state.version)
+    if before is not None and before.withdrawn is not None:
+        return ""
+    files = {name: one for name, one in wanted_files(published).items() if name.startswith((EVIDENCE, SIGNATURES))}
+    shutil.rmtree(place, ignore_errors=True)  # of a process that was killed
+    try:
+        for name, target in sorted(files.items()):
+            client.download(target, place / name)
+        signed = _signed(place, _names(place), KeyTrust.of(release_key), State.WITHDRAWN)
+        _check_state(signed, state)
+        _keep(known, signed)
+    except (IntegrityError, BenchError) as error:
+        return str(error).partition("\n")[0]
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return ""
+
+
+def _withdrawn(known: KnownReleases, published: Published, unproven: str) -> WithdrawnError:
+    proven = known.find(published.state.product, published.state.version)
+    if proven is None or proven.withdrawn is None:
+        return WithdrawnError(
+            f"the repository says that {published.title} is withdrawn, and no person's signature proves it: {unproven}",
+            remedy="ask its manufacturer, by another way, whether it is and why",
         )
-    return Pulled(final, new, published.state, verify_fetched(final, release_key, boards))
+    return WithdrawnError(
+        f"{published.title} was withdrawn by {proven.withdrawn}",
+        remedy="use another version; where this one is installed, ask its manufacturer what to do",
+    )
+
+
+def _keep(known: KnownReleases, signed: Signed) -> None:
+    """Keep what was verified, which must not be less than before."""
+    release, record = signed.release, signed.record
+    signatures = [one.sha256 for one in record.signatures]
+    known.check_record(release.product, release.version, signatures)
+    withdrawn = record.signatures[-1].signature.told if signed.standing.state is State.WITHDRAWN else None
+    known.keep(
+        KnownRelease(
+            product=release.product,
+            version=release.version,
+            release=signed.sha256,
+            signatures=signatures,
+            withdrawn=withdrawn,
+        )
+    )
 
 
 def is_fetched(folder: Path) -> bool:
@@ -114,24 +202,39 @@ def verify_fetched(folder: Path, release_key: PublicKey | KeyTrust, boards: Coll
     """
     trust = KeyTrust.of(release_key)
     names = _names(folder)
+    signed = _signed(folder, names, trust, State.RELEASED)
+    release = signed.release
+    production, there = _production(folder, names, (signed.sha256, release.product, release.version), trust, boards)
+    return Fetched(
+        release=release,
+        sha256=signed.sha256,
+        record=signed.record,
+        standing=signed.standing,
+        production=production,
+        boards=there,
+        files=len(names),
+    )
+
+
+def _signed(folder: Path, names: Collection[str], trust: KeyTrust, wanted: State) -> Signed:
+    """Steps 1 and 2."""
     release, sha256, evidence = _evidence(folder / EVIDENCE.rstrip("/"), names, trust)
     place = folder / SIGNATURES.rstrip("/")
     record = verify_record(place, sha256, release.product, release.version, trust)
     check_proofs(place, record, sha256, trust)
     standing = standing_of(record, policy_of(evidence), authors_of(evidence))
-    if standing.state is not State.RELEASED:
-        raise IntegrityError(f"comes to {standing.state}, not to released", link=SIGNATURES)
-    production, there = _production(folder, names, (sha256, release.product, release.version), trust, boards)
-    return Fetched(release, sha256, production, there, len(names), record, standing)
+    if standing.state is not wanted:
+        raise IntegrityError(f"comes to {standing.state}, not to {wanted}", link=SIGNATURES)
+    return Signed(release=release, sha256=sha256, record=record, standing=standing)
 
 
-def _check_state(fetched: Fetched, state: PublishedState) -> None:
+def _check_state(signed: Signed, state: PublishedState) -> None:
     """See that the repository says of a release what its own evidence does."""
-    release = fetched.release
-    if fetched.sha256 != state.release or (release.product, release.version) != (state.product, state.version):
+    release = signed.release
+    if signed.sha256 != state.release or (release.product, release.version) != (state.product, state.version):
         raise IntegrityError(f"is of {release.product} {release.version}", link=STATEMENT)
-    if fetched.record.signatures[-1].sha256 != state.signature:
-        raise IntegrityError("is not the signature that the repository names", link=fetched.record.signatures[-1].file)
+    if signed.record.signatures[-1].sha256 != state.signature:
+        raise IntegrityError("is not the signature that the repository names", link=signed.record.signatures[-1].file)
 
 
 def _names(folder: Path) -> set[str]:

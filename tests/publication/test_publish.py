@@ -36,7 +36,7 @@ def test_an_approved_release_is_published_pulled_and_withdrawn(
     told = sign("unpublish", bundle, "quinn", people, "Field report 7")
     assert (told["state"], told["meaning"], told["changed"]) == ("withdrawn", "Field report 7", True)
     assert run("approvals", bundle)[1]["state"] == "withdrawn"
-    with pytest.raises(WithdrawnError, match=r"pump 1\.2\.3 was withdrawn on .*: Field report 7"):
+    with pytest.raises(WithdrawnError, match=r"pump 1\.2\.3 was withdrawn by Quinn \(qa\) on .*: Field report 7"):
         pull(root, "1.2.3")
     assert stock(root).get_targetinfo(f"pump/1.2.3/{image}") is None
     assert all(path.read_bytes() == data for path, data in before.items())

@@ -144,7 +144,7 @@ def test_nothing_that_the_repositorys_keys_alone_vouch_for_is_taken(two: Path) -
 
 
 def test_a_state_that_nobody_signed_is_not_taken(two: Path) -> None:
-    """The repository's keys cannot bring a withdrawn release back, nor give it another statement."""
+    """The repository's keys cannot name a signature that is not the last one, nor give a release another statement."""
     state, files = published_files(two, "1.2.3")
     other_state, other = published_files(two, "1.2.4")
     for changed, link in (
@@ -157,9 +157,8 @@ def test_a_state_that_nobody_signed_is_not_taken(two: Path) -> None:
         assert caught.value.link == link
 
 
-def test_a_withdrawn_release_is_not_brought_back_by_the_repositorys_keys(
-    two: Path, people: dict[str, pyotp.TOTP]
-) -> None:
+def test_images_beside_the_whole_record_of_a_withdrawal_are_not_taken(two: Path, people: dict[str, pyotp.TOTP]) -> None:
+    """The withdrawal is there, and the state says `released`. Where the record is cut short: test_put_back.py."""
     state, _ = published_files(two, "1.2.3")
     _, before = published_files(two, "1.2.3")
     sign("unpublish", two / "dist/pump-1.2.3", "quinn", people)
