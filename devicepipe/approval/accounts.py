@@ -7,7 +7,8 @@ signing session takes password and code (or a login at the OpenID provider that 
 password, without which there is no key to sign with.
 
 The database (SQLite, or PostgreSQL by URL) is not what signatures rest on: who may sign, with which key, in which role, is in the
-rosters that the release key signed. A role that somebody writes into the database is in no roster.
+rosters that the release key signed. A role or key that somebody writes into the database is in no roster, and comes into none with
+the next change (roster_changes.py).
 """
 
 from __future__ import annotations
@@ -147,7 +148,10 @@ class Accounts:
             return tuple(self._info(db, row) for row in rows)
 
     def people(self) -> list[Person]:
-        """What a roster says: every key that was ever in force, with its time; a closed account's key ends with it."""
+        """What a roster says: every key that was ever in force, with its time; a closed account's key ends with it.
+
+        The roles are those of now: which ones a key had that has ended, the roster of then says (roster_changes.py).
+        """
         with self._begin() as db:
             former = sa.select(FORMER_KEY).order_by(FORMER_KEY.c.account, FORMER_KEY.c.until)
             keys = [dict(row) for row in db.execute(former).mappings()]

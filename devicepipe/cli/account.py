@@ -50,7 +50,7 @@ def add(
         )
     given = _roles(roles)
     project, secret = open_project(folder), SecretsIn(secrets_fd)
-    with _accounts(project) as accounts:
+    with _accounts(project, change=True) as accounts:
         uri = accounts.add(id_, name, email, given, secret.ask(f"First password of {id_}", confirm=True))
         roster = _renew(project, accounts, id_, "added", roles)
     _tell_enrolment(id_, uri, roster, as_json=as_json)
@@ -95,7 +95,7 @@ def roles(id_: str, *, roles: tuple[str, ...], folder: Path, as_json: bool) -> N
     """Give the account ID other roles."""
     given = _roles(roles)
     project = open_project(folder)
-    with _accounts(project) as accounts:
+    with _accounts(project, change=True) as accounts:
         accounts.set_roles(id_, given)
         _tell_roster(_renew(project, accounts, id_, "roles", roles), as_json=as_json)
 
@@ -127,7 +127,7 @@ def reset(id_: str, *, secrets_fd: int | None, folder: Path, as_json: bool) -> N
     What was signed with the old key stays valid; nothing more is signed with it.
     """
     project, secret = open_project(folder), SecretsIn(secrets_fd)
-    with _accounts(project) as accounts:
+    with _accounts(project, change=True) as accounts:
         uri = accounts.reset(id_, secret.ask(f"New password of {id_}", confirm=True))
         roster = _renew(project, accounts, id_, "reset")
     _tell_enrolment(id_, uri, roster, as_json=as_json)
@@ -146,7 +146,7 @@ def link(id_: str, *, remove: bool, folder: Path, as_json: bool) -> None:
     from devicepipe.cli.identify import log_in_at_provider
 
     project = open_project(folder)
-    with _accounts(project) as accounts:
+    with _accounts(project, change=True) as accounts:
         if remove:
             accounts.unlink(id_)
             _tell_roster(_renew(project, accounts, id_, "unlinked"), as_json=as_json)
@@ -167,27 +167,50 @@ def link(id_: str, *, remove: bool, folder: Path, as_json: bool) -> None:
 def close(id_: str, *, folder: Path, as_json: bool) -> None:
     """Close the account ID for good. What its person signed stays valid."""
     project = open_project(folder)
-    with _accounts(project) as accounts:
+    with _accounts(project, change=True) as accounts:
         accounts.close(id_)
         _tell_roster(_renew(project, accounts, id_, "closed"), as_json=as_json)
 
 
 @account.command()
+@click.option(
+    "--accept-differences",
+    "accept",
+    is_flag=True,
+    help="Sign it as the database of accounts is, also where that differs from the roster before.",
+)
 @project_option
 @json_option
-def roster(folder: Path, as_json: bool) -> None:
-    """Sign the roster of people anew, as the accounts are now, with the release key."""
+def roster(*, accept: bool, folder: Path, as_json: bool) -> None:
+    """Sign the roster of people anew with the release key.
+
+    Shows what the database of accounts has otherwise than the newest roster: nothing does, unless a command was killed, the roster
+    is an older one, or somebody wrote into the database. It is signed only with --accept-differences, and each is logged.
+    """
+    from devicepipe.stages.rosters import differences_of, renew_roster
+
     project = open_project(folder)
     with _accounts(project) as accounts:
-        _tell_roster(_renew(project, accounts, "roster", "signed anew"), as_json=as_json)
+        found = differences_of(project, accounts)
+        for one in () if as_json else found:
+            tell(f"  {one}", fg="yellow")
+        path = renew_roster(project, accounts, "roster", "signed anew", accept=accept)
+    if as_json:
+        print_json({"roster": str(path), "differences": [str(one) for one in found]})
+    else:
+        _tell_roster(path, as_json=False)
 
 
 @contextmanager
-def _accounts(project: Project) -> Iterator[Accounts]:
+def _accounts(project: Project, *, change: bool = False) -> Iterator[Accounts]:
+    """The accounts; for a change of them that the roster has to follow, only where it has them as they are."""
     from devicepipe.stages.approval import open_accounts
+    from devicepipe.stages.rosters import check_accounts
 
     accounts = open_accounts(project)
     try:
+        if change:
+            check_accounts(project, accounts)
         yield accounts
     finally:
         accounts.dispose()

@@ -15,7 +15,27 @@ from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.signing.keys import PublicKey
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.signatures import Given, Roster, Signature
+    from devicepipe.evidence.signatures import Given, Person, Roster, Signature
+
+
+def check_people(roster: Roster, link: str) -> None:
+    """Check what a roster says of keys: none begins or ends after it was signed, and each account has one at a time.
+
+    Raises:
+        IntegrityError: It is not so.
+    """
+    before: dict[str, Person] = {}
+    for person in sorted(roster.people, key=lambda one: one.since):
+        if max(person.since, person.until or "") > roster.on:
+            raise IntegrityError(
+                f"gives {person.account} a key that begins or ends after {roster.on}, when it was signed", link=link
+            )
+        last = before.get(person.account)
+        if last is not None and (last.until is None or last.until > person.since):
+            raise IntegrityError(f"gives {person.account} two keys at once", link=link)
+        if person.until is not None and person.until < person.since:
+            raise IntegrityError(f"gives {person.account} a key that ends before it begins", link=link)
+        before[person.account] = person
 
 
 def check_rosters(given: Sequence[Given], rosters: Collection[Roster]) -> None:

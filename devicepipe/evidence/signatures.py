@@ -35,7 +35,7 @@ from devicepipe.evidence.files import Entry, read_file, shown, walk
 from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import PROOF_SUFFIX, RELEASE_STATEMENT, SUFFIX
 from devicepipe.evidence.model import Component, Instant, Model, ProviderLogin, Sha256
-from devicepipe.evidence.roster_order import check_rosters
+from devicepipe.evidence.roster_order import check_people, check_rosters
 from devicepipe.evidence.statement import (
     MAXIMUM_BYTES,
     canonical_text,
@@ -209,6 +209,7 @@ def open_roster(data: bytes, release_key: PublicKey | KeyTrust, link: str) -> Ro
     keys = [_key(person, link).keyid for person in roster.people]
     if len({*keys}) != len(keys):
         raise IntegrityError("gives one key to two people, or twice to one", link=link)
+    check_people(roster, link)
     return roster
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from devicepipe.approval.accounts import Accounts
+from devicepipe.approval.roster_changes import Difference, accepted, changed, differences
 from devicepipe.errors import UsageError
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.key_uses import use_of_key
@@ -23,6 +24,7 @@ from devicepipe.stages import ledger
 from devicepipe.stages.context import Keys, default_tester, open_keys
 
 _SUBJECT = "roster "
+_SHOWN = 5
 _USES, _SIGNED = b'"purpose":"roster"', b'"kind":"approval"'
 
 
@@ -78,34 +80,93 @@ def current_roster(project: Project) -> bytes:
         raise UsageError(
             f"this is not the newest roster, which is number {newest.number} of {newest.at}",
             file=path,
-            remedy="restore the newest one from version control, or sign one anew: `devicepipe account roster`",
+            remedy="restore the newest one from version control, or have one signed anew: `devicepipe account roster`",
         )
     return data
 
 
-def renew_roster(project: Project, accounts: Accounts, account: str, change: str, roles: Sequence[str] = ()) -> Path:
-    """Sign the roster of the accounts as they are now, with the release key, and log why; returns its file, to be committed.
+def differences_of(project: Project, accounts: Accounts) -> list[Difference]:
+    """What is in the database of accounts otherwise than in the newest roster. Raises as `renew_roster`."""
+    before, newest, path = _before(project, open_keys(project))
+    return _not_newest(path, newest) + differences(before.people if before is not None else [], accounts.people())
+
+
+def check_accounts(project: Project, accounts: Accounts) -> None:
+    """Find out, before an account is changed, whether the roster can be signed anew with that change alone.
+
+    Raises:
+        UsageError: The database differs from the newest roster, or the roster is not the newest.
+        BenchError, IntegrityError: As `renew_roster`.
+    """
+    _refuse(project, differences_of(project, accounts))
+
+
+def renew_roster(
+    project: Project,
+    accounts: Accounts,
+    account: str,
+    change: str,
+    roles: Sequence[str] = (),
+    *,
+    accept: bool = False,
+) -> Path:
+    """Sign the roster before with one change, by the release key, and log why; returns its file, to be committed.
 
     Args:
         project: The product.
         accounts: Its accounts, already changed.
         account: The account that was changed; the roster itself where none was.
-        change: What was done, in a word.
+        change: What was done, as `roster_changes.changed` knows it.
         roles: The roles that it has now, where they were given.
+        accept: Sign it as the database is, whatever else differs; each difference is logged.
 
     Raises:
-        UsageError, BenchError: As `open_keys` and `keys.sign`.
-        IntegrityError: The roster that is there is not one of this release key, or the log is not to be trusted.
+        UsageError: The database differs from the roster before in more than the change.
+        BenchError: As `open_keys` and `keys.sign`.
+        IntegrityError: The roster that is there is not one of this release key, the new one gives keys times that cannot be, or
+            the log is not to be trusted.
     """
     keys = open_keys(project)
+    before, newest, path = _before(project, keys)
+    signed, found = before.people if before is not None else [], accounts.people()
+    roster = next_roster(before, newest, Roster(number=1, on=instant(datetime.now(UTC)), people=[]))
+    people = changed(signed, found, account, change, roles)
+    others = _not_newest(path, newest) + differences(people, found)
+    if accept:
+        people = accepted(signed, found, roster.on)
+    else:
+        _refuse(project, others)
+    data = sign_roster(roster.model_copy(update={"people": people}), keys.release.signer, keys.release.public)
+    roster = open_roster(data, keys.trust, path.name)
+    entries = [_changed(one.account, "difference accepted", reason=one.what) for one in others]
+    replace_roster(project, roster, data, keys, [*entries, _changed(account, change, roles, _digest(data))])
+    return path
+
+
+def _before(project: Project, keys: Keys) -> tuple[Roster | None, LoggedRoster, Path]:
+    """The roster that is there, if one is, what the log has, and the roster's file."""
     path = project.root / project.approval.roster
     newest = newest_logged(project, keys)
     _finish(path, newest)
-    before = open_roster(path.read_bytes(), keys.trust, path.name) if path.exists() else None
-    roster = next_roster(before, newest, Roster(number=1, on=instant(datetime.now(UTC)), people=accounts.people()))
-    signed = sign_roster(roster, keys.release.signer, keys.release.public)
-    replace_roster(project, roster, signed, keys, [_changed(account, change, roles, _digest(signed))])
-    return path
+    return open_roster(path.read_bytes(), keys.trust, path.name) if path.exists() else None, newest, path
+
+
+def _not_newest(path: Path, newest: LoggedRoster) -> list[Difference]:
+    if not newest.number or (path.exists() and _digest(path.read_bytes()) == newest.digest):
+        return []
+    return [Difference("roster", f"the newest is number {newest.number} of {newest.at}, which the file is not")]
+
+
+def _refuse(project: Project, found: Sequence[Difference]) -> None:
+    if not found:
+        return
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    raise UsageError(
+        f"the accounts are not as the newest roster has them: {'; '.join(map(str, found[:_SHOWN]))}{more}",
+        file=project.root / project.approval.roster,
+        remedy="restore the newest roster and find out who changed the database of accounts; if all that is right, sign it as "
+        "it is: `devicepipe account roster --accept-differences`",
+    )
 
 
 def next_roster(before: Roster | None, newest: LoggedRoster, roster: Roster) -> Roster:
@@ -141,9 +202,12 @@ def log_change(project: Project, account: str, change: str) -> None:
     ledger.append(project, [_changed(account, change)])
 
 
-def _changed(account: str, change: str, roles: Sequence[str] = (), digest: str | None = None) -> Entry:
+def _changed(
+    account: str, change: str, roles: Sequence[str] = (), digest: str | None = None, reason: str = ""
+) -> Entry:
     """What the log says of a change of an account; the digest is that of the roster that came of it."""
-    details = {"change": change} | ({"role": ", ".join(roles)} if roles else {})
+    details = {"change": change, "role": ", ".join(roles), "reason": reason}
+    details = {name: text for name, text in details.items() if text}
     return make_entry("account", at=utc_now(), by=default_tester(), subject=account, digest=digest, details=details)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,9 +10,18 @@ from devicepipe.approval.accounts import Identified
 from devicepipe.approval.lifecycle import Action, Role, State
 from devicepipe.approval.record import Intent, read_record, sign
 from devicepipe.errors import IntegrityError, UsageError
-from devicepipe.evidence.signatures import Roster, Signature, instant, sign_release, sign_roster, signature_file
+from devicepipe.evidence.signatures import (
+    Roster,
+    Signature,
+    instant,
+    open_roster,
+    sign_release,
+    sign_roster,
+    signature_file,
+)
 from tests.approval import test_record
 from tests.approval.test_record import KEYS, POLICY, Team
+from tests.evidence.synthetic_bundle import development_keys
 
 team = test_record.team
 
@@ -134,3 +144,31 @@ def test_what_was_signed_before_the_right_was_lost_stays_valid(team: Team) -> No
     team.clock.pass_(seconds=1)
     assert by(team, "ron", Action.APPROVE, Role.REVIEWER, numbered(team, 2)) is State.APPROVED
     assert team.standing().state is State.APPROVED
+
+
+KEY_TIMES = {
+    # what the roster says: (since of the first key, its until, since of the second), in hours from when it was signed, and why not
+    "begins in the future": (1, None, None, "begins or ends after"),
+    "ends in the future": (-2, 1, None, "begins or ends after"),
+    "two at once": (-3, None, -2, "two keys at once"),
+    "overlapping": (-3, -1, -2, "two keys at once"),
+    "backwards": (-2, -3, None, "ends before it begins"),
+}
+
+
+@pytest.mark.parametrize("what", KEY_TIMES)
+def test_d2_a_roster_gives_keys_only_times_that_can_be(team: Team, what: str) -> None:
+    since, until, second, why = KEY_TIMES[what]
+
+    def at(hours: int | None) -> str | None:
+        return None if hours is None else instant(team.clock.now + timedelta(hours=hours))
+
+    eva = next(one for one in team.accounts.people() if one.account == "eva")
+    people = [eva.model_copy(update={"since": at(since), "until": at(until)})]
+    if second is not None:
+        key = development_keys(1).release.public.pem.decode()
+        people.append(eva.model_copy(update={"since": at(second), "public_key": key}))
+    roster = Roster(number=1, on=instant(team.clock.now), people=people)
+    data = sign_roster(roster, KEYS.release.signer, KEYS.release.public)
+    with pytest.raises(IntegrityError, match=why):
+        open_roster(data, KEYS.release.public, "the roster")

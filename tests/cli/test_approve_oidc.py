@@ -159,7 +159,7 @@ def test_a_roster_that_is_older_than_the_link_is_told_and_nothing_is_signed(
     old = (root / "approval/roster.dsse.json").read_bytes()
     run("account", "link", "quinn")
     (root / "approval/roster.dsse.json").write_bytes(old)
-    refused(bundle, UsageError, "the roster is not of now", WORDS["quinn"])
+    refused(bundle, UsageError, "this is not the newest roster", WORDS["quinn"])
 
 
 LOGIN = ProviderLogin(issuer="https://a", subject="q", on="2026-01-01T00:00:00.000000Z", token="ab" * 32)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pyotp
 import pytest
 
-from devicepipe.errors import UsageError
-from devicepipe.evidence.signatures import record_folder
-from tests.cli.calls import WORDS, entries, run, sign
+from devicepipe.approval.secret_box import Secrets
+from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.signatures import open_roster, record_folder
+from devicepipe.signing.keys import PublicKey
+from tests.cli.calls import WORDS, entries, run, run_text, sign
 from tests.cli.test_waive_by_account import folder, waive
 
 ROSTER = "approval/roster.dsse.json"
@@ -48,7 +52,11 @@ def test_each_roster_is_in_the_log_by_number_and_digest_and_one_made_from_an_old
     assert entries("account")[-1]["digest"] == digest
     assert (entries("key-use")[-1]["subject"], entries("key-use")[-1]["digest"]) == ("roster 4", digest)
     (root / ROSTER).write_bytes(old)
-    run("account", "roster")
+    with pytest.raises(
+        UsageError, match=r"roster: the newest is number 4 of .*, which the file is not; quinn: roles is"
+    ):
+        run("account", "roster")
+    run("account", "roster", "--accept-differences")
     assert entries("key-use")[-1]["subject"] == "roster 5"
 
 
@@ -78,3 +86,100 @@ def test_a_roster_that_is_signed_anew_while_somebody_types_the_password_signs_no
     with pytest.raises(UsageError, match="the roster was signed anew meanwhile"):
         sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
     assert not record_folder(bundle).exists()
+
+
+# --- the database of accounts alone
+
+
+def write(root: Path, *statements: tuple[str, tuple[object, ...]]) -> None:
+    """Write into the database, as whoever has it and nothing else can."""
+    with closing(sqlite3.connect(root / ".devicepipe/accounts.sqlite")) as database:
+        for statement, values in statements:
+            database.execute(statement, values)
+        database.commit()
+
+
+def key() -> str:
+    return Secrets.new().public_key().pem.decode()
+
+
+FORMER = (
+    "INSERT INTO former_key (account, until, name, email, public_key, since) "
+    "VALUES ('quinn', ?, 'Quinn', 'quinn@example.com', ?, '2020-01-01 00:00:00.000000')"
+)
+STRANGE = "quinn: a key that is in no roster"
+WRITTEN: dict[str, tuple[str, tuple[object, ...], str]] = {
+    # what is written: (how, with what, what is told)
+    "another key": ("UPDATE account SET public_key = ? WHERE id = 'quinn'", (key(),), STRANGE),
+    "a former key": (FORMER, ("2026-01-01 00:00:00.000000", key()), STRANGE),
+    "a role": ("INSERT INTO account_role VALUES ('eva', 'release-manager')", (),
+               "eva: roles is engineer, release-manager in the database, engineer in the roster"),
+    "a name": ("UPDATE account SET name = 'Somebody' WHERE id = 'ron'", (), "ron: name is Somebody in the database"),
+    "an address": ("UPDATE account SET email = 'a@b' WHERE id = 'ron'", (), "ron: email is a@b in the database"),
+    "a provider's person": ("INSERT INTO account_identity VALUES ('ron', 'https://i', 's')", (), "ron: identity is .*, none"),
+    "an account taken out": ("DELETE FROM account WHERE id = 'ron'", (), "ron: the key that the roster gives is not in"),
+}  # fmt: skip
+CHANGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "add": (("newbie", "--name", "New", "--email", "n@example.com", "--role", "engineer"), ("four unrelated long words",)),
+    "roles": (("quinn", "--role", "qa", "--role", "regulatory"), ()),
+    "reset": (("quinn",), ("four unrelated long words",)),
+    "close": (("eva",), ()),
+    "roster": ((), ()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRITTEN)
+def test_d1_what_is_written_into_the_database_comes_into_no_roster(
+    root: Path, people: dict[str, pyotp.TOTP], what: str
+) -> None:
+    assert people
+    statement, values, told = WRITTEN[what]
+    write(root, (statement, values))
+    before, database = (root / ROSTER).read_bytes(), (root / ".devicepipe/accounts.sqlite").read_bytes()
+    for command, (words, secrets) in CHANGES.items():
+        with pytest.raises(UsageError, match=told) as caught:
+            run("account", command, *words, secrets=secrets)
+        assert caught.value.file == root / ROSTER
+        assert "who changed the database" in (caught.value.remedy or "")
+    assert (root / ROSTER).read_bytes() == before
+    assert (root / ".devicepipe/accounts.sqlite").read_bytes() == database
+
+
+def test_d1_nor_where_it_is_written_while_the_command_runs(
+    root: Path, people: dict[str, pyotp.TOTP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert people
+    monkeypatch.setattr("devicepipe.stages.rosters.check_accounts", lambda *_: None)
+    write(root, ("UPDATE account SET public_key = ? WHERE id = 'ron'", (key(),)))
+    for words in (("roles", "ron", "--role", "qa"), ("close", "ron"), ("roles", "eva", "--role", "qa")):
+        with pytest.raises(UsageError, match="ron: a key that is in no roster"):
+            run("account", *words)
+
+
+def test_differences_are_shown_signed_only_on_demand_and_each_logged(root: Path, people: dict[str, pyotp.TOTP]) -> None:
+    assert people
+    write(root, (WRITTEN["a role"][0], ()), (WRITTEN["a name"][0], ()))
+    with pytest.raises(UsageError, match=r"eva: roles is .*; ron: name is"):
+        run("account", "roster")
+    assert "eva: roles is" in run_text("account", "roster", "--accept-differences")
+    told = [(one["subject"], one["details"]["change"]) for one in entries("account")[-3:]]
+    assert told == [("eva", "difference accepted"), ("ron", "difference accepted"), ("roster", "signed anew")]
+    assert entries("account")[-3]["details"]["reason"].startswith("roles is engineer, release-manager in the database")
+    run("account", "roles", "quinn", "--role", "qa", "--role", "regulatory")
+
+
+def test_d2_a_key_or_its_end_in_the_future_is_not_signed_even_so(root: Path, people: dict[str, pyotp.TOTP]) -> None:
+    assert people
+    write(root, (FORMER, ("2099-01-01 00:00:00.000000", key())))
+    with pytest.raises(IntegrityError, match="gives quinn a key that begins or ends after"):
+        run("account", "roster", "--accept-differences")
+
+
+def test_s4_a_former_key_keeps_the_roles_that_it_had(root: Path, people: dict[str, pyotp.TOTP]) -> None:
+    assert people
+    run("account", "reset", "eva", secrets=("some phrase nobody had",))
+    run("account", "roles", "eva", "--role", "qa", "--role", "engineer")
+    run("account", "roster", "--accept-differences")
+    public = PublicKey.load(root / ".devicepipe/keys/release.pub.pem")
+    own = [one for one in open_roster((root / ROSTER).read_bytes(), public, "roster").people if one.account == "eva"]
+    assert [(one.roles, one.until is None) for one in own] == [(["engineer"], False), (["engineer", "qa"], True)]
