@@ -27,6 +27,7 @@ from devicepipe.evidence.signatures import (
     Signature,
     SignedRecord,
     check_login,
+    check_words,
     instant,
     open_roster,
     proof_file,
@@ -131,6 +132,7 @@ def check_intent(
         raise UsageError(
             "a signature has a meaning", remedy='say it: --meaning "I have reviewed the verification report"'
         )
+    check_words(intent.meaning, "--meaning")
     if not bundle.release.releasable and intent.action in (Action.SUBMIT, Action.APPROVE, Action.RELEASE):
         raise UsageError(
             f"it is NOT RELEASABLE: {bundle.release.reasons[0]}", remedy="mend it and make the release anew"

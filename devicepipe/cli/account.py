@@ -42,12 +42,13 @@ def add(
 
     Prints once what the person's authenticator takes (RFC 6238). An ID belongs to one person for ever.
     """
-    from devicepipe.evidence.signatures import ACCOUNT_FORM
+    from devicepipe.evidence.signatures import ACCOUNT_FORM, check_words
 
     if not ACCOUNT_FORM.fullmatch(id_):
         raise UsageError(
             f"'{id_}' cannot name an account", remedy="a to z, digits, '.', '_' and '-', at most 32, a letter first"
         )
+    check_words(name, "--name")
     given = _roles(roles)
     project, secret = open_project(folder), SecretsIn(secrets_fd)
     with _accounts(project, change=True) as accounts:

@@ -56,7 +56,12 @@ _MOST = 9999
 ACCOUNT_FORM: Final = re.compile(r"[a-z][a-z0-9._-]{0,31}")
 Account = Annotated[str, StringConstraints(pattern=rf"^{ACCOUNT_FORM.pattern}$")]
 """The id of an account: of one person for ever (11.100(a))."""
-_Words = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+MOST_WORDS: Final = 2000
+UNPRINTABLE: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+"""What could make a text look like other lines than it is: control characters, line breaks, and overrides of the direction."""
+_Words = Annotated[str, StringConstraints(max_length=MOST_WORDS, pattern=f"^[^{UNPRINTABLE}]+$")]
+"""Text of one line that is not empty, as a terminal and a document show it."""
+_Pem = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 
 
 class Identity(Model):
@@ -76,7 +81,7 @@ class Person(Model):
     name: _Words
     email: str
     roles: list[_Words] = Field(min_length=1)
-    public_key: _Words
+    public_key: _Pem
     since: Instant
     until: Instant | None = None
     identity: Identity | None = None
@@ -164,6 +169,17 @@ class SignedRecord:
         """The accounts that a roster gives these e-mail addresses."""
         people = (person for roster in self.rosters for person in roster.people)
         return frozenset(person.account for person in people if person.email.lower() in emails)
+
+
+def check_words(text: str, option: str) -> None:
+    """Check words that somebody gave to be signed. Raises UsageError, which names the option, where they can be none."""
+    if len(text) > MOST_WORDS:
+        raise UsageError(f"{option} has {len(text)} characters: {MOST_WORDS} at most")
+    if found := re.search(rf"[{UNPRINTABLE}\ud800-\udfff]", text):
+        raise UsageError(
+            f"{option} has a character that is not printed as it is: {ascii(found[0])[1:-1]}",
+            remedy="give it as one line of text, without line breaks, control characters and overrides of the direction",
+        )
 
 
 def instant(moment: datetime) -> str:
