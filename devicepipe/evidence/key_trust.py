@@ -95,6 +95,28 @@ class KeyTrust:
         if life is not None:
             self._check_time(life, on, what, link)
 
+    def check_use(self, data: bytes, on: str, what: str, link: str) -> None:
+        """Refuse what somebody did by the authority of a file, a roster, after the release key that signed it was in force no longer.
+
+        Also of a file that counts on although its key was revoked: what was done by it counts, it lets nobody do more.
+
+        Args:
+            data: The file, which was opened before.
+            on: When it was done, as whoever did it says.
+            what: What was done, e.g. "was given".
+            link: The file of what was done.
+
+        Raises:
+            IntegrityError: It was done too late.
+        """
+        life = self._life(self.key_of(data, link).keyid)
+        ends = [one for one in (life.until, life.revoked) if one is not None] if life is not None else []
+        if ends and moment(on) > min(map(moment, ends)):
+            raise IntegrityError(
+                f"{what} on {on} by what the release key {keyid_unverified(data, link)} signed, which was in force until {min(ends)}",
+                link=link,
+            )
+
     def check_image_key(self, key: PublicKey, on: str, statement: bytes, link: str) -> None:
         """Refuse images of a key, for tests or production, that was replaced before, or that was revoked.
 

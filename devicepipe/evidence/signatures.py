@@ -9,7 +9,7 @@ The record of a release lies in a folder beside its bundle (`<bundle>.signatures
 What always holds of a `SignedRecord`: every signature is about the release statement of this bundle (its digest, so that it can be
 neither excised nor transferred, 21 CFR 11.70), tells printed name, time and meaning (11.50), was made with the key that the roster
 gave to that person then, in a role that the person had, and names the one before it by digest: none is left out between two others,
-exchanged or brought in from another release; and no later roster of the record took that from the person before (roster_order.py).
+exchanged or brought in from another release; its roster is by a release key that was in force then; and no later roster of the record took that from the person before (roster_order.py).
 That the newest signature is there, and that no newer roster was when it was given, only the log can tell.
 
 Sources: 21 CFR 11.50, 11.70, 11.100, 11.200; in-toto Statement v1.
@@ -267,11 +267,13 @@ def verify_record(
         IntegrityError: A link does not hold; `link` names the first one.
     """
     files, rosters, proofs = _files(folder, added)
+    trust = KeyTrust.of(release_key)
 
     def read(name: str) -> bytes:
         return added[name] if name in added else read_file(folder, name, MAXIMUM_BYTES)
 
-    known = {name: open_roster(read(name), release_key, name) for name in rosters}
+    texts = {name: read(name) for name in rosters}
+    known = {name: open_roster(text, trust, name) for name, text in texts.items()}
     for name in rosters:
         if name != _roster_file(hashlib.sha256(read(name)).hexdigest()):
             raise IntegrityError("is not the roster that its name says", link=name)
@@ -281,6 +283,7 @@ def verify_record(
             raise IntegrityError("is missing, though there are later signatures", link=signature_file(number))
         data = read(name)
         one = _open_signature(data, known, release, name)
+        trust.check_use(texts[_roster_file(one.signature.roster)], one.signature.on, "was given", name)
         _check_place(one.signature, given, product, version, name)
         given.append(one)
     check_rosters(given, known.values())

@@ -155,6 +155,8 @@ class _Work:
         self.authority = authority
         self.history = load_history(project) or KeyHistory(project.product.name)
         self.files: tuple[Path, ...] = ()
+        # Clocks differ: what was signed before the change, as the log has it, is not to be dated after it.
+        self.not_before = newest_logged(project, Keys(authority, authority, self.history)).signed
 
     def begin(self, role: Role, reason: str) -> None:
         """Write down the release key, and the present key of a role, where the history does not have them."""
@@ -183,7 +185,7 @@ class _Work:
                 "follows": self.history.changes[-1].sha256 if self.history.changes else None,
                 "role": role,
                 "change": change,
-                "on": instant(datetime.now(UTC)),
+                "on": max(instant(datetime.now(UTC)), self.not_before),
                 "by": default_tester(),
                 "reason": reason,
                 "public_key": new.public.pem.decode() if new is not None else None,

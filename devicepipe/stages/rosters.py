@@ -15,6 +15,7 @@ from pathlib import Path
 from devicepipe.approval.accounts import Accounts
 from devicepipe.approval.roster_changes import Difference, accepted, changed, differences
 from devicepipe.errors import UsageError
+from devicepipe.evidence.dsse import keyid_unverified
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.key_uses import use_of_key
 from devicepipe.evidence.ledger.entry import Entry, make_entry
@@ -62,11 +63,12 @@ def current_roster(project: Project) -> bytes:
     """The bytes of the product's roster.
 
     Raises:
-        UsageError: There is none yet, or it is not the newest one that the log has.
+        UsageError: There is none yet, it is not the newest one that the log has, or not by the release key in force.
         BenchError, IntegrityError: As `ledger.entries_with`.
     """
     path = project.root / project.approval.roster
-    newest = newest_logged(project, open_keys(project))
+    keys = open_keys(project)
+    newest = newest_logged(project, keys)
     _finish(path, newest)
     try:
         data = path.read_bytes()
@@ -81,6 +83,12 @@ def current_roster(project: Project) -> bytes:
             f"this is not the newest roster, which is number {newest.number} of {newest.at}",
             file=path,
             remedy="restore the newest one from version control, or have one signed anew: `devicepipe account roster`",
+        )
+    if keyid_unverified(data, path.name) in {one.keyid for one in keys.trust.keys} - {keys.release.public.keyid}:
+        raise UsageError(
+            "the roster is signed by a release key that is in force no longer",
+            file=path,
+            remedy="have it signed anew: `devicepipe account roster`",
         )
     return data
 

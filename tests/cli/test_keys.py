@@ -205,7 +205,7 @@ def test_a_known_key_does_not_come_in_again(rotated: Rotated) -> None:
 def test_a_rotation_that_was_killed_leaves_what_holds(
     rotated: Rotated, token: Token, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """Killed after the change was written, before the log or the roster follows: people sign on, and the next change logs it."""
+    """Killed after the change was written, before the log or the roster follows: with a roster of the new key people sign on, the next change logs it."""
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -220,6 +220,12 @@ def test_a_rotation_that_was_killed_leaves_what_holds(
     assert [one["entry"] is not None for one in told["changes"]] == [True, True, step != "_log"]
     configure(rotated.root, release=uri, release_public=third.name)
     first, people = rotated.first, rotated.people
+    with pytest.raises(
+        UsageError, match=r"signed by a release key that is in force no longer|not the newest"
+    ) as caught:
+        sign("approve", first, "quinn", WORDS["quinn"], people["quinn"].now())
+    assert "devicepipe account roster" in (caught.value.remedy or "")
+    run("account", "roster")
     sign("approve", first, "quinn", WORDS["quinn"], people["quinn"].now())
     assert verify(first, third, "--history", HISTORY)["approval"]["state"] == "approved"
     run("keys", "revoke", PublicKey.load(rotated.old).keyid, "--reason", "x", "--keep", first)
