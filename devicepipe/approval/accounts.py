@@ -206,7 +206,9 @@ class Accounts:
         return _uri(made, account)
 
     def change_password(self, account: str, old: str, new: str) -> None:
-        """Close a person's secrets under a new password; keys and codes stay.
+        """Close a person's secrets under a new password; keys and codes stay, and failed attempts stay counted.
+
+        It takes no code: forgave it failed attempts, whoever has the password could guess codes without end.
 
         Raises:
             UsageError: As `identify`, or the new password will not do.
@@ -216,9 +218,9 @@ class Accounts:
         if new == old:
             raise UsageError("the new password is the old one")
         with self._begin() as db:
-            db.execute(
-                ACCOUNT.update().where(ACCOUNT.c.id == account).values(self._box(opened, account, new, self._now()))
-            )
+            box = self._box(opened, account, new, self._now())
+            # `_open` counted this attempt, which did not fail; those before it stay.
+            db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=ACCOUNT.c.failures - 1, **box))
 
     def reset(self, account: str, password: str) -> str:
         """Give a person who lost password or authenticator new secrets; returns the URI for the authenticator.
@@ -243,6 +245,7 @@ class Accounts:
                 )
             )
             fresh = {"public_key": made.public_key().pem.decode(), "key_since": now, "last_step": 0}
+            fresh |= {"failures": 0, "locked_until": None}
             changed = self._box(made, account, password, now) | fresh
             db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(changed))
             db.execute(SESSION.delete().where(SESSION.c.account == account))
@@ -449,7 +452,7 @@ class Accounts:
 
     def _box(self, opened: Secrets, account: str, password: str, now: datetime) -> dict[str, Any]:
         box = close(opened, account, password, self._rules.cost)
-        return {"box": box, "password_on": now, "failures": 0, "locked_until": None}
+        return {"box": box, "password_on": now}
 
     def _check_password(self, account: str, password: str) -> None:
         if len(password) < self._rules.shortest:

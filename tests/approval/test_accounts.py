@@ -209,3 +209,26 @@ def test_a_database_that_cannot_be_reached_is_told_as_such(tmp_path: Path) -> No
         Accounts(f"sqlite:///{tmp_path}/none/accounts.sqlite", CHEAP)
     with pytest.raises(BenchError, match="the database of accounts cannot be used"):
         Accounts(f"postgresql+psycopg://tester@/none?host={tmp_path}", CHEAP)
+
+
+def test_r5_a_change_of_the_password_forgives_no_wrong_code(accounts: Accounts, quinn: str, clock: Clock) -> None:
+    words = (PASSWORD, "purple monkey dishwasher")
+    for _ in range(CHEAP.lock_after - 1):
+        with pytest.raises(UsageError, match=WRONG):
+            accounts.identify("quinn", words[0], "000000")
+    accounts.change_password("quinn", *words)
+    with pytest.raises(UsageError, match=WRONG):
+        accounts.identify("quinn", words[1], "000000")
+    with pytest.raises(UsageError, match="is locked until"):
+        accounts.identify("quinn", words[1], "000000")
+    with pytest.raises(UsageError, match="is locked until"):
+        accounts.change_password("quinn", words[1], words[0])
+    clock.pass_(minutes=CHEAP.lock_minutes, seconds=1)
+    assert accounts.identify("quinn", words[1], code(quinn, clock)).first
+
+
+def test_changes_of_a_password_alone_lock_nobody_out(accounts: Accounts, quinn: str, clock: Clock) -> None:
+    words = (PASSWORD, "purple monkey dishwasher")
+    for turn in range(2 * CHEAP.lock_after):
+        accounts.change_password("quinn", words[turn % 2], words[1 - turn % 2])
+    assert accounts.identify("quinn", PASSWORD, code(quinn, clock)).first
