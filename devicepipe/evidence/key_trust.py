@@ -96,7 +96,7 @@ class KeyTrust:
             self._check_time(life, on, what, link)
 
     def check_use(self, data: bytes, on: str, what: str, link: str) -> None:
-        """Refuse what somebody did by the authority of a file, a roster, after the release key that signed it was in force no longer.
+        """Refuse what somebody did by a file, a roster, after the release key that signed it had ended.
 
         Also of a file that counts on although its key was revoked: what was done by it counts, it lets nobody do more.
 
@@ -113,7 +113,8 @@ class KeyTrust:
         ends = [one for one in (life.until, life.revoked) if one is not None] if life is not None else []
         if ends and moment(on) > min(map(moment, ends)):
             raise IntegrityError(
-                f"{what} on {on} by what the release key {keyid_unverified(data, link)} signed, which was in force until {min(ends)}",
+                f"{what} on {on} by what the release key {keyid_unverified(data, link)} signed, "
+                f"which was in force until {min(ends)}",
                 link=link,
             )
 

@@ -9,7 +9,8 @@ The record of a release lies in a folder beside its bundle (`<bundle>.signatures
 What always holds of a `SignedRecord`: every signature is about the release statement of this bundle (its digest, so that it can be
 neither excised nor transferred, 21 CFR 11.70), tells printed name, time and meaning (11.50), was made with the key that the roster
 gave to that person then, in a role that the person had, and names the one before it by digest: none is left out between two others,
-exchanged or brought in from another release; its roster is by a release key that was in force then; and no later roster of the record took that from the person before (roster_order.py).
+exchanged or brought in from another release; its roster is by a release key that was in force then; and no later roster of the
+record took that from the person before (roster_order.py).
 That the newest signature is there, and that no newer roster was when it was given, only the log can tell.
 
 Sources: 21 CFR 11.50, 11.70, 11.100, 11.200; in-toto Statement v1.

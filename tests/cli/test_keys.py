@@ -205,7 +205,7 @@ def test_a_known_key_does_not_come_in_again(rotated: Rotated) -> None:
 def test_a_rotation_that_was_killed_leaves_what_holds(
     rotated: Rotated, token: Token, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """Killed after the change was written, before the log or the roster follows: with a roster of the new key people sign on, the next change logs it."""
+    """Killed after the change was written, before log or roster follow: by a new roster people sign on."""
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""A roster lets nobody sign after the release key that signed it was replaced or revoked, also where the roster itself counts on."""
+"""A roster lets nobody sign after the release key that signed it has ended, also where the roster itself counts on."""
 
 from __future__ import annotations
 
