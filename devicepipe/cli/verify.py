@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def verify(bundle: Path, *, key: Path, history: Path | None, verbose: bool, as_j
     verified = verify_bundle(bundle, trust)
     release = verified.release
     record, policy, standing = signed_standing(verified)
-    ships = verify_production(verified) if production_folder(bundle).exists() else None
+    ships = verify_production(verified) if os.path.lexists(production_folder(bundle)) else None
     code = EXIT_OK if release.releasable else EXIT_PRODUCT_FAILED
     if as_json:
         links = [{"link": link.link, "check": link.check} for link in verified.links]

@@ -31,6 +31,7 @@ What always holds of a `VerifiedProduction`: all of that held, and every later r
 from __future__ import annotations
 
 import hashlib
+import os
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -232,8 +233,8 @@ class VerifiedProduction(ListedBundle):
 
 
 def production_folder(bundle: Path) -> Path:
-    """Where what ships of a bundle lies."""
-    place = bundle.absolute()  # "." has no name
+    """Where what ships of a bundle lies: beside the folder itself, whatever links or ".." it is named by."""
+    place = bundle.resolve()
     return place.with_name(f"{place.name}.production")
 
 
@@ -271,6 +272,8 @@ def verify_production(
     """
     place = folder or production_folder(bundle.folder)
     if not place.is_dir():
+        if os.path.lexists(place):
+            raise IntegrityError("is no folder, where what ships of the release lies", link=place.name)
         raise UsageError(
             "there is nothing signed with the production key: expected a folder",
             file=place,

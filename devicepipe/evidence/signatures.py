@@ -19,6 +19,7 @@ Sources: 21 CFR 11.50, 11.70, 11.100, 11.200; in-toto Statement v1.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -189,8 +190,8 @@ def instant(moment: datetime) -> str:
 
 
 def record_folder(bundle: Path) -> Path:
-    """Where the signatures of a bundle lie."""
-    place = bundle.absolute()  # "." has no name
+    """Where the signatures of a bundle lie: beside the folder itself, whatever links or ".." it is named by."""
+    place = bundle.resolve()
     return place.with_name(f"{place.name}.signatures")
 
 
@@ -267,6 +268,8 @@ def verify_record(
     Raises:
         IntegrityError: A link does not hold; `link` names the first one.
     """
+    if not folder.is_dir() and os.path.lexists(folder):
+        raise IntegrityError("is no folder, where the signatures of people lie", link=folder.name)
     files, rosters, proofs = _files(folder, added)
     trust = KeyTrust.of(release_key)
 
