@@ -34,6 +34,7 @@ _KEY = "release.pub.pem"
     type=click.Path(dir_okay=False, path_type=Path),
     help="The release key to trust, a public PEM file; needed the first time, and kept.",
 )
+@click.option("--replace-key", is_flag=True, help="Trust --key in the place of the release key that was kept.")
 @click.option(
     "--history",
     type=click.Path(file_okay=False, path_type=Path),
@@ -59,6 +60,7 @@ def pull(
     boards: tuple[str, ...],
     root: Path | None,
     key: Path | None,
+    replace_key: bool,
     history: Path | None,
     output: Path,
     trust: Path | None,
@@ -78,7 +80,7 @@ def pull(
 
     url = repository if "://" in repository else Path(repository).resolve().as_uri()
     place = trust or _state_home() / "devicepipe" / "trust" / hashlib.sha256(url.encode()).hexdigest()[:16]
-    public = _release_key(place, key, url)
+    public = _release_key(place, key, url, replace=replace_key)
     found = pull_release(
         url,
         place,
@@ -126,12 +128,19 @@ def tell_fetched(fetched: Fetched) -> None:
         tell("signed with DEVELOPMENT keys: not for production", fg="yellow")
 
 
-def _release_key(trust: Path, named: Path | None, url: str) -> PublicKey:
-    """The release key that is named, else the one that was named before."""
+def _release_key(trust: Path, named: Path | None, url: str, *, replace: bool) -> PublicKey:
+    """The release key that is named, which is the one that was kept, unless that is to be replaced; else the kept one."""
     from devicepipe.signing.keys import PublicKey
 
     if named is not None:
-        return PublicKey.load(named)
+        public = PublicKey.load(named)
+        if not replace and (trust / _KEY).is_file() and PublicKey.load(trust / _KEY).keyid != public.keyid:
+            raise UsageError(
+                f"is not the release key that is trusted for {url}",
+                file=named,
+                remedy="leave --key out; only if you know from the publisher that the key was changed: --replace-key",
+            )
+        return public
     if not (trust / _KEY).is_file():
         raise UsageError(
             f"no release key is trusted for {url} yet", remedy="name the one that its publisher gave you: --key FILE"

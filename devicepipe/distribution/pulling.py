@@ -83,6 +83,8 @@ def fetch(client: Client, files: Mapping[str, TargetFile], final: Path, check: C
             check(final)
             return False
         new = final.with_name(f".{final.name}.new")
+        if new.is_symlink() or (new.exists() and not new.is_dir()):
+            raise UsageError("is there, and is no folder", file=new, remedy="remove it, or name another place")
         if new.exists():
             shutil.rmtree(new)  # of a process that was killed
         try:

@@ -17,12 +17,17 @@ from tuf.api.metadata import TargetFile, Targets
 
 from devicepipe.distribution.layout import release_folder, target_path
 from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.files import shown
+from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT, SOURCE_CONFIG, kind_named
 from devicepipe.evidence.ledger.disk import MAXIMUM_READ
+from devicepipe.evidence.ledger.entry import Said
 from devicepipe.evidence.model import Model, Sha256, Time
 
 EVIDENCE: Final = "release/"
 """The bundle's own evidence: release statement, its signature, and what says what a release takes to be approved."""
-STATEMENT: Final = f"{EVIDENCE}release.json"
+EVIDENCE_FILES: Final = (RELEASE_STATEMENT, RELEASE_ENVELOPE, SOURCE_CONFIG, kind_named("source").path_for())
+"""Its files, and no others: what it takes to tell where the release stands, with nothing but the release key."""
+STATEMENT: Final = f"{EVIDENCE}{RELEASE_STATEMENT}"
 SIGNATURES: Final = "release.signatures/"
 """What people signed."""
 _KEPT: Final = (EVIDENCE, SIGNATURES)
@@ -39,16 +44,16 @@ class PublishedState(Model):
         state: Whether it may be used.
         on: When it came to be in that state, UTC: the time of the signature.
         signature: SHA-256 of the signature by which a person released or withdrew it.
-        meaning: What that signature means, in its words.
+        meaning: What that signature means, in its words (`in_one_line`).
     """
 
-    product: str
-    version: str
+    product: Said
+    version: Said
     release: Sha256
     state: Literal["released", "withdrawn"]
     on: Time
     signature: Sha256
-    meaning: str
+    meaning: Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,11 @@ def targets_with(targets: Targets, parcel: Parcel) -> dict[str, TargetFile]:
     if kept[f"{folder}{STATEMENT}"].hashes["sha256"] != state.release:
         raise IntegrityError("is not the release statement of the state", link=STATEMENT)
     return dict(sorted(kept.items()))
+
+
+def in_one_line(text: str) -> str:
+    """A text as a state has it: white space is one space, and what cannot be printed is escaped."""
+    return shown(" ".join(text.split()))
 
 
 def sha256(data: bytes) -> str:

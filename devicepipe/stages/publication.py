@@ -12,14 +12,23 @@ from datetime import timedelta
 
 from devicepipe.approval.lifecycle import Standing, State
 from devicepipe.distribution.object_store import SCHEME, ObjectStore
-from devicepipe.distribution.releases import EVIDENCE, SIGNATURES, Parcel, PublishedState, check_version, find_release
+from devicepipe.distribution.releases import (
+    EVIDENCE,
+    EVIDENCE_FILES,
+    SIGNATURES,
+    Parcel,
+    PublishedState,
+    check_version,
+    find_release,
+    in_one_line,
+)
 from devicepipe.distribution.repository import Repository
 from devicepipe.distribution.seen import Seen
 from devicepipe.distribution.signing import RoleSetup, RoleSigner
 from devicepipe.distribution.store import FolderStore, Store
 from devicepipe.errors import UsageError
 from devicepipe.evidence.files import read_file, walk
-from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT, SOURCE_CONFIG, kind_named
+from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.ledger.entry import make_entry
 from devicepipe.evidence.production import ATTESTATION, VerifiedProduction
 from devicepipe.evidence.signatures import Given, record_folder
@@ -30,9 +39,6 @@ from devicepipe.signing.keys import PublicKey, ensure_development_key, load_sign
 from devicepipe.stages import ledger
 from devicepipe.stages.approval import log_signatures
 from devicepipe.stages.logged import logged_standing
-
-EVIDENCE_FILES = (RELEASE_STATEMENT, RELEASE_ENVELOPE, SOURCE_CONFIG, kind_named("source").path_for())
-"""The files of the bundle that go along: what it takes to tell where the release stands, with nothing but the release key."""
 
 
 def open_store(project: Project) -> Store:
@@ -156,7 +162,7 @@ def _state(bundle: VerifiedBundle, last: Given | None, standing: Standing) -> Pu
         state="released" if standing.state is State.RELEASED else "withdrawn",
         on=last.signature.on,
         signature=last.sha256,
-        meaning=last.signature.meaning,
+        meaning=in_one_line(last.signature.meaning),
     )
 
 

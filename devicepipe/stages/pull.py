@@ -12,8 +12,17 @@ from devicepipe.approval.record import standing_of
 from devicepipe.distribution.client import Client, open_client
 from devicepipe.distribution.known import KnownRelease, KnownReleases
 from devicepipe.distribution.pulling import WithdrawnError, choose, fetch, wanted_files
-from devicepipe.distribution.releases import EVIDENCE, SIGNATURES, STATEMENT, Published, PublishedState, releases_of
-from devicepipe.errors import BenchError, IntegrityError
+from devicepipe.distribution.releases import (
+    EVIDENCE,
+    EVIDENCE_FILES,
+    SIGNATURES,
+    STATEMENT,
+    Published,
+    PublishedState,
+    in_one_line,
+    releases_of,
+)
+from devicepipe.errors import BenchError, IntegrityError, UsageError
 from devicepipe.evidence.dsse import open_envelope
 from devicepipe.evidence.files import hash_file, read_file, shown, walk
 from devicepipe.evidence.key_trust import KeyTrust
@@ -112,6 +121,7 @@ def pull(
             if (why := _learn_withdrawal(client, known, one, trust / _WITHDRAWN, release_key))
         }
         published = choose(releases, product, version)
+        _check_history(release_key, published.state.product)
         if published.state.state == "withdrawn":
             raise _withdrawn(known, published, unproven.get(published.title, ""))
         files = wanted_files(published, boards)
@@ -124,6 +134,15 @@ def pull(
 
         new = fetch(client, files, final, check)
     return Pulled(final, new, published.state, verify_fetched(final, release_key, boards), unproven)
+
+
+def _check_history(release_key: PublicKey | KeyTrust, product: str) -> None:
+    history = release_key.history if isinstance(release_key, KeyTrust) else None
+    if history is not None and history.product != product:
+        raise UsageError(
+            f"the history is of the keys of {history.product}, not of {product}",
+            remedy="name the history of this product's keys: --history",
+        )
 
 
 def _learn_withdrawal(
@@ -235,6 +254,9 @@ def _check_state(signed: Signed, state: PublishedState) -> None:
         raise IntegrityError(f"is of {release.product} {release.version}", link=STATEMENT)
     if signed.record.signatures[-1].sha256 != state.signature:
         raise IntegrityError("is not the signature that the repository names", link=signed.record.signatures[-1].file)
+    last = signed.record.signatures[-1]
+    if (state.on, state.meaning) != (last.signature.on, in_one_line(last.signature.meaning)):
+        raise IntegrityError("has another date or meaning than the repository tells", link=last.file)
 
 
 def _names(folder: Path) -> set[str]:
@@ -243,6 +265,8 @@ def _names(folder: Path) -> set[str]:
     for entry in walk(folder):
         if entry.is_file and is_name(entry.name):
             names.add(entry.name)
+            if entry.name.startswith(EVIDENCE) and entry.name.removeprefix(EVIDENCE) not in EVIDENCE_FILES:
+                raise IntegrityError("does not belong to the evidence of a release that was fetched", link=entry.name)
         elif not entry.is_folder:
             raise IntegrityError("does not belong to a release", link=shown(entry.name))
     return names

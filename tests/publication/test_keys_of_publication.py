@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyotp
 import pytest
 
 from devicepipe.distribution.pulling import WithdrawnError
-from devicepipe.errors import IntegrityError
+from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.key_history import verify_history
 from devicepipe.signing.keys import PublicKey
 from tests.cli.calls import run
 from tests.cli.test_keys import configure
@@ -70,6 +72,11 @@ def test_a_release_is_pulled_and_withdrawn_across_a_rotation(
     assert caught.value.link == "release/release.json.dsse"
     assert pull(root, *new, "--history", "keys/history")["version"] == "1.2.3"
     assert pull(root, "--history", "keys/history")["new"] is False  # the key was kept
+    of_another_product = replace(verify_history(root / "keys/history"), product="valve")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("devicepipe.evidence.key_history.verify_history", lambda _: of_another_product)
+        with pytest.raises(UsageError, match="the history is of the keys of valve, not of pump"):
+            pull(root, "--history", "keys/history")
     assert run("publish", published)[1]["changed"] is False
     sign("unpublish", published, "quinn", people, "Field report 9")
     with pytest.raises(WithdrawnError):

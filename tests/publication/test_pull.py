@@ -84,7 +84,15 @@ ATTACKS: dict[str, tuple[Callable[[Files, Files], Files], str]] = {
     "an image of another release": (_of_other(IMAGE), IMAGE),
     "a file of the bundle that it has not": (
         lambda files, _: files | {"release/evidence/more.txt": b"!"},
-        "evidence/more.txt",
+        "release/evidence/more.txt",
+    ),
+    "an image of the bundle below the evidence": (
+        lambda files, _: files | {"release/images/alpha/factory.hex": b"!"},
+        "release/images/alpha/factory.hex",
+    ),
+    "a file that nobody attested below the evidence": (
+        lambda files, _: files | {"release/README.txt": b"flash release/images"},
+        "release/README.txt",
     ),
     "an image left out": (_without(IMAGE), IMAGE),
     "a file that nobody attested": (lambda files, _: files | {"images/alpha/more.bin": b"!"}, "images/alpha/more.bin"),
@@ -166,6 +174,46 @@ def test_images_beside_the_whole_record_of_a_withdrawal_are_not_taken(two: Path,
     publish_as_attacker(two, state, before | after)
     with pytest.raises(IntegrityError, match="comes to withdrawn, not to released"):
         pull(two, "1.2.3", first=True)
+
+
+def test_the_date_and_the_meaning_of_a_state_are_those_that_a_person_signed(two: Path) -> None:
+    state, files = published_files(two, "1.2.3")
+    for lie, why in (
+        ({"meaning": "Replaces 1.2.4, which is RECALLED"}, "another date or meaning"),
+        ({"on": "1999-01-01T00:00:00Z"}, "another date or meaning"),
+        ({"meaning": "I have read it\x1b[2K\nsigned by FDA"}, "says nothing of the release that can be understood"),
+    ):
+        publish_as_attacker(two, state.model_copy(update=lie), files)
+        with pytest.raises(IntegrityError, match=why):
+            pull(two, "1.2.3", first=True)
+
+
+def test_another_release_key_than_the_kept_one_is_not_taken_by_the_way(
+    root: Path, bundle: Path, people: dict[str, pyotp.TOTP]
+) -> None:
+    sign("publish", bundle, "mara", people)
+    pull(root, first=True)
+    kept = (root / "trust/release.pub.pem").read_bytes()
+    other = (".devicepipe/keys/publication-targets.pub.pem",)
+    with pytest.raises(UsageError, match="is not the release key that is trusted for"):
+        pull(root, "--key", *other)
+    with pytest.raises(IntegrityError):
+        pull(root, "--key", *other, "--replace-key")
+    assert (root / "trust/release.pub.pem").read_bytes() == kept
+    assert pull(root)["new"] is False
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "nowhere"])
+def test_a_link_in_the_place_of_the_half_fetched_folder_is_refused(
+    root: Path, bundle: Path, people: dict[str, pyotp.TOTP], target: str
+) -> None:
+    sign("publish", bundle, "mara", people)
+    (root / "pulled").mkdir()
+    (root / "elsewhere").mkdir()
+    (root / "pulled/.pump-1.2.3.new").symlink_to(root / target)
+    with pytest.raises(UsageError, match="is there, and is no folder"):
+        pull(root, first=True)
+    assert not [*(root / "elsewhere").iterdir()]
 
 
 @pytest.mark.parametrize("name", ["../../escaped", "/etc/escaped", "images/alpha/.hidden", "IMAGES/alpha/factory.hex"])
