@@ -81,23 +81,37 @@ def withdraw(**options: Any) -> int:
 @click.command()
 @click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--key", type=click.Path(path_type=Path), help="The release key to trust (default: the project's).")
+@click.option(
+    "--history",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --key: the history of the product's keys, as for `verify`.",
+)
 @project_option
 @json_option
-def approvals(bundle: Path, key: Path | None, folder: Path, as_json: bool) -> int:
+def approvals(bundle: Path, *, key: Path | None, history: Path | None, folder: Path, as_json: bool) -> int:
     """Show who signed what of the release BUNDLE, and what it wants yet.
 
     Without --key it is the project's: then the project's log is asked, too, whether a signature that was logged is not there.
 
     Exit codes: 0 approved or released, 1 not (yet), 4 the bundle or its signatures do not hold.
     """
+    from devicepipe.evidence.key_history import verify_history
+    from devicepipe.evidence.key_trust import KeyTrust
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.signing.keys import PublicKey
     from devicepipe.stages.context import open_keys
     from devicepipe.stages.logged import shown_as_logged
     from devicepipe.stages.standing import signed_standing
 
-    public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).trust
-    verified = verify_bundle(bundle, public)
+    if key is not None:
+        trust = KeyTrust.of(PublicKey.load(key), verify_history(history) if history is not None else None)
+    elif history is not None:
+        raise UsageError(
+            "--history goes with --key: the project has a history of its own", remedy="name both, or neither"
+        )
+    else:
+        trust = open_keys(open_project(folder)).trust
+    verified = verify_bundle(bundle, trust)
     record, policy, standing = signed_standing(verified)
     if key is None and not shown_as_logged(open_project(folder), verified) and record.logged:
         note("there is no log here: a signature that was taken away from the end would not be seen")

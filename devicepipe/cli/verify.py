@@ -34,6 +34,8 @@ def verify(bundle: Path, *, key: Path, history: Path | None, verbose: bool, as_j
     People's signatures, in BUNDLE.signatures beside it, and what ships of it, in BUNDLE.production, are checked with it. What
     `devicepipe pull` fetched is checked, too: whether it was withdrawn since, only its repository tells.
 
+    The exit code is about the bundle alone: of a release that was withdrawn, the text says so first, and JSON in `approval.state`.
+
     Exit codes: 0 intact and releasable, 1 intact but NOT RELEASABLE, 2 no such bundle or key, 4 not intact (the first
     broken link is named).
     """
@@ -74,6 +76,8 @@ def verify(bundle: Path, *, key: Path, history: Path | None, verbose: bool, as_j
         for link in (*verified.links, *(ships.links if ships is not None else ())):
             tell(f"  {link.link}: {link.check}", dim=True)
     tell(f"{release.product} {release.version}, commit {release.commit[:12]}, sealed {release.sealed_on}", bold=True)
+    if standing.state == "withdrawn":
+        tell("WITHDRAWN: it must not be used any more", fg="red", bold=True)
     tell(
         f"intact: {len(verified.names())} files, {len(verified.links)} links checked, key {verified.public_key.keyid[:16]}",
         fg="green",

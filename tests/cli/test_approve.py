@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from devicepipe.cli.main import cli
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.signatures import record_folder
-from tests.cli.calls import WORDS, entries, run, sign
+from tests.cli.calls import WORDS, entries, run, run_text, sign
 
 
 def test_a_release_is_submitted_and_approved_by_two_people(bundle: Path, people: dict[str, pyotp.TOTP]) -> None:
@@ -154,3 +154,18 @@ def test_mistakes_are_told(root: Path, words: tuple[str, ...], why: str) -> None
     assert root
     with pytest.raises(UsageError, match=why):
         run("account", *words)
+
+
+def test_verify_tells_a_withdrawal_first_and_approvals_takes_a_history(
+    bundle: Path, people: dict[str, pyotp.TOTP], tmp_path: Path
+) -> None:
+    sign("withdraw", bundle, "quinn", WORDS["quinn"], people["quinn"].now())
+    key = bundle.parents[1] / ".devicepipe/keys/release.pub.pem"
+    said = run_text("verify", bundle, "--key", key).splitlines()
+    assert next(one for one in said if "WITHDRAWN" in one) == said[1] == "WITHDRAWN: it must not be used any more"
+    assert run("verify", bundle, "--key", key)[0] == 0
+    assert run("approvals", bundle, "--key", key)[0] == 1
+    history = tmp_path / "history"
+    history.mkdir()
+    with pytest.raises(UsageError, match="--history goes with --key"):
+        run("approvals", bundle, "--history", history)
