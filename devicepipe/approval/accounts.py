@@ -13,6 +13,7 @@ the next change (roster_changes.py).
 
 from __future__ import annotations
 
+import re
 import secrets as randomness
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from devicepipe.evidence.signatures import Identity, Person, instant
 from devicepipe.signing.keys import PublicKey
 
 ISSUER = "devicepipe"
+_ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
 _STEP = 30  # seconds that a one-time code holds (RFC 6238, section 5.2)
 _WINDOW = 1  # steps that a clock may be off
 
@@ -186,12 +188,18 @@ class Accounts:
             raise UsageError("an account has at least one role", remedy=f"roles: {', '.join(Role)}")
         if not name.strip():
             raise UsageError("an account has the printed name of its person")
+        address = email.strip().lower()
+        if not _ADDRESS.fullmatch(address):
+            raise UsageError(
+                f"'{email}' is no e-mail address",
+                remedy="name the one that the person's commits have: authors do not approve",
+            )
         self._check_password(account, password)
         made, now = Secrets.new(), self._now()
         values = {
             "id": account,
             "name": name.strip(),
-            "email": email.strip().lower(),
+            "email": address,
             "created": now,
             **self._box(made, account, password, now),
             "key_since": now,
@@ -201,6 +209,9 @@ class Accounts:
             taken = sa.select(ACCOUNT.c.id).where(ACCOUNT.c.id == account)
             if db.execute(taken).first():
                 raise UsageError(f"the account {account} is taken, and an id is never given again")
+            same = sa.select(ACCOUNT.c.id).where(ACCOUNT.c.email == address, ACCOUNT.c.closed.is_(None))
+            if other := db.execute(same).first():
+                raise UsageError(f"{address} is the address of {other[0]}: one person is one account")
             db.execute(ACCOUNT.insert().values(values))
             db.execute(ROLE.insert(), [{"account": account, "role": role} for role in given])
         return _uri(made, account)
@@ -213,14 +224,18 @@ class Accounts:
         Raises:
             UsageError: As `identify`, or the new password will not do.
         """
+        self.check_new_password(account, old, new)
         opened, _ = self._open(account, old, aged=True)
-        self._check_password(account, new)
-        if new == old:
-            raise UsageError("the new password is the old one")
         with self._begin() as db:
             box = self._box(opened, account, new, self._now())
             # `_open` counted this attempt, which did not fail; those before it stay.
             db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=ACCOUNT.c.failures - 1, **box))
+
+    def check_new_password(self, account: str, old: str, new: str) -> None:
+        """Whether a password will do in the place of another. Raises UsageError."""
+        self._check_password(account, new)
+        if new == old:
+            raise UsageError("the new password is the old one")
 
     def reset(self, account: str, password: str) -> str:
         """Give a person who lost password or authenticator new secrets; returns the URI for the authenticator.
@@ -459,7 +474,8 @@ class Accounts:
             raise UsageError(f"a password has at least {self._rules.shortest} characters")
         if account in password.lower() or len({*password}) < self._rules.shortest // 3:
             raise UsageError(
-                "the password is too easily guessed", remedy="take several words that do not belong together"
+                "the password is too easily guessed",
+                remedy="take several words that do not belong together, and not the account's id",
             )
 
 

@@ -107,13 +107,12 @@ def roles(id_: str, *, roles: tuple[str, ...], folder: Path, as_json: bool) -> N
 @project_option
 def password(id_: str, *, secrets_fd: int | None, folder: Path) -> None:
     """Change the password of the account ID; the key and the authenticator stay."""
-    from devicepipe.stages.rosters import log_change
+    from devicepipe.stages.approval import change_password
 
     project, secret = open_project(folder), SecretsIn(secrets_fd)
     with _accounts(project) as accounts:
         old = secret.ask(f"Password of {id_}")
-        accounts.change_password(id_, old, secret.ask("New password", confirm=True))
-    log_change(project, id_, "password")
+        change_password(project, accounts, id_, old, secret.ask("New password", confirm=True))
     tell("changed")
 
 

@@ -17,6 +17,7 @@ from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.stages import ledger
 from devicepipe.stages.logged import read_logged
+from devicepipe.stages.rosters import log_change
 
 ACCOUNTS_VARIABLE = "DEVICEPIPE_ACCOUNTS"
 
@@ -88,6 +89,17 @@ def identified(
         raise
     ledger.append(project, [_login(account, "identified", components="+".join(who.components), session=who.session)])
     return who
+
+
+def change_password(project: Project, accounts: Accounts, account: str, old: str, new: str) -> None:
+    """Change a person's password, and log it, or that it was tried. Raises as `Accounts.change_password` and `ledger.append`."""
+    accounts.check_new_password(account, old, new)
+    try:
+        accounts.change_password(account, old, new)
+    except UsageError:
+        ledger.append(project, [_login(account, "refused")])
+        raise
+    log_change(project, account, "password")
 
 
 def _login(account: str, outcome: str, **details: str) -> Entry:

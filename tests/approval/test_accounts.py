@@ -232,3 +232,19 @@ def test_changes_of_a_password_alone_lock_nobody_out(accounts: Accounts, quinn: 
     for turn in range(2 * CHEAP.lock_after):
         accounts.change_password("quinn", words[turn % 2], words[1 - turn % 2])
     assert accounts.identify("quinn", PASSWORD, code(quinn, clock)).first
+
+
+@pytest.mark.parametrize(
+    ("email", "why"),
+    [
+        ("not-an-address", "is no e-mail address"),
+        ("Two <two@example.com>", "is no e-mail address"),
+        ("QUINN@example.com ", "is the address of quinn"),
+    ],
+)
+def test_an_account_has_an_address_of_its_own_by_which_commits_name_its_person(
+    accounts: Accounts, quinn: str, email: str, why: str
+) -> None:
+    assert quinn
+    with pytest.raises(UsageError, match=why):
+        accounts.add("other", "Other", email, [Role.QA], "four green umbrellas")

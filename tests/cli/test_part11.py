@@ -342,6 +342,9 @@ def test_11_300_d_misuse_is_stopped_and_stands_in_the_log_at_once(sign: Signer) 
     with pytest.raises(UsageError, match="locked until"):
         sign("submit", "eva")
     assert [one["details"]["outcome"] for one in entries("login")] == ["refused"] * 7
+    with pytest.raises(UsageError, match="locked until"):
+        run_text("account", "password", "eva", secrets=(WORDS["eva"], "four green umbrellas"))
+    assert len(entries("login")) == 8
     sign.clock.pass_(minutes=16)
     assert sign("submit", "eva")["state"] == "candidate"
 
