@@ -56,7 +56,10 @@ def write_new(path: Path, data: bytes, beside: Path | None = None) -> bool:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Wait until nobody else is here with this file or folder. The lock is a file beside it, which stays."""
-    with path.with_name(f".{path.name}.lock").open("w") as lock:
+    """Wait until nobody else is here with this file or folder. The lock is a file beside it, which stays; no link (OSError)."""
+    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)

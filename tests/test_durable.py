@@ -1,0 +1,46 @@
+"""Files that last: whole or not there, never over another one, and one process at a time."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from devicepipe.durable import alone, sync_tree, write_new
+
+
+def test_a_file_is_written_once_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    assert write_new(path, b"first")
+    assert not write_new(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert [one.name for one in path.parent.iterdir()] == ["file"]
+    assert path.stat().st_mode & 0o777 == 0o644
+    sync_tree(tmp_path)
+
+
+def _append(path: Path, rounds: int) -> None:
+    for _ in range(rounds):
+        with alone(path):
+            count = int(path.read_text())
+            path.write_text(str(count + 1))
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "count"
+    path.write_text("0")
+    processes = [multiprocessing.get_context("fork").Process(target=_append, args=(path, 50)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert path.read_text() == "200"
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("text")
+    (tmp_path / ".file.lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="symbolic link"), alone(tmp_path / "file"):
+        pass
+    assert (tmp_path / "victim").read_text() == "text"
