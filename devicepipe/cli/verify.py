@@ -56,6 +56,7 @@ def verify(bundle: Path, *, key: Path, history: Path | None, verbose: bool, as_j
         return _fetched(bundle, trust, as_json=as_json)
     verified = verify_bundle(bundle, trust)
     release = verified.release
+    trust.check_product(release.product)
     record, policy, standing = signed_standing(verified)
     ships = verify_production(verified) if os.path.lexists(production_folder(bundle)) else None
     code = EXIT_OK if release.releasable else EXIT_PRODUCT_FAILED
@@ -99,6 +100,7 @@ def _fetched(folder: Path, trust: KeyTrust, *, as_json: bool) -> int:
 
     fetched = verify_fetched(folder, trust)
     release = fetched.release
+    trust.check_product(release.product)
     if as_json:
         print_json({"intact": True, "release": release.to_json()} | fetched_json(fetched))
         return EXIT_OK

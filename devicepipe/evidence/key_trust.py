@@ -56,6 +56,15 @@ class KeyTrust:
             )
         return cls(key, history)
 
+    def check_product(self, product: str) -> None:
+        """Raises IntegrityError where the history is of the keys of another product."""
+        if self.history is not None and self.history.product != product:
+            raise IntegrityError(
+                f"is of the keys of '{self.history.product}', not of '{product}'",
+                link=HISTORY,
+                remedy="name the history of this product's keys",
+            )
+
     @property
     def keys(self) -> tuple[PublicKey, ...]:
         """All release keys that count for something, the trusted one first."""

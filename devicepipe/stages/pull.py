@@ -22,7 +22,7 @@ from devicepipe.distribution.releases import (
     in_one_line,
     releases_of,
 )
-from devicepipe.errors import BenchError, IntegrityError, UsageError
+from devicepipe.errors import BenchError, IntegrityError
 from devicepipe.evidence.dsse import open_envelope
 from devicepipe.evidence.files import hash_file, read_file, shown, walk
 from devicepipe.evidence.key_trust import KeyTrust
@@ -121,7 +121,7 @@ def pull(
             if (why := _learn_withdrawal(client, known, one, trust / _WITHDRAWN, release_key))
         }
         published = choose(releases, product, version)
-        _check_history(release_key, published.state.product)
+        KeyTrust.of(release_key).check_product(published.state.product)
         if published.state.state == "withdrawn":
             raise _withdrawn(known, published, unproven.get(published.title, ""))
         files = wanted_files(published, boards)
@@ -134,15 +134,6 @@ def pull(
 
         new = fetch(client, files, final, check)
     return Pulled(final, new, published.state, verify_fetched(final, release_key, boards), unproven)
-
-
-def _check_history(release_key: PublicKey | KeyTrust, product: str) -> None:
-    history = release_key.history if isinstance(release_key, KeyTrust) else None
-    if history is not None and history.product != product:
-        raise UsageError(
-            f"the history is of the keys of {history.product}, not of {product}",
-            remedy="name the history of this product's keys: --history",
-        )
 
 
 def _learn_withdrawal(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -14,6 +15,7 @@ import pyotp
 import pytest
 
 from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.key_history import verify_history
 from devicepipe.evidence.signatures import open_roster, record_folder, sign_roster
 from devicepipe.project.config import load_project
 from devicepipe.signing.keys import ECDSA_P256, ED25519, PublicKey
@@ -238,6 +240,14 @@ def test_no_pin_is_left_anywhere(rotated: Rotated) -> None:
     files = [path for path in rotated.root.rglob("*") if path.is_file()]
     assert len(files) > 50
     assert not [path for path in files if PIN.encode() in path.read_bytes()]
+
+
+def test_the_history_of_another_product_is_refused(rotated: Rotated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One release key may be that of two products; what was revoked differs."""
+    found = dataclasses.replace(verify_history(rotated.root / HISTORY), product="other")
+    monkeypatch.setattr("devicepipe.evidence.key_history.verify_history", lambda _: found)
+    with pytest.raises(IntegrityError, match="is of the keys of 'other', not of 'pump'"):
+        verify(rotated.first, rotated.new, "--history", HISTORY)
 
 
 # --- revocation ---

@@ -12,7 +12,7 @@ import pyotp
 import pytest
 
 from devicepipe.distribution.pulling import WithdrawnError
-from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.errors import IntegrityError
 from devicepipe.evidence.key_history import verify_history
 from devicepipe.signing.keys import PublicKey
 from tests.cli.calls import run
@@ -75,7 +75,7 @@ def test_a_release_is_pulled_and_withdrawn_across_a_rotation(
     of_another_product = replace(verify_history(root / "keys/history"), product="valve")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("devicepipe.evidence.key_history.verify_history", lambda _: of_another_product)
-        with pytest.raises(UsageError, match="the history is of the keys of valve, not of pump"):
+        with pytest.raises(IntegrityError, match="is of the keys of 'valve', not of 'pump'"):
             pull(root, "--history", "keys/history")
     assert run("publish", published)[1]["changed"] is False
     sign("unpublish", published, "quinn", people, "Field report 9")
