@@ -116,9 +116,18 @@ def refresh(folder: Path, everything: bool, as_json: bool) -> int:
     if ends < now + _NOTICE:
         said = "has expired: clients refuse the repository" if ends < now else f"holds until {_time(ends)} only"
         note(f"the root {said}; make the next one: `devicepipe repository rotate`")
+    waiting = opened.past_half(state)
+    for role in waiting:
+        note(
+            f"{role} was not renewed, since its keys are not at hand: it holds until {_time(state.of(role).signed.expires)}"
+        )
     if as_json:
         print_json(
-            {"renewed": [*roles], "expires": {role: _time(state.of(role).signed.expires) for role in state.versions}}
+            {
+                "waiting": [*waiting],
+                "renewed": [*roles],
+                "expires": {role: _time(state.of(role).signed.expires) for role in state.versions},
+            }
         )
         return code
     for role in roles:

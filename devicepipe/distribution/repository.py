@@ -22,7 +22,7 @@ from devicepipe.distribution.seen import Seen
 from devicepipe.distribution.signing import Setup, add_signatures
 from devicepipe.distribution.state import RepositoryState, check_root, load_state, meta_of, read_metadata, to_bytes
 from devicepipe.distribution.store import Store
-from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.errors import BenchError, IntegrityError, UsageError
 from devicepipe.project.publication_settings import RepositoryRole
 
 ONLINE: tuple[RepositoryRole, ...] = ("targets", "snapshot", "timestamp")
@@ -102,11 +102,21 @@ class Repository:
     def renew(self, anchor: bytes, *, everything: bool = False) -> tuple[RepositoryRole, ...]:
         """Sign the timestamp anew, and what is past half of its time; returns the roles.
 
+        The targets, whose key may be locked away, wait for it until they have expired; `past_half` tells of them.
+
         Raises:
             UsageError, BenchError, IntegrityError: As `publish`.
         """
         with self._opened(anchor) as state:
-            due = ONLINE if everything else tuple(role for role in ONLINE if self._due(role, state))
+            due = ONLINE if everything else self.past_half(state)
+            if (
+                not everything
+                and not state.targets.signed.is_expired(self.now())
+                and not self._at_hand("targets", state)
+            ):
+                due = tuple(role for role in due if role != "targets")
+            if "timestamp" not in due:
+                due = (*due, "timestamp")
             self._advance(state.root, state, due, state.targets.signed.targets)
             return due
 
@@ -117,11 +127,24 @@ class Repository:
             UsageError, BenchError: They cannot.
         """
         for role in ONLINE:
-            named = state.root.signed.roles[role]
-            usable = [one.open_signer for one in self.setup[role].signers if one.key.keyid in named.keyids]
-            opened = [open_signer() for open_signer in usable if open_signer is not None]
-            if len(opened) < named.threshold:
+            if not self._enough(role, state):
                 raise _too_few(state.root.signed, role)
+
+    def past_half(self, state: RepositoryState) -> tuple[RepositoryRole, ...]:
+        """The roles below the root whose metadata are past half of their time."""
+        return tuple(role for role in ONLINE if state.of(role).signed.expires - self.now() < self.setup[role].lasts / 2)
+
+    def _enough(self, role: RepositoryRole, state: RepositoryState) -> bool:
+        """Whether enough keys of a role can be used here. Raises UsageError and BenchError where one that should cannot be."""
+        named = state.root.signed.roles[role]
+        usable = [one.open_signer for one in self.setup[role].signers if one.key.keyid in named.keyids]
+        return sum(open_signer() is not None for open_signer in usable if open_signer is not None) >= named.threshold
+
+    def _at_hand(self, role: RepositoryRole, state: RepositoryState) -> bool:
+        try:
+            return self._enough(role, state)
+        except (UsageError, BenchError):
+            return False
 
     def check_files(self, state: RepositoryState) -> int:
         """Read every file that the targets name; returns how many there are.
@@ -189,10 +212,6 @@ class Repository:
             return self.store.read(name)
         except FileNotFoundError:
             return None
-
-    def _due(self, role: RepositoryRole, state: RepositoryState) -> bool:
-        left = state.of(role).signed.expires - self.now()
-        return role == "timestamp" or left < self.setup[role].lasts / 2
 
     def _check_follows(self, state: RepositoryState, root: Root, *, broken: bool) -> None:
         """See that what is published holds under the next root, so that no client is refused between the two."""

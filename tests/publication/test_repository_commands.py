@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -232,3 +233,27 @@ def test_status_tells_what_has_expired(keys: Path, monkeypatch: pytest.MonkeyPat
     assert [role for role, of in told["roles"].items() if of["expired"]] == ["timestamp"]
     assert run("repository", "refresh")[1]["renewed"] == ["timestamp"]
     assert run("repository", "status")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("days", "renewed"), [(20, ["snapshot", "timestamp"]), (5, ["snapshot", "timestamp"]), (1, ["timestamp"])]
+)
+def test_targets_wait_for_their_key_and_the_others_are_renewed(
+    keys: Path, monkeypatch: pytest.MonkeyPatch, days: int, renewed: list[str]
+) -> None:
+    """After 20 of 30 days; once they have expired it is an error."""
+    configure(keys, {"a": True, "b": True})
+    opened = publication.open_repository
+
+    def then(ago: int) -> Callable[[Project], Repository]:
+        return lambda project: replace(opened(project), now=lambda: datetime.now(UTC) - timedelta(days=ago))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publication, "open_repository", then(days))
+        run("repository", "init")
+    (keys / "keys/targets.key.pem").unlink()
+    told = run("repository", "refresh")[1]
+    assert (told["renewed"], told["waiting"]) == (renewed, ["targets"] if days == 20 else [])
+    monkeypatch.setattr(publication, "open_repository", then(-40))
+    with pytest.raises(UsageError, match="private key cannot be read"):
+        run("repository", "refresh")
