@@ -26,6 +26,7 @@ from tests.evidence.test_policy_links import DIGEST, FILE, waived, waiver
 
 QUINN, OTHER = Secrets.new(), Secrets.new()
 ON = "2026-02-01T00:00:00.000000Z"
+LATER = "2026-02-01T00:00:00.000001Z"
 CONFIG = b"""
 [product]
 name = "pump"
@@ -57,6 +58,7 @@ class Given:
     Attributes:
         who: What the roster says of the person.
         keys: Who signs the roster.
+        on: When the roster was signed.
         secrets: Whose key signs the waiver.
         values: Other values of the waiver.
         signer: Other values of its signer.
@@ -68,6 +70,7 @@ class Given:
 
     who: Person = field(default_factory=person)
     keys: int = 0
+    on: str = ON
     secrets: Secrets = QUINN
     values: dict[str, Any] = field(default_factory=dict)
     signer: dict[str, Any] = field(default_factory=dict)
@@ -80,7 +83,7 @@ class Given:
         """The bundle whose one failure it waives; `source` changes the source attestation."""
         release = development_keys().release
         issuer = development_keys(self.keys).release if self.keys else release
-        roster = sign_roster(Roster(number=1, on=ON, people=[self.who]), issuer.signer, issuer.public)
+        roster = sign_roster(Roster(number=1, on=self.on, people=[self.who]), issuer.signer, issuer.public)
         digest = hashlib.sha256(roster).hexdigest()
         signer = WaiverSigner.model_validate(
             {
@@ -145,7 +148,8 @@ BAD: dict[str, tuple[Given, str, str]] = {
     "a stray file": (Given(more={f"{WAIVERS}note.txt": b"x"}), f"{WAIVERS}note.txt", "belongs to no waiver"),
     "a stray proof": (Given(more={f"{WAIVERS}v.tlog-proof": b"x"}), f"{WAIVERS}v.tlog-proof", "belongs to no waiver"),
     "an account that the roster does not know": (Given(who=person(account="ron")), FILE, "the roster knows no quinn"),
-    "a key that was not in force yet": (Given(who=person(since="2026-02-01T00:00:00.000001Z")), FILE, "not in force"),
+    "a key that was not in force yet": (Given(who=person(since=LATER), on=LATER), FILE, "not in force"),
+    "a roster with a key that begins after it": (Given(who=person(since=LATER)), FILE, "begins or ends after"),
     "a key that was no longer in force": (Given(who=person(until=ON)), FILE, "not in force"),
     "another's key": (Given(secrets=OTHER), FILE, "is signed by the key"),
     "another printed name": (Given(values={"by": "Q. Quality"}), FILE, "the roster Quinn Quality"),
