@@ -18,6 +18,8 @@ MONOCYPHER = FIRMWARE / "lib" / "monocypher"
 CORE = ("bytes", "data_image", "ed25519", "handover", "image", "sha256", "sha512", "text", "update", "verify")
 BOOTLOADER = ("boot", "counter", "report", "swap")
 CONFIG = """
+#define BOOTLOADER_OFFSET 0x0u
+#define BOOTLOADER_SIZE 0x1000u
 #define SLOT0_OFFSET 0x1000u
 #define SLOT0_SIZE 0x1000u
 #define SLOT1_OFFSET 0x2000u
