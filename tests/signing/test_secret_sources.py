@@ -83,13 +83,13 @@ def test_a_callback_is_the_only_source(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_environment_loses_what_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEVICEPIPE_SECRET_FW", "of the environment")
-    monkeypatch.setenv("MY_PIN", "mine")
+    monkeypatch.setenv("MY_PIN", "a PIN of twelve-34")
     assert find_secret("fw", "PIN") == "of the environment"
-    assert secret_from("env:MY_PIN", "PIN") == "mine"
+    assert secret_from("env:MY_PIN", "PIN") == "a PIN of twelve-34"
     child = subprocess.run(["env"], capture_output=True, text=True, check=True)
     assert "of the environment" not in child.stdout
-    assert "mine" not in child.stdout
-    assert (find_secret("fw", "PIN"), secret_from("env:MY_PIN", "PIN")) == ("of the environment", "mine")
+    assert "twelve-34" not in child.stdout
+    assert (find_secret("fw", "PIN"), secret_from("env:MY_PIN", "PIN")) == ("of the environment", "a PIN of twelve-34")
 
 
 def test_nobody_told_it() -> None:
