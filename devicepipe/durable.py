@@ -56,8 +56,15 @@ def write_new(path: Path, data: bytes, beside: Path | None = None) -> bool:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Wait until nobody else is here with this file or folder. The lock is a file beside it, which stays; no link (OSError)."""
-    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    """Wait until nobody else is here with this file or folder. The lock is a file beside it, which stays."""
+    with locked(path.with_name(f".{path.name}.lock")):
+        yield
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold a lock file, which stays: of the processes that ask for it, one goes on at a time. A link is none (OSError)."""
+    lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

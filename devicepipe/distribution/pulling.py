@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from tuf.api.metadata import TargetFile
 
@@ -18,6 +18,7 @@ from devicepipe.evidence.files import read_file, walk
 from devicepipe.evidence.names import clash, is_name
 
 _OF_BOARD: Final = re.compile(r"(?:images|evidence)/([^/]+)/.+")
+T = TypeVar("T")
 _NUMBERS: Final = re.compile(r"[0-9]+")
 
 
@@ -63,8 +64,8 @@ def wanted_files(published: Published, boards: Collection[str] = ()) -> dict[str
     return {name: one for name, one in files.items() if not boards or of_board.get(name) in (None, *boards)}
 
 
-def fetch(client: Client, files: Mapping[str, TargetFile], final: Path, check: Callable[[Path], object]) -> bool:
-    """Fetch files into a folder of that name; returns whether it had to be made.
+def fetch(client: Client, files: Mapping[str, TargetFile], final: Path, check: Callable[[Path], T]) -> tuple[T, bool]:
+    """Fetch files into a folder of that name; returns what `check` found, and whether the folder had to be made.
 
     Args:
         client: The client.
@@ -80,8 +81,7 @@ def fetch(client: Client, files: Mapping[str, TargetFile], final: Path, check: C
     with alone(final):
         if final.exists() or final.is_symlink():
             _compare(final, files)
-            check(final)
-            return False
+            return check(final), False
         new = final.with_name(f".{final.name}.new")
         if new.is_symlink() or (new.exists() and not new.is_dir()):
             raise UsageError("is there, and is no folder", file=new, remedy="remove it, or name another place")
@@ -90,13 +90,13 @@ def fetch(client: Client, files: Mapping[str, TargetFile], final: Path, check: C
         try:
             for name, target in sorted(files.items()):
                 client.download(target, new / name)
-            check(new)
+            found = check(new)
             sync_tree(new)
             new.rename(final)
             sync(final.parent)
         finally:
             shutil.rmtree(new, ignore_errors=True)
-    return True
+    return found, True
 
 
 def _compare(folder: Path, files: Mapping[str, TargetFile]) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from devicepipe.build.source import Commit, export_tree, read_commit
+from devicepipe.durable import locked
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Bundle, BundleWriter
 from devicepipe.evidence.decisions import Decisions, VerificationSummary
@@ -27,7 +28,7 @@ from devicepipe.evidence.predicates import Release
 from devicepipe.evidence.results import TestResult, Verdict
 from devicepipe.evidence.statement import parse_pretty
 from devicepipe.pipeline.graph import Progress, Step, Timing, quietly, run
-from devicepipe.pipeline.workspace import locked, workspace
+from devicepipe.pipeline.workspace import workspace
 from devicepipe.policy.rules import load_policy
 from devicepipe.project.config import CONFIG_NAME, Project, load_project
 from devicepipe.project.quarantine import load_quarantine

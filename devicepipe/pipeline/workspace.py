@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from devicepipe.durable import locked
 from devicepipe.errors import DevicepipeError
 
 _LOCK = "lock"
@@ -39,14 +40,6 @@ def workspace(parent: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Hold a lock file: of the processes that ask for it, one goes on at a time."""
-    with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _is_dead(folder: Path) -> bool:

@@ -16,6 +16,7 @@ from devicepipe.evidence.signature_proofs import entry_of
 from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.stages import ledger
+from devicepipe.stages.context import open_keys
 from devicepipe.stages.logged import read_logged
 from devicepipe.stages.rosters import log_change
 
@@ -114,6 +115,10 @@ def log_signatures(project: Project, bundle: VerifiedBundle) -> None:
     """
     record = read_logged(project, bundle)
     missing = [one for one in record.signatures if one.signature.number not in record.logged]
+    if not missing:
+        return
+    keys = open_keys(project)
     entries = [entry_of(one.signature, bundle.sha256(RELEASE_STATEMENT)) for one in missing]
-    for given, index in zip(missing, ledger.append_once(project, entries), strict=True):
-        keep_proof(bundle, given, ledger.prove(project, index))
+    proofs = ledger.prove_all(project, ledger.append_once(project, entries, keys), keys)
+    for given, proof in zip(missing, proofs, strict=True):
+        keep_proof(bundle, given, proof)

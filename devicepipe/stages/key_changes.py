@@ -79,7 +79,7 @@ def rotate_key(project: Project, role: Role, new: SigningKey, reason: str) -> Ch
     history = load_history(project)
     authority = open_key(project, "release", history)
     people = _present_roster(project, KeyTrust.of(authority.public, history)) if role == "release" else None
-    work = _Work(project, authority)
+    work = _Work(project, authority, history)
     work.begin(role, reason)
     before = work.history.of_role(role)
     if before:
@@ -107,8 +107,9 @@ def revoke_key(project: Project, keyid: str, reason: str, keep: Sequence[Path] =
         IntegrityError: A bundle that shall be kept, or the history, does not hold.
         BenchError: A signing device failed.
     """
-    authority = open_key(project, "release", load_history(project))
-    work = _Work(project, authority)
+    history = load_history(project)
+    authority = open_key(project, "release", history)
+    work = _Work(project, authority, history)
     wanted, role = _named(project, work.history, keyid)
     if work.history.key_with(wanted) is None:
         work.begin(role, reason)
@@ -149,11 +150,11 @@ def _named(project: Project, history: KeyHistory, keyid: str) -> tuple[str, Role
 class _Work:
     """A history that is being written."""
 
-    def __init__(self, project: Project, authority: SigningKey) -> None:
+    def __init__(self, project: Project, authority: SigningKey, history: KeyHistory | None) -> None:
         self.project = project
         self.folder = project.root / project.keys.history
         self.authority = authority
-        self.history = load_history(project) or KeyHistory(project.product.name)
+        self.history = history or KeyHistory(project.product.name)
         self.files: tuple[Path, ...] = ()
         # Clocks differ: what was signed before the change, as the log has it, is not to be dated after it.
         self.not_before = newest_logged(project, Keys(authority, authority, self.history)).signed
@@ -212,9 +213,9 @@ def _log(project: Project, history: KeyHistory, release: SigningKey) -> tuple[Pa
     missing = [one for one in history.changes if one.change.number not in logged]
     numbers = ledger.append_once(project, [entry_of(one) for one in missing], keys)
     made: list[Path] = []
-    for changed, index in zip(missing, numbers, strict=True):
+    for changed, proof in zip(missing, ledger.prove_all(project, numbers, keys) if missing else (), strict=True):
         path = folder / change_proof(changed.change.number)
-        write_new(path, ledger.prove(project, index, keys), beside=folder.parent)
+        write_new(path, proof, beside=folder.parent)
         made.append(path)
     check_change_proofs(folder, verify_history(folder), keys.trust)
     return tuple(made)

@@ -49,8 +49,10 @@ def append(project: Project, entries: Sequence[Entry], keys: Keys | None = None)
 
 def append_once(project: Project, entries: Sequence[Entry], keys: Keys | None = None) -> list[int]:
     """Append those entries that a process which was killed has not; returns the numbers of all. Raises as `append`."""
-    there: dict[bytes, int] = {}
-    if entries and (log_folder(project) / CHECKPOINT).exists():
+    if not entries:
+        return []
+    keys, there = keys or open_keys(project), dict[bytes, int]()
+    if (log_folder(project) / CHECKPOINT).exists():
         recover_log(log_folder(project), _trust(project, keys))
         log = _open(project, keys)
         for entry in entries:
@@ -89,6 +91,7 @@ def entries_with(
     folder = log_folder(project)
     if not (folder / CHECKPOINT).exists():
         return {}
+    keys = keys or open_keys(project)
     if recover:
         recover_log(folder, _trust(project, keys))
     log, leaves, found = _open(project, keys), CompactRange(), dict[int, Entry]()
@@ -112,12 +115,12 @@ def prove(project: Project, index: int, keys: Keys | None = None) -> bytes:
         UsageError: There is no such entry.
         IntegrityError: The log is not to be trusted.
     """
-    return _open(project, keys).prove(index).to_bytes()
+    return prove_all(project, [index], keys)[0]
 
 
-def prove_all(project: Project, indices: Iterable[int]) -> list[bytes]:
+def prove_all(project: Project, indices: Iterable[int], keys: Keys | None = None) -> list[bytes]:
     """The files that prove entries of the product's log, each by itself. Raises as `prove`."""
-    log = _open(project)
+    log = _open(project, keys)
     return [log.prove(index).to_bytes() for index in indices]
 
 

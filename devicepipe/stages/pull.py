@@ -127,13 +127,14 @@ def pull(
         files = wanted_files(published, boards)
         final = output / f"{published.state.product}-{published.state.version}"
 
-        def check(folder: Path) -> None:
+        def check(folder: Path) -> Fetched:
             fetched = verify_fetched(folder, release_key, boards)
             _check_state(fetched, published.state)
             _keep(known, fetched)
+            return fetched
 
-        new = fetch(client, files, final, check)
-    return Pulled(final, new, published.state, verify_fetched(final, release_key, boards), unproven)
+        fetched, new = fetch(client, files, final, check)
+    return Pulled(final, new, published.state, fetched, unproven)
 
 
 def _learn_withdrawal(

@@ -7,7 +7,6 @@ at all, keep every line that they are not about, and wait for each other, so tha
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 import rfc8785
 from pydantic import ValidationError
 
+from devicepipe.durable import locked
 from devicepipe.errors import UsageError
 from devicepipe.evidence.items import attribute_digests, parents
 from devicepipe.evidence.predicates import TraceFinding
@@ -120,8 +120,7 @@ def _changing(project: Project) -> Iterator[dict[str, Review]]:
     path = reviews_file(project)
     # The lock is a file of its own, where git does not see it: `path` itself is replaced, and a lock on it would be on the old one.
     project.state.mkdir(exist_ok=True)
-    with (project.state / "reviews.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(project.state / "reviews.lock"):
         try:
             found, _ = _parse(path.read_bytes(), path)
         except FileNotFoundError:
