@@ -20,7 +20,7 @@ from devicepipe.evidence.signatures import SignedRecord, proof_file, record_fold
 from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.project.config import Project
 from devicepipe.stages import ledger
-from devicepipe.stages.standing import signed_standing
+from devicepipe.stages.standing import standing_by
 
 _TRIES: Final = 3
 """Somebody may sign between the two reads, of the record and of the log: then the record is read again."""
@@ -98,9 +98,8 @@ def logged_standing(project: Project, bundle: VerifiedBundle) -> tuple[SignedRec
     Raises:
         IntegrityError, UsageError, BenchError: As `signed_standing` and `check_logged`.
     """
-    read_logged(project, bundle)
-    record, _, standing = signed_standing(bundle)
-    return record, standing
+    record = read_logged(project, bundle)
+    return record, standing_by(bundle, record)[1]
 
 
 def shown_as_logged(project: Project, bundle: VerifiedBundle) -> bool:

@@ -47,6 +47,12 @@ def signed_standing(bundle: VerifiedBundle) -> tuple[SignedRecord, ApprovalPolic
     Raises:
         IntegrityError: A signature does not hold, could not be given when it was, or is dated in the future.
     """
-    record, policy = read_record(bundle), policy_of(bundle)
+    record = read_record(bundle)
+    return record, *standing_by(bundle, record)
+
+
+def standing_by(bundle: VerifiedBundle, record: SignedRecord) -> tuple[ApprovalPolicy, Standing]:
+    """What a release takes, and where it stands by signatures of it that were read already. Raises as `signed_standing`."""
+    policy = policy_of(bundle)
     check_dates(record, datetime.now(UTC))
-    return record, policy, standing_of(record, policy, authors_of(bundle))
+    return policy, standing_of(record, policy, authors_of(bundle))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from pathlib import Path
 from typing import Any
 
+import pyotp
+import pytest
 from click.testing import CliRunner, Result
 
+from devicepipe.approval.accounts import AccountRules
+from devicepipe.approval.secret_box import Cost
 from devicepipe.cli.main import cli
 from devicepipe.errors import DevicepipeError
 
 WORDS = {"eva": "horse battery staple", "ron": "quite another phrase", "quinn": "seven blue elephants"}
+TEAM = {"eva": "engineer", "ron": "reviewer", "quinn": "qa"}
 
 
 def run(*arguments: object, secrets: tuple[str, ...] = ()) -> tuple[int, Any]:
@@ -24,6 +30,21 @@ def run(*arguments: object, secrets: tuple[str, ...] = ()) -> tuple[int, Any]:
 def sign(command: str, bundle: Path, who: str, *secrets: str, **options: str) -> tuple[int, Any]:
     extra = [word for key, value in options.items() for word in (f"--{key}", value)]
     return run(command, bundle, "--as", who, "--meaning", "I have read it", *extra, secrets=secrets)
+
+
+def enrol(who: str, word: str, *roles: str, at: str = "example.com") -> pyotp.TOTP:
+    """Make somebody's account; returns the authenticator."""
+    given = [option for role in roles for option in ("--role", role)]
+    words = ("account", "add", who, "--name", who.title(), "--email", f"{who}@{at}", *given)
+    totp = pyotp.parse_uri(run(*words, secrets=(word,))[1]["authenticator"])
+    assert isinstance(totp, pyotp.TOTP)
+    return totp
+
+
+def cheap_passwords(patch: pytest.MonkeyPatch) -> None:
+    """Have a guess of a password cost next to nothing."""
+    cheap = functools.partial(AccountRules, cost=Cost(memory_kib=64, iterations=1, lanes=1))
+    patch.setattr("devicepipe.stages.approval.AccountRules", cheap)
 
 
 def entries(kind: str) -> list[dict[str, Any]]:

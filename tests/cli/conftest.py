@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import pyotp
 import pytest
 
-from devicepipe.approval.accounts import AccountRules
-from devicepipe.approval.secret_box import Cost
 from devicepipe.project.config import load_project
 from devicepipe.stages.context import open_keys
-from tests.cli.calls import WORDS, run
+from tests.cli.calls import TEAM, WORDS, cheap_passwords, enrol
 from tests.evidence.synthetic_bundle import Keys, Pair, make_bundle
 from tests.traceability.test_reviews import make_project
 
@@ -21,8 +18,7 @@ from tests.traceability.test_reviews import make_project
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
-    cheap = functools.partial(AccountRules, cost=Cost(memory_kib=64, iterations=1, lanes=1))
-    monkeypatch.setattr("devicepipe.stages.approval.AccountRules", cheap)
+    cheap_passwords(monkeypatch)
     return tmp_path
 
 
@@ -38,11 +34,5 @@ def bundle(root: Path) -> Path:
 @pytest.fixture
 def people(root: Path) -> dict[str, pyotp.TOTP]:
     """The authenticators of the team."""
-    found: dict[str, pyotp.TOTP] = {}
-    for id_, role in (("eva", "engineer"), ("ron", "reviewer"), ("quinn", "qa")):
-        words = ("account", "add", id_, "--name", id_.title(), "--email", f"{id_}@example.com", "--role", role)
-        _, told = run(*words, secrets=(WORDS[id_],))
-        totp = pyotp.parse_uri(told["authenticator"])
-        assert isinstance(totp, pyotp.TOTP)
-        found[id_] = totp
-    return found
+    assert root
+    return {who: enrol(who, WORDS[who], role) for who, role in TEAM.items()}

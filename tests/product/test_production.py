@@ -5,7 +5,6 @@ One small release is made and approved once; each test looks at it, and puts bac
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import shutil
@@ -21,8 +20,6 @@ from typing import Any
 import pyotp
 import pytest
 
-from devicepipe.approval.accounts import AccountRules
-from devicepipe.approval.secret_box import Cost
 from devicepipe.bench.device import Device
 from devicepipe.bench.serial_log import SerialLog
 from devicepipe.bench.spec import SessionSpec
@@ -38,7 +35,7 @@ from devicepipe.signing.image import verify_image
 from devicepipe.signing.keys import PublicKey
 from devicepipe.stages import production as stage
 from devicepipe.stages.context import open_keys
-from tests.cli.calls import WORDS, run, sign
+from tests.cli.calls import TEAM, WORDS, cheap_passwords, enrol, run, sign
 from tests.evidence.synthetic_bundle import production_pair
 from tests.product.conftest import Product, make_product
 from tests.signing.softhsm import Token, softhsm_tokens
@@ -85,14 +82,8 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Released]:
         done = product.run("release", "1.0.0")
         assert done.code == 0, done.err + done.out
         patch.chdir(product.root)
-        cheap = functools.partial(AccountRules, cost=Cost(memory_kib=64, iterations=1, lanes=1))
-        patch.setattr("devicepipe.stages.approval.AccountRules", cheap)
-        authenticators = {}
-        for who, role in (("eva", "engineer"), ("ron", "reviewer"), ("quinn", "qa")):
-            words = ("account", "add", who, "--name", who.title(), "--email", f"{who}@example.com", "--role", role)
-            totp = pyotp.parse_uri(run(*words, secrets=(WORDS[who],))[1]["authenticator"])
-            assert isinstance(totp, pyotp.TOTP)
-            authenticators[who] = totp
+        cheap_passwords(patch)
+        authenticators = {who: enrol(who, WORDS[who], role) for who, role in TEAM.items()}
         project = load_project(config)
         bundle = verify_bundle(product.root / "dist/infusion-pump-1.0.0", open_keys(project).release.public)
         released = Released(product, bundle, token, authenticators)

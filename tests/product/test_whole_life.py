@@ -17,12 +17,11 @@ import pyotp
 import pytest
 from tuf.ngclient import Updater
 
-from devicepipe.approval.accounts import AccountRules, Accounts
-from devicepipe.approval.secret_box import Cost
+from devicepipe.approval.accounts import Accounts
 from devicepipe.distribution.client import StoreFetcher
 from devicepipe.errors import IntegrityError, UsageError
 from tests.approval.conftest import Clock
-from tests.cli.calls import run
+from tests.cli.calls import cheap_passwords, enrol, run
 from tests.product.conftest import Product, make_product
 from tests.signing.softhsm import Token, softhsm_tokens
 
@@ -68,11 +67,7 @@ class Life:
 
     def enrol(self) -> None:
         for who, (roles, word) in TEAM.items():
-            given = [option for role in roles for option in ("--role", role)]
-            words = ("account", "add", who, "--name", who.title(), "--email", f"{who}@example.org", *given)
-            totp = pyotp.parse_uri(run(*words, secrets=(word,))[1]["authenticator"])
-            assert isinstance(totp, pyotp.TOTP)
-            self.people[who] = totp
+            self.people[who] = enrol(who, word, *roles, at="example.org")
 
     def release(self, version: str) -> None:
         done = self.product.run("release", version)
@@ -127,8 +122,7 @@ def life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
         product.commit("chore: small, with keys on a token")
         monkeypatch.chdir(product.root)
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-        rules = functools.partial(AccountRules, cost=Cost(memory_kib=64, iterations=1, lanes=1))
-        monkeypatch.setattr("devicepipe.stages.approval.AccountRules", rules)
+        cheap_passwords(monkeypatch)
         monkeypatch.setattr("devicepipe.stages.approval.Accounts", functools.partial(Accounts, now=clock))
         made.enrol()
         product.commit("chore: who may sign")

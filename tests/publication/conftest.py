@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +9,8 @@ from pathlib import Path
 import pyotp
 import pytest
 
-from devicepipe.approval.accounts import AccountRules
-from devicepipe.approval.secret_box import Cost
-from tests.cli.calls import run
-from tests.publication.publishing import APPROVED, approve, enrol, make_release
+from tests.cli.calls import cheap_passwords, run
+from tests.publication.publishing import APPROVED, approve, enrol_all, make_release
 from tests.traceability.test_reviews import make_project
 
 
@@ -22,12 +19,11 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, di
     """The product with the approved release 1.2.3, and the authenticators of its team."""
     folder = tmp_path_factory.mktemp("product")
     make_project(folder)
-    cheap = functools.partial(AccountRules, cost=Cost(memory_kib=64, iterations=1, lanes=1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("devicepipe.stages.approval.AccountRules", cheap)
+        cheap_passwords(patch)
         with pytest.MonkeyPatch.context() as inside:
             inside.chdir(folder)
-            people = enrol()
+            people = enrol_all()
             approve(make_release(folder).path, people)
         yield folder, people
 

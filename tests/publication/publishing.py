@@ -12,7 +12,7 @@ from devicepipe.distribution.client import StoreFetcher
 from devicepipe.errors import UsageError
 from devicepipe.project.config import load_project
 from devicepipe.stages.context import open_keys
-from tests.cli.calls import run
+from tests.cli.calls import enrol, run
 from tests.evidence.synthetic_bundle import Keys, Made, Pair, Spoil, make_bundle
 from tests.evidence.synthetic_production import make_production
 
@@ -29,15 +29,9 @@ APPROVED = "dist/pump-1.2.3"
 """The release that every test begins with."""
 
 
-def enrol() -> dict[str, pyotp.TOTP]:
+def enrol_all() -> dict[str, pyotp.TOTP]:
     """Make the accounts of the team; returns their authenticators."""
-    found: dict[str, pyotp.TOTP] = {}
-    for id_, role in ROLES.items():
-        words = ("account", "add", id_, "--name", id_.title(), "--email", f"{id_}@example.com", "--role", role)
-        totp = pyotp.parse_uri(run(*words, secrets=(WORDS[id_],))[1]["authenticator"])
-        assert isinstance(totp, pyotp.TOTP)
-        found[id_] = totp
-    return found
+    return {who: enrol(who, WORDS[who], role) for who, role in ROLES.items()}
 
 
 _KNOWN: dict[str, Keys] = {}
