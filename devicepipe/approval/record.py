@@ -137,7 +137,7 @@ def check_intent(
         raise UsageError(
             f"it is NOT RELEASABLE: {bundle.release.reasons[0]}", remedy="mend it and make the release anew"
         )
-    people = open_roster(roster, bundle.trust, "the roster")
+    people = open_roster(roster, bundle.trust, bundle.release.product, "the roster")
     mine = [one for one in people.people if one.account == account and one.until is None]
     if not mine:
         raise UsageError(f"the roster knows no {account}", remedy="have it signed anew: `devicepipe account roster`")
@@ -251,7 +251,7 @@ def _role(one: Given) -> Role:
 
 
 def _check_key(roster: bytes, bundle: VerifiedBundle, who: Identified) -> None:
-    people = open_roster(roster, bundle.trust, "the roster").people
+    people = open_roster(roster, bundle.trust, bundle.release.product, "the roster").people
     mine = [one for one in people if one.account == who.account.id and one.until is None]
     remedy = "have it signed anew: `devicepipe account roster`"
     known = [one for one in mine if one.public_key.encode() == who.public_key.pem]

@@ -224,7 +224,7 @@ def _role(roster: bytes, bundle: VerifiedBundle, account: str, wanted: str | Non
         if wanted not in [*Role]:
             raise UsageError(f"there is no role '{wanted}'", remedy=f"roles: {', '.join(Role)}")
         return Role(wanted)
-    people = open_roster(roster, bundle.trust, "the roster").people
+    people = open_roster(roster, bundle.trust, bundle.release.product, "the roster").people
     mine = {role for one in people if one.account == account and one.until is None for role in one.roles}
     may = sorted(mine & {*RIGHTS[action]})
     if len(may) != 1:

@@ -145,12 +145,13 @@ def open_given(data: bytes, release_key: PublicKey, around: Beside, link: str) -
     Raises:
         IntegrityError: It is no waiver, or not of whom it names.
     """
-    signer = _claimed(data, link).signer
+    claimed = _claimed(data, link)
+    signer = claimed.signer
     if signer is None:
         waiver, digest = open_waiver(data, release_key, link)
     else:
         # Whose key to verify with is in the signed text: it is read first, and believed only if that key signed it.
-        person = person_of(signer, around, release_key, link)
+        person = person_of(signer, claimed.product, around, release_key, link)
         try:
             key = PublicKey.from_pem(person.public_key.encode())
         except UsageError as error:
@@ -171,22 +172,23 @@ def objection(waiver: Waiver, policy: WaiverPolicy, around: Beside, release_key:
     signer = waiver.signer
     if signer is None:
         return "is not signed by an account, which `waivers-by` of [policy] asks for" if policy.by_account else ""
-    person = person_of(signer, around, release_key, "the waiver")
+    person = person_of(signer, waiver.product, around, release_key, "the waiver")
     if signer.role in policy.separate and person.email.lower() in policy.authors:
         return f"{signer.account} is an author of the change, and may not waive as {signer.role}"
     return ""
 
 
-def person_of(signer: WaiverSigner, around: Beside, release_key: PublicKey, link: str) -> Person:
-    """The person that the roster of a waiver gives its account, when it was signed.
+def person_of(signer: WaiverSigner, product: str, around: Beside, release_key: PublicKey, link: str) -> Person:
+    """The person that the product's roster gives the account of a waiver, when it was signed.
 
     Raises:
-        IntegrityError: The roster is not there or not by the release key, or the account's key was not in force.
+        IntegrityError: The roster is not there, not by the release key or of another product, or the account's key was not in
+            force.
     """
     data = around.rosters.get(signer.roster)
     if data is None:
         raise IntegrityError("was given under a roster that is not beside it", link=link)
-    roster: Roster = open_roster(data, release_key, link)
+    roster: Roster = open_roster(data, release_key, product, link)
     own = [one for one in roster.people if one.account == signer.account]
     if not own:
         raise IntegrityError(f"the roster knows no {signer.account}", link=link)

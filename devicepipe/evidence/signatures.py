@@ -90,8 +90,9 @@ class Person(Model):
 
 
 class Roster(Model):
-    """Predicate ROSTER: the people who may sign, as the holder of the release key states it. Its subject is the release key."""
+    """Predicate ROSTER: who may sign for a product, as the holder of the release key states it. Its subject is the release key."""
 
+    product: _Words
     number: int = Field(ge=1)
     on: Instant
     people: list[Person]
@@ -211,11 +212,12 @@ def sign_roster(roster: Roster, signer: Signer, public_key: PublicKey) -> bytes:
     return sign_envelope(canonical_text(make_statement(ROSTER, roster, subject, "the roster")), signer, public_key)
 
 
-def open_roster(data: bytes, release_key: PublicKey | KeyTrust, link: str) -> Roster:
-    """A roster, its signature verified.
+def open_roster(data: bytes, release_key: PublicKey | KeyTrust, product: str, link: str) -> Roster:
+    """A product's roster, its signature verified.
 
     Raises:
-        IntegrityError: It is not exactly a roster signed by a release key that is trusted and was in force, or has a person twice.
+        IntegrityError: It is not exactly a roster signed by a release key that is trusted and was in force, is of another product,
+            or has a person twice.
     """
     trust = KeyTrust.of(release_key)
     public_key = trust.key_of(data, link)
@@ -223,6 +225,8 @@ def open_roster(data: bytes, release_key: PublicKey | KeyTrust, link: str) -> Ro
     if statement.predicate_type != ROSTER or statement.digest_of("release-key") != public_key.keyid:
         raise IntegrityError("is no roster of this release key", link=link)
     roster = read_predicate(statement.predicate, Roster, link)
+    if roster.product != product:
+        raise IntegrityError(f"is the roster of another product, {shown(roster.product)}", link=link)
     trust.check_time(public_key, roster.on, "was signed", link)
     keys = [_key(person, link).keyid for person in roster.people]
     if len({*keys}) != len(keys):
@@ -277,7 +281,7 @@ def verify_record(
         return added[name] if name in added else read_file(folder, name, MAXIMUM_BYTES)
 
     texts = {name: read(name) for name in rosters}
-    known = {name: open_roster(text, trust, name) for name, text in texts.items()}
+    known = {name: open_roster(text, trust, product, name) for name, text in texts.items()}
     for name in rosters:
         if name != _roster_file(hashlib.sha256(read(name)).hexdigest()):
             raise IntegrityError("is not the roster that its name says", link=name)

@@ -223,7 +223,7 @@ def _log(project: Project, history: KeyHistory, release: SigningKey) -> tuple[Pa
 
 def _present_roster(project: Project, trust: KeyTrust) -> Roster | None:
     path = project.root / project.approval.roster
-    return open_roster(path.read_bytes(), trust, path.name) if path.exists() else None
+    return open_roster(path.read_bytes(), trust, project.product.name, path.name) if path.exists() else None
 
 
 def _sign_roster_anew(project: Project, people: Roster, keys: Keys) -> Path:

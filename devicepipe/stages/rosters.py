@@ -137,7 +137,9 @@ def renew_roster(
     keys = open_keys(project)
     before, newest, path = _before(project, keys)
     signed, found = before.people if before is not None else [], accounts.people()
-    roster = next_roster(before, newest, Roster(number=1, on=instant(datetime.now(UTC)), people=[]))
+    roster = next_roster(
+        before, newest, Roster(product=project.product.name, number=1, on=instant(datetime.now(UTC)), people=[])
+    )
     people = changed(signed, found, account, change, roles)
     others = _not_newest(path, newest) + differences(people, found)
     if accept:
@@ -145,7 +147,7 @@ def renew_roster(
     else:
         _refuse(project, others)
     data = sign_roster(roster.model_copy(update={"people": people}), keys.release.signer, keys.release.public)
-    roster = open_roster(data, keys.trust, path.name)
+    roster = open_roster(data, keys.trust, project.product.name, path.name)
     entries = [_changed(one.account, "difference accepted", reason=one.what) for one in others]
     replace_roster(project, roster, data, keys, [*entries, _changed(account, change, roles, _digest(data))])
     return path
@@ -156,7 +158,9 @@ def _before(project: Project, keys: Keys) -> tuple[Roster | None, LoggedRoster, 
     path = project.root / project.approval.roster
     newest = newest_logged(project, keys)
     _finish(path, newest)
-    return open_roster(path.read_bytes(), keys.trust, path.name) if path.exists() else None, newest, path
+    if not path.exists():
+        return None, newest, path
+    return open_roster(path.read_bytes(), keys.trust, project.product.name, path.name), newest, path
 
 
 def _not_newest(path: Path, newest: LoggedRoster) -> list[Difference]:

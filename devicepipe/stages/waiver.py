@@ -58,7 +58,8 @@ def roles_for(project: Project, rule: str, account: str, roster: bytes, wanted: 
         UsageError: There is no such rule, the roster does not know the account, or none of its roles may.
         IntegrityError: The roster is not one of the release key.
     """
-    people = open_roster(roster, open_keys(project).release.public, project.approval.roster).people
+    name, key = project.product.name, open_keys(project).release.public
+    people = open_roster(roster, key, name, project.approval.roster).people
     mine = sorted({role for one in people if one.account == account and one.until is None for role in one.roles})
     if not mine:
         raise UsageError(f"the roster knows no {account}", remedy="have it signed anew: `devicepipe account roster`")
@@ -131,7 +132,7 @@ def write_waiver(
     if who is not None and waiving is not None:
         signer = _signer(waiving, datetime.now(UTC), who)
         around = Beside({signer.roster: waiving.roster})
-        person = person_of(signer, around, release.public, project.approval.roster)
+        person = person_of(signer, project.product.name, around, release.public, project.approval.roster)
         if person.public_key.encode() != who.public_key.pem:
             raise UsageError(
                 f"the roster does not know the key of {signer.account}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,8 +41,8 @@ class Team:
     bundle: VerifiedBundle
     uris: dict[str, str]
 
-    def roster(self, keys: Keys = KEYS) -> bytes:
-        roster = Roster(number=1, on=instant(self.clock.now), people=self.accounts.people())
+    def roster(self, keys: Keys = KEYS, product: str = "pump") -> bytes:
+        roster = Roster(product=product, number=1, on=instant(self.clock.now), people=self.accounts.people())
         return sign_roster(roster, keys.release.signer, keys.release.public)
 
     def identified(self, account: str) -> Identified:
@@ -119,6 +120,23 @@ def test_the_author_of_a_change_does_not_approve_it(team: Team) -> None:
 def test_a_signature_without_a_meaning_is_none(team: Team) -> None:
     with pytest.raises(UsageError, match="has a meaning"):
         team.sign("eva", Action.SUBMIT, Role.ENGINEER, " ")
+
+
+def test_a_roster_of_another_product_lets_nobody_sign(team: Team) -> None:
+    who = team.identified("eva")
+    intent = Intent(Action.SUBMIT, Role.ENGINEER, "Ready for review")
+    with pytest.raises(IntegrityError, match="is the roster of another product, pen"):
+        sign(team.bundle, intent, who, team.roster(product="pen"), policy=POLICY, authors=(), now=team.clock)
+
+
+def test_a_record_takes_no_roster_of_another_product(team: Team) -> None:
+    team.sign("eva", Action.SUBMIT, Role.ENGINEER)
+    foreign = team.roster(product="pen")
+    name = f"rosters/{hashlib.sha256(foreign).hexdigest()}.dsse.json"
+    (team.folder / name).write_bytes(foreign)
+    with pytest.raises(IntegrityError, match="is the roster of another product, pen") as caught:
+        read_record(team.bundle)
+    assert caught.value.link == name
 
 
 def test_a_roster_of_another_key_lets_nobody_sign(team: Team) -> None:

@@ -27,7 +27,7 @@ team = test_record.team
 
 
 def numbered(team: Team, number: int) -> bytes:
-    roster = Roster(number=number, on=instant(team.clock.now), people=team.accounts.people())
+    roster = Roster(product="pump", number=number, on=instant(team.clock.now), people=team.accounts.people())
     return sign_roster(roster, KEYS.release.signer, KEYS.release.public)
 
 
@@ -168,7 +168,7 @@ def test_d2_a_roster_gives_keys_only_times_that_can_be(team: Team, what: str) ->
     if second is not None:
         key = development_keys(1).release.public.pem.decode()
         people.append(eva.model_copy(update={"since": at(second), "public_key": key}))
-    roster = Roster(number=1, on=instant(team.clock.now), people=people)
+    roster = Roster(product="pump", number=1, on=instant(team.clock.now), people=people)
     data = sign_roster(roster, KEYS.release.signer, KEYS.release.public)
     with pytest.raises(IntegrityError, match=why):
-        open_roster(data, KEYS.release.public, "the roster")
+        open_roster(data, KEYS.release.public, "pump", "the roster")

@@ -278,7 +278,7 @@ def test_a_thief_who_dates_back_gains_nothing(rotated: Rotated) -> None:
         verify(forged, rotated.new, "--history", HISTORY)
     # Nor with signatures beside a release that is kept.
     rosters, old = record_folder(rotated.first) / "rosters", rotated.old_keys.release
-    people = open_roster(next(rosters.iterdir()).read_bytes(), old.public, "the roster")
+    people = open_roster(next(rosters.iterdir()).read_bytes(), old.public, "pump", "the roster")
     forged_roster = sign_roster(people.model_copy(update={"number": 99}), old.signer, old.public)
     (rosters / f"{hashlib.sha256(forged_roster).hexdigest()}.dsse.json").write_bytes(forged_roster)
     with pytest.raises(IntegrityError, match="revoked") as caught:

@@ -181,5 +181,6 @@ def test_s4_a_former_key_keeps_the_roles_that_it_had(root: Path, people: dict[st
     run("account", "roles", "eva", "--role", "qa", "--role", "engineer")
     run("account", "roster", "--accept-differences")
     public = PublicKey.load(root / ".devicepipe/keys/release.pub.pem")
-    own = [one for one in open_roster((root / ROSTER).read_bytes(), public, "roster").people if one.account == "eva"]
+    roster = open_roster((root / ROSTER).read_bytes(), public, "pump", "roster")
+    own = [one for one in roster.people if one.account == "eva"]
     assert [(one.roles, one.until is None) for one in own] == [(["engineer"], False), (["engineer", "qa"], True)]

@@ -59,6 +59,7 @@ class Given:
         who: What the roster says of the person.
         keys: Who signs the roster.
         on: When the roster was signed.
+        product: Whose roster it is.
         secrets: Whose key signs the waiver.
         values: Other values of the waiver.
         signer: Other values of its signer.
@@ -71,6 +72,7 @@ class Given:
     who: Person = field(default_factory=person)
     keys: int = 0
     on: str = ON
+    product: str = "pump"
     secrets: Secrets = QUINN
     values: dict[str, Any] = field(default_factory=dict)
     signer: dict[str, Any] = field(default_factory=dict)
@@ -83,7 +85,9 @@ class Given:
         """The bundle whose one failure it waives; `source` changes the source attestation."""
         release = development_keys().release
         issuer = development_keys(self.keys).release if self.keys else release
-        roster = sign_roster(Roster(number=1, on=self.on, people=[self.who]), issuer.signer, issuer.public)
+        roster = sign_roster(
+            Roster(product=self.product, number=1, on=self.on, people=[self.who]), issuer.signer, issuer.public
+        )
         digest = hashlib.sha256(roster).hexdigest()
         signer = WaiverSigner.model_validate(
             {
@@ -144,6 +148,7 @@ BAD: dict[str, tuple[Given, str, str]] = {
     "another's log": (Given(log_key=development_keys(1).release), PROOF, "key"),
     "no roster": (Given(without=(f"{WAIVERS}rosters/",)), FILE, "under a roster that is not beside it"),
     "a roster of somebody else": (Given(keys=1), FILE, "is signed by the key"),
+    "the roster of another product": (Given(product="pen"), FILE, "is the roster of another product, pen"),
     "a stray roster": (Given(more={STRAY: b"{}"}), STRAY, "belongs to no waiver"),
     "a stray file": (Given(more={f"{WAIVERS}note.txt": b"x"}), f"{WAIVERS}note.txt", "belongs to no waiver"),
     "a stray proof": (Given(more={f"{WAIVERS}v.tlog-proof": b"x"}), f"{WAIVERS}v.tlog-proof", "belongs to no waiver"),

@@ -34,7 +34,7 @@ def read(folder: Path, *, revoked: bool, on: str) -> int:
             since=TIMES[0],
         )
     ]
-    roster = sign_roster(Roster(number=1, on=TIMES[1], people=people), *old)
+    roster = sign_roster(Roster(product="pump", number=1, on=TIMES[1], people=people), *old)
     digest = hashlib.sha256(roster).hexdigest()
     history = Making(folder / "history").add("begin", "release", old, old, on=TIMES[0])
     history.add("rotate", "release", new, old, new, on=TIMES[2], replaces=first.public.keyid)
