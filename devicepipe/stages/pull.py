@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devicepipe.approval.lifecycle import Standing, State
-from devicepipe.approval.record import standing_of
 from devicepipe.distribution.client import Client, open_client
 from devicepipe.distribution.known import KnownRelease, KnownReleases
 from devicepipe.distribution.pulling import WithdrawnError, choose, fetch, wanted_files
@@ -36,7 +35,7 @@ from devicepipe.evidence.signatures import SignedRecord, verify_record
 from devicepipe.evidence.statement import MAXIMUM_BYTES, parse_canonical, parse_pretty, read_predicate
 from devicepipe.evidence.verify import ListedBundle
 from devicepipe.signing.keys import MAXIMUM_PEM, PublicKey
-from devicepipe.stages.standing import authors_of, policy_of
+from devicepipe.stages.standing import standing_by
 
 _WITHDRAWN = ".withdrawn.new"
 """Where, in the folder of trust, the evidence of a withdrawal lies while it is verified."""
@@ -233,7 +232,7 @@ def _signed(folder: Path, names: Collection[str], trust: KeyTrust, wanted: State
     place = folder / SIGNATURES.rstrip("/")
     record = verify_record(place, sha256, release.product, release.version, trust)
     check_proofs(place, record, sha256, trust)
-    standing = standing_of(record, policy_of(evidence), authors_of(evidence))
+    _, standing = standing_by(evidence, record)
     if standing.state is not wanted:
         raise IntegrityError(f"comes to {standing.state}, not to {wanted}", link=SIGNATURES)
     return Signed(release=release, sha256=sha256, record=record, standing=standing)

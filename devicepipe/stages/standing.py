@@ -51,7 +51,7 @@ def signed_standing(bundle: VerifiedBundle) -> tuple[SignedRecord, ApprovalPolic
     return record, *standing_by(bundle, record)
 
 
-def standing_by(bundle: VerifiedBundle, record: SignedRecord) -> tuple[ApprovalPolicy, Standing]:
+def standing_by(bundle: ListedBundle, record: SignedRecord) -> tuple[ApprovalPolicy, Standing]:
     """What a release takes, and where it stands by signatures of it that were read already. Raises as `signed_standing`."""
     policy = policy_of(bundle)
     check_dates(record, datetime.now(UTC))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pyotp
@@ -270,6 +271,19 @@ def test_what_was_fetched_verifies_offline(root: Path, bundle: Path, people: dic
     with pytest.raises(IntegrityError) as caught:
         run(*words)
     assert caught.value.link == link
+
+
+def test_a_release_that_was_signed_in_the_future_is_not_taken(
+    root: Path, bundle: Path, people: dict[str, pyotp.TOTP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign("publish", bundle, "mara", people)
+    monkeypatch.setattr(
+        "devicepipe.approval.record.FUTURE", timedelta(days=-1)
+    )  # as on a machine whose clock is a day back
+    with pytest.raises(IntegrityError, match="which is to come") as caught:
+        pull(root, first=True)
+    assert caught.value.link == "0001.dsse.json"
+    assert not (root / "pulled/pump-1.2.3").exists()
 
 
 def test_only_the_files_of_a_board(root: Path, bundle: Path, people: dict[str, pyotp.TOTP]) -> None:
