@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from devicepipe.cli.common import json_option, note, open_project, print_json, project_option, tell
-from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
+from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, BenchError, UsageError
 
 if TYPE_CHECKING:
+    from devicepipe.project.config import Project
     from devicepipe.stages.repository_root import RootProgress
 
 _NOTICE = timedelta(days=60)
@@ -95,20 +96,25 @@ def sign(signer: str, public: Path, folder: Path, as_json: bool) -> int:
 
 @repository.command()
 @click.option("--all", "everything", is_flag=True, help="Sign all of it anew, not only what is past half of its time.")
+@click.option(
+    "--unlogged", is_flag=True, help="Do not log it: on a machine that has the key of the timestamp, and not the log."
+)
 @project_option
 @json_option
-def refresh(folder: Path, everything: bool, as_json: bool) -> int:
+def refresh(folder: Path, everything: bool, unlogged: bool, as_json: bool) -> int:
     """Sign the timestamp anew, and the other metadata where they are past half of their time.
 
     Run it often enough that the timestamp never expires, e.g. daily by a timer: clients refuse what has expired, because newer
-    metadata may be kept from them.
+    metadata may be kept from them. Each use of a key is logged, which takes the release key.
 
     Exit codes: 0 done, 1 done, but the root has expired, 2 a key cannot be used, 3 the repository cannot be, 4 it does not hold.
     """
     from devicepipe.stages import publication
 
     project = open_project(folder)
-    opened, root = publication.open_repository(project), publication.trusted_root(project)
+    if not unlogged:
+        _check_log(project)
+    opened, root = publication.open_repository(project, logged=not unlogged), publication.trusted_root(project)
     roles = opened.renew(root, everything=everything)
     state = opened.state(root)
     ends, now = state.root.signed.expires, datetime.now(UTC)
@@ -185,6 +191,19 @@ def status(folder: Path, full: bool, as_json: bool) -> int:
     if checked is not None:
         tell(f"{checked} published files are as their digests say", fg="green")
     return code
+
+
+def _check_log(project: Project) -> None:
+    """See that uses of keys can be logged. Raises UsageError where the log's key, which is the release key, cannot be used."""
+    from devicepipe.stages import ledger
+
+    try:
+        ledger.check(project)
+    except (UsageError, BenchError) as error:
+        raise UsageError(
+            f"the uses of keys cannot be logged: {error.message}",
+            remedy="run it where the release key and the log are, or here with --unlogged",
+        ) from error
 
 
 def _advance(folder: Path, *, as_json: bool, broken: bool) -> int:

@@ -19,7 +19,7 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, TargetF
 from devicepipe.distribution import layout
 from devicepipe.distribution.releases import Parcel, sha256, targets_with
 from devicepipe.distribution.seen import Seen
-from devicepipe.distribution.signing import Setup, add_signatures
+from devicepipe.distribution.signing import Setup, SignedMetadata, add_signatures
 from devicepipe.distribution.state import RepositoryState, check_root, load_state, meta_of, read_metadata, to_bytes
 from devicepipe.distribution.store import Store
 from devicepipe.errors import BenchError, IntegrityError, UsageError
@@ -44,12 +44,14 @@ class Repository:
         setup: Its roles, as they are configured now.
         seen: What was last seen of it here.
         now: The clock, in UTC.
+        tell: Is told what was signed, before any of that is written.
     """
 
     store: Store
     setup: Setup
     seen: Seen
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    tell: Callable[[Sequence[SignedMetadata]], None] = lambda _: None
 
     def state(self, anchor: bytes) -> RepositoryState:
         """What is published, verified from the root `anchor`.
@@ -255,33 +257,33 @@ class Repository:
         targets: Mapping[str, TargetFile],
         before_timestamp: Callable[[], None] = lambda: None,
     ) -> None:
-        """Write new versions of these roles' metadata, the timestamp last, by which they are published."""
+        """Sign new versions of these roles' metadata, and write them, the timestamp last, by which they are published."""
+        names, made = self.store.names(layout.METADATA), list[SignedMetadata]()
+
+        def sign(role: RepositoryRole, signed: Signed) -> MetaFile:
+            # Under the next free version: what a killed process left unpublished is passed over.
+            taken = [version for name in names if (version := layout.version_in(name, role)) is not None]
+            signed.version = max([state.of(role).signed.version if state else 0, *taken]) + 1
+            made.append(self._signed(root, role, signed))
+            return meta_of(made[-1].data, signed.version)
+
         if "targets" in roles or state is None:
-            meta = self._add(root, "targets", Targets(targets=dict(targets)), state)
+            meta = sign("targets", Targets(targets=dict(targets)))
         else:
             meta = state.snapshot.signed.meta["targets.json"]
-        if "targets" in roles or "snapshot" in roles or state is None:
-            meta = self._add(root, "snapshot", Snapshot(meta={"targets.json": meta}), state)
+        if made or "snapshot" in roles or state is None:
+            meta = sign("snapshot", Snapshot(meta={"targets.json": meta}))
         else:
             meta = state.timestamp.signed.snapshot_meta
-        timestamp = Timestamp(snapshot_meta=meta)
-        timestamp.version = state.timestamp.signed.version + 1 if state else 1
-        data = self._signed(root, "timestamp", timestamp)
+        sign("timestamp", Timestamp(snapshot_meta=meta))
+        self.tell(made)
+        for one in made[:-1]:
+            self.store.add(layout.metadata_file(one.role, one.version), one.data)
         before_timestamp()
-        self.store.swap(layout.TIMESTAMP, data, state.timestamp_bytes if state else self._read(layout.TIMESTAMP))
+        before = state.timestamp_bytes if state else self._read(layout.TIMESTAMP)
+        self.store.swap(layout.TIMESTAMP, made[-1].data, before)
 
-    def _add(
-        self, root: Metadata[Root], role: RepositoryRole, signed: Signed, state: RepositoryState | None
-    ) -> MetaFile:
-        """Write a role's metadata under the next free version, one that a killed process left unpublished included."""
-        names = self.store.names(layout.METADATA)
-        taken = [version for name in names if (version := layout.version_in(name, role)) is not None]
-        signed.version = max([state.of(role).signed.version if state else 0, *taken]) + 1
-        data = self._signed(root, role, signed)
-        self.store.add(layout.metadata_file(role, signed.version), data)
-        return meta_of(data, signed.version)
-
-    def _signed(self, root: Metadata[Root], role: RepositoryRole, signed: Signed) -> bytes:
+    def _signed(self, root: Metadata[Root], role: RepositoryRole, signed: Signed) -> SignedMetadata:
         signed.expires = self.now() + self.setup[role].lasts
         metadata: Metadata[Any] = Metadata(signed)
         add_signatures(metadata, self.setup[role].signers)
@@ -295,7 +297,7 @@ class Repository:
                 f"the {role} metadata would have {len(data)} bytes; stock clients read {_LARGEST[role]} at most",
                 remedy="publish the next releases in a new repository",
             )
-        return data
+        return SignedMetadata(role, signed.version, data, tuple(metadata.signatures))
 
 
 def _too_few(root: Root, role: RepositoryRole) -> UsageError:

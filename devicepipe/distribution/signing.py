@@ -43,6 +43,16 @@ Setup = Mapping[RepositoryRole, RoleSetup]
 """All four roles."""
 
 
+@dataclass(frozen=True, slots=True)
+class SignedMetadata:
+    """Metadata of a role as they were signed: their version, their bytes, and the ids of the keys that signed."""
+
+    role: RepositoryRole
+    version: int
+    data: bytes
+    keyids: tuple[str, ...]
+
+
 def root_of(setup: Setup, version: int) -> Root:
     """An unsigned root that names the keys and thresholds of a setup.
 

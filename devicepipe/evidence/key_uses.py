@@ -1,4 +1,4 @@
-"""What the log says of keys that sign: an entry of kind `key-use` for each image, each release statement and each roster."""
+"""What the log says of keys that sign: an entry of kind `key-use` for each thing that one signed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from devicepipe.evidence.predicates import ImageSigning
 
 _PROGRAM = "devicepipe"
 
-Purpose = Literal["image", "release statement", "roster"]
+Purpose = Literal["image", "production image", "release statement", "repository metadata", "roster"]
 """What is signed."""
 
 

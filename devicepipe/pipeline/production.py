@@ -17,8 +17,9 @@ from pathlib import Path
 
 from devicepipe.durable import alone, sync, sync_tree
 from devicepipe.evidence.facts import utc_now
+from devicepipe.evidence.key_uses import use_of_key
 from devicepipe.evidence.layout import IMAGE_KEY
-from devicepipe.evidence.ledger.entry import Entry, make_entry
+from devicepipe.evidence.ledger.entry import Entry
 from devicepipe.evidence.production import VerifiedProduction, production_folder, verify_production
 from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.pipeline.graph import Progress, Step, quietly, run
@@ -100,13 +101,13 @@ def _uses(made: VerifiedProduction) -> list[Entry]:
     """What the log says of the production key: each image that it signed."""
     release = f"{made.production.product} {made.production.version}"
     return [
-        make_entry(
-            "key-use",
+        use_of_key(
+            made.production_key.keyid,
+            "production image",
+            f"{release} {image.image}",
+            made.sha256(image.image),
             at=utc_now(),
-            by="devicepipe production",
-            subject=f"{release} {image.image}",
-            digest=made.sha256(image.image),
-            details={"keyid": made.production_key.keyid, "purpose": "production image", "release": release},
+            release=release,
         )
         for board in made.production.boards
         for image in board.images

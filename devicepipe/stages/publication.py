@@ -8,6 +8,7 @@ again.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from datetime import timedelta
 
 from devicepipe.approval.lifecycle import Standing, State
@@ -21,15 +22,18 @@ from devicepipe.distribution.releases import (
     check_version,
     find_release,
     in_one_line,
+    sha256,
 )
 from devicepipe.distribution.repository import Repository
 from devicepipe.distribution.seen import Seen
-from devicepipe.distribution.signing import RoleSetup, RoleSigner
+from devicepipe.distribution.signing import RoleSetup, RoleSigner, SignedMetadata
 from devicepipe.distribution.store import FolderStore, Store
 from devicepipe.errors import UsageError
+from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.files import read_file, walk
+from devicepipe.evidence.key_uses import use_of_key
 from devicepipe.evidence.layout import RELEASE_STATEMENT
-from devicepipe.evidence.ledger.entry import make_entry
+from devicepipe.evidence.ledger.entry import Entry, make_entry
 from devicepipe.evidence.production import ATTESTATION, VerifiedProduction
 from devicepipe.evidence.signatures import Given, record_folder
 from devicepipe.evidence.verify import VerifiedBundle
@@ -38,6 +42,7 @@ from devicepipe.project.publication_settings import ROLES, RepositoryRole
 from devicepipe.signing.keys import PublicKey, ensure_development_key, load_signer
 from devicepipe.stages import ledger
 from devicepipe.stages.approval import log_signatures
+from devicepipe.stages.context import default_tester
 from devicepipe.stages.logged import logged_standing
 
 
@@ -47,14 +52,36 @@ def open_store(project: Project) -> Store:
     return ObjectStore(place) if place.startswith(SCHEME) else FolderStore(project.root / place)
 
 
-def open_repository(project: Project) -> Repository:
+def open_repository(project: Project, *, logged: bool = True) -> Repository:
     """The product's repository, with the keys that devicepipe.toml names, or development keys.
+
+    Args:
+        project: The product.
+        logged: Whether each use of a key is logged, before anything is written that it signed.
 
     Raises:
         UsageError: A key cannot be read.
     """
     setup = {role: _role(project, role) for role in ROLES}
-    return Repository(open_store(project), setup, Seen(project.state / "publication" / "seen.json"))
+    seen = Seen(project.state / "publication" / "seen.json")
+    tell = functools.partial(_log_uses, project) if logged else _leave_unlogged
+    return Repository(open_store(project), setup, seen, tell=tell)
+
+
+def _log_uses(project: Project, signed: Sequence[SignedMetadata]) -> None:
+    at, by = utc_now(), default_tester()
+    uses = [use for one in signed for use in uses_in_metadata(one, at=at, by=by)]
+    ledger.append(project, uses)
+
+
+def _leave_unlogged(signed: Sequence[SignedMetadata]) -> None:
+    """Leave the log alone."""
+
+
+def uses_in_metadata(signed: SignedMetadata, *, at: str, by: str) -> list[Entry]:
+    """What the log says of the keys that signed metadata of the repository, by the ids that TUF gives them."""
+    subject, digest = f"{signed.role} {signed.version}", sha256(signed.data)
+    return [use_of_key(keyid, "repository metadata", subject, digest, at=at, by=by) for keyid in signed.keyids]
 
 
 def _role(project: Project, role: RepositoryRole) -> RoleSetup:

@@ -14,7 +14,7 @@ from tuf.api.metadata import Metadata, Root
 
 from devicepipe.distribution.releases import sha256
 from devicepipe.distribution.repository import Repository
-from devicepipe.distribution.signing import RoleSigner, Setup, add_signatures, root_of
+from devicepipe.distribution.signing import RoleSigner, Setup, SignedMetadata, add_signatures, root_of
 from devicepipe.distribution.state import check_root, load_state, read_metadata, to_bytes
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.facts import utc_now
@@ -22,6 +22,7 @@ from devicepipe.evidence.ledger.disk import Disk
 from devicepipe.evidence.ledger.entry import Entry, make_entry
 from devicepipe.project.config import Project
 from devicepipe.stages import ledger
+from devicepipe.stages.publication import uses_in_metadata
 
 _MADE_ON = "x-devicepipe-made-on"
 """The field of a root that tells when it was made, which the log says of its keys."""
@@ -94,7 +95,7 @@ def advance_root(project: Project, repository: Repository, account: str, *, brok
         repository.create(data)
     else:
         repository.rotate(trusted.read_bytes(), data, broken=broken)
-    _log(project, before.signed if before else None, root.signed, account, data)
+    _log(project, before.signed if before else None, root, account, data)
     _write(trusted, data)
     waiting.unlink()
     return RootProgress(root.signed.version, trusted, published=True, missing="")
@@ -161,20 +162,26 @@ def _write(file: Path, data: bytes) -> None:
     disk.replace(file.name, data, f".{file.name}.new")
 
 
-def _log(project: Project, before: Root | None, root: Root, account: str, data: bytes) -> None:
-    """Tell the log which keys came and went, unless a run that was interrupted did."""
-    entries: list[Entry] = []
-    for role, now in sorted(root.roles.items()):
+def _log(project: Project, before: Root | None, root: Metadata[Root], account: str, data: bytes) -> None:
+    """Tell the log who signed a root and which keys came and went, unless a run that was interrupted did."""
+    at = root.signed.unrecognized_fields.get(_MADE_ON) or utc_now()
+    signed = SignedMetadata("root", root.signed.version, data, tuple(root.signatures))
+    entries: list[Entry] = uses_in_metadata(signed, at=at, by=account)
+    for role, now in sorted(root.signed.roles.items()):
         earlier = {*before.roles[role].keyids} if before else set()
         for change, keys in (("added", {*now.keyids} - earlier), ("removed", earlier - {*now.keyids})):
             entries += [
                 make_entry(
                     "key-change",
-                    at=root.unrecognized_fields.get(_MADE_ON) or utc_now(),
+                    at=at,
                     by=account,
                     subject=f"repository {role}",
                     digest=sha256(data),
-                    details={"change": change, "keyid": keyid, "reason": f"root {root.version} of the repository"},
+                    details={
+                        "change": change,
+                        "keyid": keyid,
+                        "reason": f"root {root.signed.version} of the repository",
+                    },
                 )
                 for keyid in sorted(keys)
             ]

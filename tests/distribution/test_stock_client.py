@@ -139,10 +139,10 @@ def test_refuses_metadata_of_two_states_by_the_real_keys(publisher: Publisher, u
     state = repository.state(publisher.root)
     earlier = (metadata(publisher) / "2.targets.json").read_bytes()
     snapshot = Snapshot(version=4, meta={"targets.json": meta_of(earlier, 2)})
-    data = repository._signed(state.root, "snapshot", snapshot)
+    data = repository._signed(state.root, "snapshot", snapshot).data
     (metadata(publisher) / "4.snapshot.json").write_bytes(data)
     timestamp = Timestamp(version=4, snapshot_meta=meta_of(data, 4))
-    (metadata(publisher) / "timestamp.json").write_bytes(repository._signed(state.root, "timestamp", timestamp))
+    (metadata(publisher) / "timestamp.json").write_bytes(repository._signed(state.root, "timestamp", timestamp).data)
     with pytest.raises(BadVersionNumberError, match=r"targets\.json version"):
         fetch(url, tmp_path / "client", None)
 
@@ -169,11 +169,11 @@ def _rehash(publisher: Publisher, file: Path, data: bytes) -> None:
     file.write_bytes(data)
     if file.name.endswith("targets.json"):
         snapshot = Snapshot(version=2, meta={"targets.json": meta_of(data, 2)})
-        file, data = folder / "2.snapshot.json", repository._signed(state.root, "snapshot", snapshot)
+        file, data = folder / "2.snapshot.json", repository._signed(state.root, "snapshot", snapshot).data
         file.write_bytes(data)
     if file.name.endswith("snapshot.json"):
         timestamp = Timestamp(version=2, snapshot_meta=meta_of(data, 2))
-        (folder / "timestamp.json").write_bytes(repository._signed(state.root, "timestamp", timestamp))
+        (folder / "timestamp.json").write_bytes(repository._signed(state.root, "timestamp", timestamp).data)
 
 
 def test_refuses_metadata_by_another_key(publisher: Publisher, url: str, tmp_path: Path) -> None:

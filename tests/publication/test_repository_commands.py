@@ -12,8 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from devicepipe.distribution.releases import sha256
 from devicepipe.distribution.repository import Repository
-from devicepipe.errors import UsageError
+from devicepipe.errors import BenchError, UsageError
 from devicepipe.project.config import Project, load_project
 from devicepipe.stages import publication
 from tests.cli.calls import entries, run
@@ -245,8 +246,10 @@ def test_targets_wait_for_their_key_and_the_others_are_renewed(
     configure(keys, {"a": True, "b": True})
     opened = publication.open_repository
 
-    def then(ago: int) -> Callable[[Project], Repository]:
-        return lambda project: replace(opened(project), now=lambda: datetime.now(UTC) - timedelta(days=ago))
+    def then(ago: int) -> Callable[..., Repository]:
+        return lambda project, **logged: replace(
+            opened(project, **logged), now=lambda: datetime.now(UTC) - timedelta(days=ago)
+        )
 
     with monkeypatch.context() as patch:
         patch.setattr(publication, "open_repository", then(days))
@@ -257,3 +260,63 @@ def test_targets_wait_for_their_key_and_the_others_are_renewed(
     monkeypatch.setattr(publication, "open_repository", then(-40))
     with pytest.raises(UsageError, match="private key cannot be read"):
         run("repository", "refresh")
+
+
+def uses() -> list[tuple[str, str | None]]:
+    """The logged uses of keys of the repository: what was signed, and its SHA-256."""
+    found = [one for one in entries("key-use") if one["details"]["purpose"] == "repository metadata"]
+    return [(one["subject"], one["digest"]) for one in found]
+
+
+def published(keys: Path) -> list[tuple[str, str]]:
+    """What is published: role and version, and SHA-256."""
+    state = publication.open_repository(load_project(keys / "devicepipe.toml")).state(
+        (keys / "publication/root.json").read_bytes()
+    )
+    folder = keys / "dist/repository/metadata"
+    files = {role: f"{version}.{role}.json" for role, version in state.versions.items()} | {
+        "timestamp": "timestamp.json"
+    }
+    return [(f"{role} {state.versions[role]}", sha256((folder / file).read_bytes())) for role, file in files.items()]
+
+
+def test_every_use_of_a_key_of_the_repository_is_logged(keys: Path) -> None:
+    configure(keys, {"a": True, "b": True})
+    run("repository", "init")
+    root, timestamp, snapshot, targets = published(keys)
+    assert uses() == [targets, snapshot, timestamp, root, root]  # two people signed the root
+    run("repository", "refresh")
+    assert uses()[5:] == [published(keys)[1]]
+    run("repository", "rotate")
+    root, timestamp, snapshot, targets = published(keys)
+    assert uses()[6:] == [targets, snapshot, timestamp, root, root]
+    assert run("repository", "refresh", "--unlogged")[1]["renewed"] == ["timestamp"]
+    assert len(uses()) == 11
+
+
+def test_what_cannot_be_logged_is_not_written(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(keys, {"a": True, "b": True})
+    run("repository", "init")
+    before = published(keys)
+
+    def full(*_: object) -> None:
+        raise BenchError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("devicepipe.stages.publication.ledger.append", full)
+        with pytest.raises(BenchError, match="the disk is full"):
+            run("repository", "refresh", "--all")
+    assert published(keys) == before
+    assert not (keys / "dist/repository/metadata/2.targets.json").exists()
+
+
+def test_a_machine_without_the_release_key_is_told_of_unlogged(keys: Path) -> None:
+    configure(keys, {"a": True, "b": True})
+    run("repository", "init")
+    config = keys / "devicepipe.toml"
+    release = '[keys]\nrelease = "file:away.pem"\nrelease-public = ".devicepipe/keys/release.pub.pem"\n'
+    config.write_text(config.read_text() + release)
+    with pytest.raises(UsageError, match="the uses of keys cannot be logged") as caught:
+        run("repository", "refresh")
+    assert "--unlogged" in caught.value.remedy
+    assert run("repository", "refresh", "--unlogged")[1]["renewed"] == ["timestamp"]
