@@ -19,7 +19,7 @@ from devicepipe.documents.pdf import render_pdf
 from devicepipe.documents.record import ReleaseRecord, empty_record
 from devicepipe.documents.release import compose_document, shipped_set
 from devicepipe.evidence.bundle import Bundle
-from devicepipe.evidence.predicates import Item, MatrixRow, Traceability
+from devicepipe.evidence.trace import Item, MatrixRow, Traceability
 from devicepipe.stages.document import documents_of
 
 ROWS = 10_000

@@ -11,10 +11,10 @@ import json
 import sys
 import time
 
-from devicepipe.evidence.predicates import Item, MatrixRow, Traceability
 from devicepipe.evidence.results import Device, Verdict
 from devicepipe.evidence.results import TestCase as Case
 from devicepipe.evidence.results import TestRun as Run
+from devicepipe.evidence.trace import Item, MatrixRow, Traceability
 from devicepipe.policy.evidence import BoardEvidence, GateInput
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import load_rule_set, shipped_sets

@@ -30,7 +30,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.bench_trace import Used, fresh, write
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.project.config import load_project
 from devicepipe.traceability.items import read_items
 from devicepipe.traceability.registry import make_exporter

@@ -28,7 +28,7 @@ from pydantic import Field, StringConstraints
 
 from devicepipe.analysis.sarif import FINGERPRINT, Log
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import Disposition, DispositionKind, Finding
+from devicepipe.evidence.findings import Disposition, DispositionKind, Finding
 from devicepipe.project.toml_file import Table, Text, TomlFile
 
 _HEAD = """\

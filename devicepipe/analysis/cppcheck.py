@@ -31,7 +31,8 @@ from devicepipe.analysis.own_files import Scope, command_of
 from devicepipe.analysis.sarif import Log, check_log, dump_log, findings_of, read_log
 from devicepipe.errors import BenchError
 from devicepipe.evidence.facts import sha256_of
-from devicepipe.evidence.predicates import Finding, Tool
+from devicepipe.evidence.findings import Finding
+from devicepipe.evidence.predicates import Tool
 
 SAMPLES = {
     "cppcheck": ("cppcheck_null_pointer.c", "nullPointer"),

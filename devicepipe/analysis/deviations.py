@@ -29,7 +29,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from devicepipe.analysis.sarif import Log
-from devicepipe.evidence.predicates import Deviation
+from devicepipe.evidence.findings import Deviation
 from devicepipe.project.toml_file import Table, Text, TomlFile
 
 MISRA = "misra-c2012-"

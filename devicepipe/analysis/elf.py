@@ -22,7 +22,7 @@ from elftools.elf.constants import P_FLAGS, SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import Section, SymbolTableSection
 
-from devicepipe.evidence.predicates import Check
+from devicepipe.evidence.findings import Check
 from devicepipe.project.board import Board
 
 _WORD = 4

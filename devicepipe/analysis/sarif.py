@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from devicepipe.errors import BenchError
-from devicepipe.evidence.predicates import Finding
+from devicepipe.evidence.findings import Finding
 
 if TYPE_CHECKING:
     from jsonschema import Draft4Validator, Draft202012Validator

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from devicepipe.analysis.disassembly import Function, Program
 from devicepipe.analysis.stack_table import StackTable
-from devicepipe.evidence.predicates import StackFrame, StackLevel, StackUse
+from devicepipe.evidence.memory import StackFrame, StackLevel, StackUse
 
 _FRAMES = {"cortex-m": 36}
 _FRAME_WITH_FPU = 108

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from devicepipe.bench.lease import Lease
-from devicepipe.evidence.predicates import Sha256
+from devicepipe.evidence.model import Sha256
 from devicepipe.evidence.results import Identity
 from devicepipe.project.board import Board
 from devicepipe.project.config import Retries

@@ -10,7 +10,7 @@ from devicepipe.errors import DevicepipeError
 from devicepipe.evidence.items import ITEM_ID
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import CommitMarker
+    from devicepipe.evidence.trace import CommitMarker
 
 TRAILERS = ("Implements", "Change")
 _FORMAT = "%H%x00%s%x00%(trailers:only,unfold)%x01"
@@ -50,7 +50,7 @@ def commit_markers(root: Path, revisions: str) -> list[CommitMarker]:
                 of = trailers.setdefault(key.lower(), [])
                 of += [name for name in names if name not in of]
         if trailers:
-            from devicepipe.evidence.predicates import CommitMarker
+            from devicepipe.evidence.trace import CommitMarker
 
             found.append(CommitMarker(commit=commit, subject=subject, trailers=trailers))
     return found

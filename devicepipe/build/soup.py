@@ -58,7 +58,8 @@ from devicepipe.build.pip_download import DownloadError, download
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.components import SupportLevel
 from devicepipe.evidence.facts import sha256_of
-from devicepipe.evidence.predicates import ResourceDescriptor, Sha256
+from devicepipe.evidence.model import Sha256
+from devicepipe.evidence.predicates import ResourceDescriptor
 from devicepipe.project.toml_file import Table, Text, TomlFile
 
 _SPDX_LOCK = threading.Lock()  # the parser of licence expressions builds its tables on first use, without a lock

@@ -13,7 +13,7 @@ from devicepipe.cli.progress import make_progress
 from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import Finding, StaticAnalysis
+    from devicepipe.evidence.findings import Finding, StaticAnalysis
     from devicepipe.project.config import Project
 
 _STYLE = {"error": "red", "warning": "yellow", "note": "white"}
@@ -37,7 +37,7 @@ def analyse(boards: tuple[str, ...], only_new: bool, write: bool, folder: Path, 
     Exit codes: 0 fine; 1 a check of a program failed, a tool was off, or there is a new finding (--new) or an error that
     is not settled (without it).
     """
-    from devicepipe.evidence.predicates import StaticAnalysis
+    from devicepipe.evidence.findings import StaticAnalysis
     from devicepipe.pipeline.development import develop
     from devicepipe.project.config import CONFIG_NAME
 

@@ -13,7 +13,7 @@ from devicepipe.cli.common import counted, json_option, print_json, project_opti
 from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import TraceFinding
+    from devicepipe.evidence.trace import TraceFinding
     from devicepipe.traceability.findings import Found
 
 F = TypeVar("F", bound=Callable[..., Any])

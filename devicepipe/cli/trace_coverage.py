@@ -58,7 +58,8 @@ def _of_tree(folder: Path, *, cached: bool) -> list[Share]:
 
 
 def _of_bundle(folder: Path, product: Path) -> list[Share]:
-    from devicepipe.evidence.predicates import SourceInfo, Traceability
+    from devicepipe.evidence.predicates import SourceInfo
+    from devicepipe.evidence.trace import Traceability
     from devicepipe.traceability.coverage import RuleCheck, passed_shares, rule_shares
     from devicepipe.traceability.markers import Markers
     from devicepipe.traceability.schema import project_schema

@@ -171,7 +171,7 @@ def export(
     What is there is never overwritten. Exit codes: 0 written, 2 a mistake, or with --strict a loss.
     """
     from devicepipe.errors import UsageError
-    from devicepipe.evidence.predicates import Traceability
+    from devicepipe.evidence.trace import Traceability
     from devicepipe.stages.items import read_product_items
     from devicepipe.traceability.registry import make_exporter
 

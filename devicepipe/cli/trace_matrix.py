@@ -16,7 +16,7 @@ from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from devicepipe.evidence.predicates import Traceability
+    from devicepipe.evidence.trace import Traceability
     from devicepipe.traceability.drafts import Traced
     from devicepipe.traceability.matrix import Row
 
@@ -93,7 +93,8 @@ def matrix(
 
 
 def _of_bundle(folder: Path) -> tuple[Sequence[Row], Mapping[str, Traced], Sequence[str], str]:
-    from devicepipe.evidence.predicates import SourceInfo, Traceability
+    from devicepipe.evidence.predicates import SourceInfo
+    from devicepipe.evidence.trace import Traceability
 
     bundle = open_bundle(folder)
     source, traced = bundle.predicate(SourceInfo), bundle.predicate(Traceability)

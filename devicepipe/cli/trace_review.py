@@ -15,8 +15,8 @@ from devicepipe.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from devicepipe.evidence.items import Change
-    from devicepipe.evidence.predicates import Item
     from devicepipe.evidence.reviews import Review
+    from devicepipe.evidence.trace import Item
     from devicepipe.stages.item_history import ReviewedStates
     from devicepipe.traceability.reviews import Reviews
 

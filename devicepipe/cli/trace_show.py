@@ -13,7 +13,7 @@ from devicepipe.cli.common import json_option, open_bundle, open_project, print_
 from devicepipe.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import Traceability
+    from devicepipe.evidence.trace import Traceability
     from devicepipe.traceability.drafts import Traced
     from devicepipe.traceability.show import Node, Surroundings
 
@@ -42,7 +42,7 @@ def show(item: str, bundle: Path | None, evidence: Path | None, folder: Path, as
     if bundle is not None and evidence is not None:
         raise UsageError("name either --bundle or --evidence", remedy="--bundle shows the release itself")
     if bundle is not None:
-        from devicepipe.evidence.predicates import Traceability
+        from devicepipe.evidence.trace import Traceability
 
         found = _of_trace(open_bundle(bundle).predicate(Traceability))
     elif evidence is not None:

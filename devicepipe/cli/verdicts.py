@@ -8,8 +8,8 @@ from pathlib import Path
 from devicepipe.bench.told import alike, attempts_told, reason_told
 from devicepipe.cli.common import tell
 from devicepipe.errors import EXIT_BENCH, EXIT_OK, EXIT_PRODUCT_FAILED
-from devicepipe.evidence.predicates import TraceFinding
 from devicepipe.evidence.results import TestCase, TestRun, Verdict
+from devicepipe.evidence.trace import TraceFinding
 from devicepipe.traceability.matrix import ORPHAN_TEST
 
 _INDENT = " " * 10

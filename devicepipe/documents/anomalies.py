@@ -7,7 +7,8 @@ from devicepipe.documents.cells import NONE
 from devicepipe.documents.model import Block, Cell, Heading, KeyValues, Paragraph, Tone
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.risks import plain
-from devicepipe.evidence.predicates import ANOMALY, OPEN, Item
+from devicepipe.evidence.trace import Item
+from devicepipe.evidence.words import ANOMALY, OPEN
 
 _ASKED = {
     "found-by": "How it was found",

@@ -10,7 +10,8 @@ from devicepipe.documents.cells import NONE, NOT_APPLICABLE, time_text, verdict_
 from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, Paragraph, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.evidence.decisions import Decision, Decisions
-from devicepipe.evidence.predicates import SETTLED, BuildResult, Reproducibility, StaticAnalysis, Tool
+from devicepipe.evidence.findings import SETTLED, StaticAnalysis
+from devicepipe.evidence.predicates import BuildResult, Reproducibility, Tool
 from devicepipe.evidence.results import Device, Identity, TestCase, TestRun, Verdict
 
 

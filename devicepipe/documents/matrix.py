@@ -9,7 +9,7 @@ from devicepipe.documents.cells import NOT_APPLICABLE, verdict_cell
 from devicepipe.documents.csv_table import render_csv
 from devicepipe.documents.model import Cell, Column, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
-from devicepipe.evidence.predicates import Item, MatrixRow
+from devicepipe.evidence.trace import Item, MatrixRow
 
 
 def matrix_table(record: ReleaseRecord) -> Table:

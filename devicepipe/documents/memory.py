@@ -5,7 +5,8 @@ from __future__ import annotations
 from devicepipe.documents.cells import MISSING, memory_cell
 from devicepipe.documents.model import Block, Bullets, Cell, Column, Heading, Paragraph, Run, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
-from devicepipe.evidence.predicates import Memory, MemoryUse, ProgramMemory, StackFrame, StackUse
+from devicepipe.evidence.memory import Memory, ProgramMemory, StackFrame, StackUse
+from devicepipe.evidence.predicates import MemoryUse
 
 
 def memory(record: ReleaseRecord, number: str) -> tuple[Block, ...]:

@@ -12,24 +12,16 @@ from devicepipe.evidence.campaigns import Campaigns
 from devicepipe.evidence.components import read_component
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.decisions import Decisions
+from devicepipe.evidence.findings import StaticAnalysis
 from devicepipe.evidence.foreign_results import ForeignResults
 from devicepipe.evidence.history import History
-from devicepipe.evidence.predicates import (
-    HOST,
-    REQUIREMENT,
-    BuildResult,
-    ImageSigning,
-    Item,
-    KeyInfo,
-    Memory,
-    Reproducibility,
-    SourceInfo,
-    StaticAnalysis,
-    Traceability,
-)
+from devicepipe.evidence.memory import Memory
+from devicepipe.evidence.predicates import BuildResult, ImageSigning, KeyInfo, Reproducibility, SourceInfo
 from devicepipe.evidence.results import TestRun
 from devicepipe.evidence.secrets import Secrets
+from devicepipe.evidence.trace import Item, Traceability
 from devicepipe.evidence.vulnerabilities import Assessment
+from devicepipe.evidence.words import HOST, REQUIREMENT
 
 PASSED = "passed"
 

@@ -7,7 +7,7 @@ from devicepipe.documents.cells import MISSING, NONE
 from devicepipe.documents.model import Block, Bullets, Cell, Column, Paragraph, Run, Table
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.risks import plain
-from devicepipe.evidence.predicates import ANOMALY, OPEN
+from devicepipe.evidence.words import ANOMALY, OPEN
 
 
 def news(record: ReleaseRecord) -> tuple[Block, ...]:

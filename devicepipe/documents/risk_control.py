@@ -10,8 +10,9 @@ from devicepipe.documents.model import Cell, Column, Table, Tone
 from devicepipe.documents.record import PASSED, ReleaseRecord
 from devicepipe.documents.risk_closure import acceptability_cell, brings_cell, effectiveness_cell
 from devicepipe.documents.specification import tests_of
-from devicepipe.evidence.predicates import HAZARD, RATINGS, REQUIREMENT, Item
 from devicepipe.evidence.risk import closure
+from devicepipe.evidence.trace import Item
+from devicepipe.evidence.words import HAZARD, RATINGS, REQUIREMENT
 
 CONTROL = "risk-control"
 

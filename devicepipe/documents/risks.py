@@ -6,7 +6,8 @@ from devicepipe.documents import anchors
 from devicepipe.documents.cells import NONE
 from devicepipe.documents.model import Cell, Column, Table, Tone
 from devicepipe.documents.record import ReleaseRecord
-from devicepipe.evidence.predicates import ANOMALY, HAZARD, OPEN, SOUP, Item
+from devicepipe.evidence.trace import Item
+from devicepipe.evidence.words import ANOMALY, HAZARD, OPEN, SOUP
 
 
 def open_anomalies(record: ReleaseRecord) -> Table:

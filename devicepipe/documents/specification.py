@@ -9,7 +9,8 @@ from devicepipe.documents.cells import NONE
 from devicepipe.documents.model import Block, Cell, Column, Heading, Paragraph, Table, Tone
 from devicepipe.documents.record import ReleaseRecord, requirements
 from devicepipe.documents.risks import plain
-from devicepipe.evidence.predicates import REQUIREMENT, Item
+from devicepipe.evidence.trace import Item
+from devicepipe.evidence.words import REQUIREMENT
 
 _SHOWN = ("rationale", "source")
 _TYPES = {

@@ -15,8 +15,9 @@ from devicepipe.documents.model import Block, Cell, Column, Heading, KeyValues, 
 from devicepipe.documents.record import ReleaseRecord, requirements
 from devicepipe.documents.scope import Scope
 from devicepipe.documents.security import shown_categories
-from devicepipe.evidence.predicates import ANOMALY, DESIGN, OPEN, Item
 from devicepipe.evidence.risk import closure
+from devicepipe.evidence.trace import Item
+from devicepipe.evidence.words import ANOMALY, DESIGN, OPEN
 
 _GUIDANCES: Final = ("fda-premarket.toml", "fda-cybersecurity.toml")
 

@@ -10,7 +10,8 @@ from devicepipe.documents.model import Block, Cell, Column, KeyValues, Paragraph
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.specification import tests_of
 from devicepipe.evidence.history import EarlierRelease, History
-from devicepipe.evidence.predicates import REQUIREMENT, Item
+from devicepipe.evidence.trace import Item
+from devicepipe.evidence.words import REQUIREMENT
 
 _NO_HISTORY = "The evidence holds no history: the bundle was made by an earlier version of devicepipe."
 

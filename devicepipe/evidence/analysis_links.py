@@ -5,7 +5,7 @@ from __future__ import annotations
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.bundle import Attestation
 from devicepipe.evidence.checks import same
-from devicepipe.evidence.predicates import StaticAnalysis
+from devicepipe.evidence.findings import StaticAnalysis
 
 
 def check_analysis(attestation: Attestation) -> None:

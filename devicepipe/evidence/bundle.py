@@ -27,8 +27,9 @@ from devicepipe.evidence.layout import (
     kind_of_model,
     kind_of_path,
 )
+from devicepipe.evidence.model import Model
 from devicepipe.evidence.names import RULE, clash, is_name
-from devicepipe.evidence.predicates import RELEASE, Digest, Model, Release, Subject
+from devicepipe.evidence.predicates import RELEASE, Digest, Release, Subject
 from devicepipe.evidence.statement import (
     MAXIMUM_BYTES,
     Statement,

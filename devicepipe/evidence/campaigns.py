@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from devicepipe.evidence.predicates import CampaignKind, CampaignWish, Model, Sha256, Tool
+from devicepipe.evidence.model import Model, Sha256
+from devicepipe.evidence.predicates import CampaignKind, CampaignWish, Tool
 
 CAMPAIGNS = "urn:devicepipe:predicate:campaigns:v1"
 

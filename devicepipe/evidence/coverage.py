@@ -14,7 +14,8 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from devicepipe.evidence.predicates import Model, Sha256, Tool
+from devicepipe.evidence.model import Model, Sha256
+from devicepipe.evidence.predicates import Tool
 
 COVERAGE = "urn:devicepipe:predicate:coverage:v1"
 MERGED_COVERAGE = "urn:devicepipe:predicate:merged-coverage:v1"

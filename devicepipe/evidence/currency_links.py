@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.currency import Expected
-from devicepipe.evidence.predicates import ImageSigning, MatrixRow, Traceability
+from devicepipe.evidence.predicates import ImageSigning
 from devicepipe.evidence.results import TestCase, TestRun, Verdict
 from devicepipe.evidence.review_links import review_findings, suspects
+from devicepipe.evidence.trace import MatrixRow, Traceability
 
 
 def check_currency(

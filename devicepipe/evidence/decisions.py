@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from devicepipe.evidence.model import Component, Instant, ProviderLogin
-from devicepipe.evidence.predicates import Model, Sha256, Time
+from devicepipe.evidence.model import Component, Instant, Model, ProviderLogin, Sha256, Time
 from devicepipe.evidence.statement import canonical
 
 WAIVER = "urn:devicepipe:predicate:waiver:v1"

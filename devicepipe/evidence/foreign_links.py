@@ -18,9 +18,11 @@ from devicepipe.evidence.foreign_results import (
     currency_of,
     written_verdicts,
 )
-from devicepipe.evidence.predicates import HOST, ResultsWish, SourceInfo, Subject, Traceability
+from devicepipe.evidence.predicates import ResultsWish, SourceInfo, Subject
 from devicepipe.evidence.results import Verdict
 from devicepipe.evidence.review_links import review_findings, suspects
+from devicepipe.evidence.trace import Traceability
+from devicepipe.evidence.words import HOST
 
 _MAXIMUM = 256 * 1024 * 1024
 

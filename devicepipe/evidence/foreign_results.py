@@ -15,8 +15,11 @@ from pydantic import Field
 
 from devicepipe.evidence.currency import STALE
 from devicepipe.evidence.junit import read_junit
-from devicepipe.evidence.predicates import HOST, TEST, Item, Model, ResultsWish, Subject
+from devicepipe.evidence.model import Model
+from devicepipe.evidence.predicates import ResultsWish, Subject
 from devicepipe.evidence.results import Verdict
+from devicepipe.evidence.trace import Item
+from devicepipe.evidence.words import HOST, TEST
 
 FOREIGN_RESULTS = "urn:devicepipe:predicate:foreign-results:v1"
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from devicepipe.evidence.predicates import Commit, Model, Sha256, Time
+from devicepipe.evidence.model import Commit, Model, Sha256, Time
 
 HISTORY = "urn:devicepipe:predicate:history:v1"
 

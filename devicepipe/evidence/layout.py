@@ -13,14 +13,17 @@ from devicepipe.evidence import (
     campaigns,
     coverage,
     decisions,
+    findings,
     foreign_results,
     history,
+    memory,
     predicates,
     results,
     secrets,
+    trace,
     vulnerabilities,
 )
-from devicepipe.evidence.predicates import Model
+from devicepipe.evidence.model import Model
 
 RELEASE_STATEMENT = "release.json"
 RELEASE_ENVELOPE = "release.json.dsse"
@@ -60,8 +63,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("source", predicates.SOURCE, predicates.SourceInfo, per_board=False),
     Kind("build", predicates.PROVENANCE, predicates.Provenance, per_board=True),
     Kind("reproducibility", predicates.REPRODUCIBILITY, predicates.Reproducibility, per_board=True),
-    Kind("analysis", predicates.STATIC_ANALYSIS, predicates.StaticAnalysis, per_board=True),
-    Kind("memory", predicates.MEMORY, predicates.Memory, per_board=True),
+    Kind("analysis", predicates.STATIC_ANALYSIS, findings.StaticAnalysis, per_board=True),
+    Kind("memory", predicates.MEMORY, memory.Memory, per_board=True),
     Kind("sbom", predicates.SBOM, None, per_board=True),
     Kind("build-sbom", predicates.SBOM, None, per_board=False),
     Kind("signing", predicates.IMAGE_SIGNING, predicates.ImageSigning, per_board=True),
@@ -85,7 +88,7 @@ KINDS: tuple[Kind, ...] = (
         optional=True,
     ),
     Kind("secrets", secrets.SECRETS, secrets.Secrets, per_board=False),
-    Kind("traceability", predicates.TRACEABILITY, predicates.Traceability, per_board=False),
+    Kind("traceability", predicates.TRACEABILITY, trace.Traceability, per_board=False),
     Kind("gate", predicates.VERIFICATION_SUMMARY, decisions.VerificationSummary, per_board=False),
 )
 

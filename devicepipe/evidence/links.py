@@ -44,6 +44,7 @@ from devicepipe.evidence.currency_links import check_currency
 from devicepipe.evidence.decisions import WAIVERS, VerificationSummary
 from devicepipe.evidence.devices import check_device
 from devicepipe.evidence.files import size_of
+from devicepipe.evidence.findings import StaticAnalysis
 from devicepipe.evidence.foreign_links import Foreign, check_foreign, check_foreign_rows
 from devicepipe.evidence.foreign_results import ForeignResults, shown_cases
 from devicepipe.evidence.history import History
@@ -59,30 +60,29 @@ from devicepipe.evidence.layout import (
 )
 from devicepipe.evidence.log_proofs import check_log_proofs
 from devicepipe.evidence.marker_links import check_markers
+from devicepipe.evidence.memory import Memory
+from devicepipe.evidence.model import Model
 from devicepipe.evidence.names import is_name
 from devicepipe.evidence.personal_waivers import WaiverPolicy, waiver_policy
 from devicepipe.evidence.policy_links import Judged, check_policy
 from devicepipe.evidence.predicates import (
-    HOST,
     BuildResult,
     ImageSigning,
     KeyInfo,
-    Memory,
-    Model,
     Provenance,
     Release,
     Reproducibility,
     SourceInfo,
-    StaticAnalysis,
-    Traceability,
 )
 from devicepipe.evidence.results import Attempt, Identity, TestCase, TestResult, TestRun, Verdict
 from devicepipe.evidence.review_links import check_reviews
 from devicepipe.evidence.sbom_links import check_build_sbom, check_sbom
 from devicepipe.evidence.secret_links import check_secrets
 from devicepipe.evidence.secrets import Secrets
+from devicepipe.evidence.trace import Traceability
 from devicepipe.evidence.vulnerabilities import Vulnerabilities
 from devicepipe.evidence.vulnerability_links import check_vulnerabilities
+from devicepipe.evidence.words import HOST
 from devicepipe.signing.factory import check_factory_image, read_hex
 from devicepipe.signing.image import SignedImage, image_version, next_build, verify_images
 from devicepipe.signing.keys import MAXIMUM_PEM, PublicKey

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from devicepipe.errors import IntegrityError
-from devicepipe.evidence.predicates import DESIGN, USER_NEED, Traceability
+from devicepipe.evidence.trace import Traceability
+from devicepipe.evidence.words import DESIGN, USER_NEED
 
 
 def check_markers(trace: Traceability, sources: Collection[str], link: str) -> str:

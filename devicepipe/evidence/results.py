@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, FiniteFloat, StringConstraints, model_validator
 
-from devicepipe.evidence.predicates import Model, Sha256, Subject, Time, Tool
+from devicepipe.evidence.model import Model, Sha256, Time
+from devicepipe.evidence.predicates import Subject, Tool
 from devicepipe.evidence.words import Verdict
 
 __all__ = ["Verdict"]  # where the rest of the house has it from

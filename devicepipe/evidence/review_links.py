@@ -12,8 +12,8 @@ from typing import Protocol
 
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.items import Attributed, changed_attributes, fingerprint_of, parents
-from devicepipe.evidence.predicates import Traceability, TraceFinding
 from devicepipe.evidence.reviews import Review
+from devicepipe.evidence.trace import Traceability, TraceFinding
 from devicepipe.evidence.words import (
     CHANGED_SINCE_REVIEW,
     REVIEW_FINDINGS,

@@ -23,7 +23,7 @@ from devicepipe.evidence.model import Model
 from devicepipe.evidence.words import HAZARD, HOST, HOST_TEST, RISK_CONTROL
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import Traceability
+    from devicepipe.evidence.trace import Traceability
 
 Acceptability = Literal["acceptable", "benefit-risk", "unacceptable"]
 ACCEPTABLE, BENEFIT_RISK, UNACCEPTABLE = "acceptable", "benefit-risk", "unacceptable"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from devicepipe.evidence.predicates import Model, Sha256, Tool
+from devicepipe.evidence.model import Model, Sha256
+from devicepipe.evidence.predicates import Tool
 
 SECRETS = "urn:devicepipe:predicate:secrets:v1"
 OWN_KEY = "own-key"

@@ -18,8 +18,9 @@ import rfc8785
 from pydantic import ValidationError
 
 from devicepipe.errors import IntegrityError
+from devicepipe.evidence.model import Model
 from devicepipe.evidence.names import RULE, clash, is_name
-from devicepipe.evidence.predicates import STATEMENT_TYPE, Digest, Model, Subject
+from devicepipe.evidence.predicates import STATEMENT_TYPE, Digest, Subject
 
 MAXIMUM_BYTES = 64 * 1024 * 1024
 MAXIMUM_DEPTH = 64

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from devicepipe.evidence.predicates import Model, NoData, Sha256, Time, VulnerabilityWish
+from devicepipe.evidence.model import Model, Sha256, Time
+from devicepipe.evidence.predicates import NoData, VulnerabilityWish
 
 VULNERABILITIES = "https://in-toto.io/attestation/vulns/v0.2"
 

@@ -17,8 +17,8 @@ from typing import Literal
 
 from devicepipe.build.source import read_commit
 from devicepipe.evidence.bundle import Bundle, BundleWriter
-from devicepipe.evidence.predicates import TraceFinding
 from devicepipe.evidence.results import TestResult
+from devicepipe.evidence.trace import TraceFinding
 from devicepipe.pipeline.graph import Progress, Step, quietly, run
 from devicepipe.pipeline.workspace import workspace
 from devicepipe.project.config import Project

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from devicepipe.evidence.predicates import Traceability
 from devicepipe.evidence.review_links import review_findings
 from devicepipe.evidence.risk import closure
+from devicepipe.evidence.trace import Traceability
 from devicepipe.evidence.words import REVIEW_FINDINGS
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from devicepipe.evidence.predicates import REQUIREMENT, Item, Traceability
 from devicepipe.evidence.results import Verdict
-from devicepipe.evidence.words import CONTROL_CATEGORIES, SECURITY_CONTROL
+from devicepipe.evidence.trace import Item, Traceability
+from devicepipe.evidence.words import CONTROL_CATEGORIES, REQUIREMENT, SECURITY_CONTROL
 
 
 def controls_data(traced: Traceability) -> dict[str, Any]:

@@ -59,29 +59,15 @@ from typing import Any
 
 from devicepipe.evidence.campaigns import Campaigns, as_wished
 from devicepipe.evidence.coverage import METRICS, CoverageResult, MergedCoverage
+from devicepipe.evidence.findings import SETTLED, Check, StaticAnalysis
 from devicepipe.evidence.foreign_results import ForeignResults
-from devicepipe.evidence.predicates import (
-    ANOMALY,
-    HAZARD,
-    HOST,
-    OPEN,
-    RATINGS,
-    REQUIREMENT,
-    SETTLED,
-    SOUP,
-    BuildResult,
-    CampaignWish,
-    Check,
-    ImageSigning,
-    Memory,
-    Reproducibility,
-    SourceInfo,
-    StaticAnalysis,
-    Traceability,
-)
+from devicepipe.evidence.memory import Memory
+from devicepipe.evidence.predicates import BuildResult, CampaignWish, ImageSigning, Reproducibility, SourceInfo
 from devicepipe.evidence.results import Identity, TestRun, Verdict
 from devicepipe.evidence.secrets import Secrets
+from devicepipe.evidence.trace import Traceability
 from devicepipe.evidence.vulnerabilities import Assessment
+from devicepipe.evidence.words import ANOMALY, HAZARD, HOST, OPEN, RATINGS, REQUIREMENT, SOUP
 from devicepipe.policy.closure import reviews_data, risk_data
 from devicepipe.policy.controls import controls_data
 from devicepipe.policy.secrets import secrets_data

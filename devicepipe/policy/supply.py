@@ -18,8 +18,9 @@ from typing import Any
 from packageurl import PackageURL
 
 from devicepipe.evidence.components import Component
-from devicepipe.evidence.predicates import SOUP, Item
+from devicepipe.evidence.trace import Item
 from devicepipe.evidence.vulnerabilities import Assessment, ComponentVerdict, Snapshot, age_in_days
+from devicepipe.evidence.words import SOUP
 
 Plain = dict[str, Any]
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from devicepipe.evidence.predicates import DESIGN, REQUIREMENT, USER_NEED, Item, Traceability
+from devicepipe.evidence.trace import Item, Traceability
+from devicepipe.evidence.words import DESIGN, REQUIREMENT, USER_NEED
 
 
 def trace_data(traced: Traceability) -> dict[str, Any]:

@@ -20,22 +20,16 @@ from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.campaigns import Campaigns
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.decisions import VerificationSummary
+from devicepipe.evidence.findings import StaticAnalysis
 from devicepipe.evidence.foreign_results import ForeignResults
 from devicepipe.evidence.history import History
 from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT
 from devicepipe.evidence.log_proofs import LOG
-from devicepipe.evidence.predicates import (
-    SBOM,
-    ImageSigning,
-    Memory,
-    Provenance,
-    Reproducibility,
-    SourceInfo,
-    StaticAnalysis,
-    Traceability,
-)
+from devicepipe.evidence.memory import Memory
+from devicepipe.evidence.predicates import SBOM, ImageSigning, Provenance, Reproducibility, SourceInfo
 from devicepipe.evidence.results import TestResult
 from devicepipe.evidence.secrets import Secrets
+from devicepipe.evidence.trace import Traceability
 from devicepipe.evidence.vulnerabilities import Vulnerabilities
 from devicepipe.project.config import Project
 from devicepipe.stages.context import Context

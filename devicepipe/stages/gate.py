@@ -14,23 +14,16 @@ from devicepipe.evidence.components import components_of
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.decisions import WAIVER_SUFFIX, WAIVERS, VerificationSummary
 from devicepipe.evidence.facts import utc_now
+from devicepipe.evidence.findings import Check, StaticAnalysis
 from devicepipe.evidence.foreign_results import ForeignResults
 from devicepipe.evidence.layout import SOURCE_CONFIG, kind_named, kind_of_model
 from devicepipe.evidence.ledger.proof import SUFFIX as PROOF_SUFFIX
+from devicepipe.evidence.memory import Memory
 from devicepipe.evidence.personal_waivers import beside, is_waiver, needed, waiver_policy
-from devicepipe.evidence.predicates import (
-    VERIFICATION_SUMMARY,
-    Check,
-    ImageSigning,
-    Memory,
-    Provenance,
-    Reproducibility,
-    SourceInfo,
-    StaticAnalysis,
-    Traceability,
-)
+from devicepipe.evidence.predicates import VERIFICATION_SUMMARY, ImageSigning, Provenance, Reproducibility, SourceInfo
 from devicepipe.evidence.results import TestResult
 from devicepipe.evidence.secrets import Secrets
+from devicepipe.evidence.trace import Traceability
 from devicepipe.evidence.vulnerabilities import Vulnerabilities
 from devicepipe.policy.evidence import BoardEvidence, GateInput
 from devicepipe.policy.gate import decide

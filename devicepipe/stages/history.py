@@ -15,18 +15,11 @@ from devicepipe.evidence.decisions import VerificationSummary
 from devicepipe.evidence.history import HISTORY, BoardFigures, EarlierRelease
 from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import RELEASE_STATEMENT, SOURCE_FILES
-from devicepipe.evidence.predicates import (
-    ANOMALY,
-    OPEN,
-    REQUIREMENT,
-    SBOM,
-    ImageSigning,
-    Provenance,
-    SourceInfo,
-    Traceability,
-)
+from devicepipe.evidence.predicates import SBOM, ImageSigning, Provenance, SourceInfo
 from devicepipe.evidence.results import TestResult, Verdict
+from devicepipe.evidence.trace import Traceability
 from devicepipe.evidence.verify import verify_bundle
+from devicepipe.evidence.words import ANOMALY, OPEN, REQUIREMENT
 from devicepipe.signing.keys import PublicKey
 from devicepipe.stages.context import Context
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from devicepipe.build.source import commit_of, commits_that_changed, export_tree
 from devicepipe.errors import DevicepipeError, UsageError
-from devicepipe.evidence.predicates import Item
 from devicepipe.evidence.reviews import Review
+from devicepipe.evidence.trace import Item
 from devicepipe.project.config import CONFIG_NAME, Project, load_project
 from devicepipe.stages.items import read_product_items
 from devicepipe.traceability.reviews import Reviews

@@ -14,7 +14,7 @@ from devicepipe.traceability.soup import Locked, check_soup
 
 if TYPE_CHECKING:
     from devicepipe.build.soup import Component, Linked
-    from devicepipe.evidence.predicates import CommitMarker, Item
+    from devicepipe.evidence.trace import CommitMarker, Item
     from devicepipe.project.config import Project
     from devicepipe.traceability.drafts import Traced
     from devicepipe.traceability.loss import Loss

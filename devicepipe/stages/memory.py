@@ -10,7 +10,8 @@ from devicepipe.analysis.stack_table import load_stack_table
 from devicepipe.build.collect import Role
 from devicepipe.build.compilers import disassembler_of, flags_of
 from devicepipe.evidence.files import size_of
-from devicepipe.evidence.predicates import MEMORY, ImageSigning, Memory, MemoryUse, ProgramMemory, Provenance, StackUse
+from devicepipe.evidence.memory import Memory, ProgramMemory, StackUse
+from devicepipe.evidence.predicates import MEMORY, ImageSigning, MemoryUse, Provenance
 from devicepipe.project.config import ProjectBoard
 from devicepipe.stages.context import Context
 

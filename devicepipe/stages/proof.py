@@ -21,9 +21,11 @@ from devicepipe.evidence.currency import Expected
 from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.foreign_results import ForeignResults, shown_cases, written_verdicts
 from devicepipe.evidence.layout import SOURCE_CONFIG, SOURCE_FILES, kind_of_model
-from devicepipe.evidence.predicates import HOST, ImageSigning, SourceInfo, Traceability
+from devicepipe.evidence.predicates import ImageSigning, SourceInfo
 from devicepipe.evidence.results import TestResult, TestRun
 from devicepipe.evidence.review_links import suspects
+from devicepipe.evidence.trace import Traceability
+from devicepipe.evidence.words import HOST
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.stages.items import read_product_items
 from devicepipe.traceability.currency import Stale

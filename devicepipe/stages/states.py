@@ -14,7 +14,8 @@ from typing import Any
 
 from devicepipe.build.source import commit_of, export_tree
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import Item, SourceInfo, Traceability
+from devicepipe.evidence.predicates import SourceInfo
+from devicepipe.evidence.trace import Item, Traceability
 from devicepipe.project.config import CONFIG_NAME, Project, load_project
 from devicepipe.traceability.drafts import Draft, Traced
 from devicepipe.traceability.impact import State, TestState

@@ -14,7 +14,8 @@ from devicepipe.analysis.elf import FORBIDDEN, check_elf
 from devicepipe.analysis.sarif import Log, check_log, dump_log, findings_of
 from devicepipe.build.collect import Role
 from devicepipe.build.soup import load_lock
-from devicepipe.evidence.predicates import STATIC_ANALYSIS, Check, Finding, Provenance, StaticAnalysis, Tool
+from devicepipe.evidence.findings import Check, Finding, StaticAnalysis
+from devicepipe.evidence.predicates import STATIC_ANALYSIS, Provenance, Tool
 from devicepipe.project.config import ProjectBoard
 from devicepipe.stages.context import Context
 

@@ -21,7 +21,7 @@ from devicepipe.traceability.markers import Markers
 from devicepipe.traceability.matrix import Row
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import TraceFinding
+    from devicepipe.evidence.trace import TraceFinding
     from devicepipe.traceability.drafts import Draft
     from devicepipe.traceability.loss import Loss
 

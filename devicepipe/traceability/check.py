@@ -20,7 +20,7 @@ from devicepipe.traceability.matrix import (
 from devicepipe.traceability.soup import Locked
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import TraceFinding
+    from devicepipe.evidence.trace import TraceFinding
     from devicepipe.traceability.drafts import Traced
 
 ERROR, WARNING = "error", "warning"

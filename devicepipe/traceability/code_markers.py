@@ -20,7 +20,7 @@ from devicepipe.errors import UsageError
 from devicepipe.evidence.items import ITEM_ID
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import CodeMarker
+    from devicepipe.evidence.trace import CodeMarker
     from devicepipe.project.config import Project
 
 SUFFIXES = (".c", ".h", ".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx", ".ino", ".s", ".S")
@@ -55,7 +55,7 @@ class Marker(NamedTuple):
 
     def evidence(self) -> CodeMarker:
         """It as a value of the evidence."""
-        from devicepipe.evidence.predicates import CodeMarker
+        from devicepipe.evidence.trace import CodeMarker
 
         return CodeMarker(**self._asdict())
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from devicepipe.evidence.currency import STALE, Cause, Expected
-from devicepipe.evidence.predicates import Item, TraceFinding
 from devicepipe.evidence.results import TestCase, TestRun, Verdict
+from devicepipe.evidence.trace import Item, TraceFinding
 
 if TYPE_CHECKING:
     from devicepipe.traceability.matrix import TracedTest

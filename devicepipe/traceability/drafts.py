@@ -21,7 +21,7 @@ from devicepipe.traceability.markdown import RawItem, parse
 from devicepipe.traceability.schema import ItemType, Schema
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import Item
+    from devicepipe.evidence.trace import Item
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class Draft:
 
     def item(self) -> Item:
         """As a value of the evidence, checked."""
-        from devicepipe.evidence.predicates import Item
+        from devicepipe.evidence.trace import Item
 
         return Item(
             id=self.id,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import TraceFinding
+    from devicepipe.evidence.trace import TraceFinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Found:
 
     def evidence(self) -> TraceFinding:
         """It as a value of the evidence."""
-        from devicepipe.evidence.predicates import TraceFinding
+        from devicepipe.evidence.trace import TraceFinding
 
         return TraceFinding(**self._attributes())
 

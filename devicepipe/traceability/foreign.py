@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 
 from devicepipe.evidence.currency import STALE
 from devicepipe.evidence.foreign_results import ShownCase
-from devicepipe.evidence.predicates import HOST
 from devicepipe.evidence.results import Verdict
+from devicepipe.evidence.words import HOST
 from devicepipe.traceability.matrix import TracedTest
 
 

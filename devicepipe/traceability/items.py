@@ -26,7 +26,7 @@ from devicepipe.traceability.markdown import RawItem, read_bytes, text_of
 from devicepipe.traceability.schema import Schema, project_schema, shipped_schema
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import Item
+    from devicepipe.evidence.trace import Item
     from devicepipe.project.config import Project
     from devicepipe.traceability.loss import Loss
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import EVIDENCE_DIGEST
+from devicepipe.evidence.words import EVIDENCE_DIGEST
 from devicepipe.project.exchange import TraceMapping
 from devicepipe.traceability.fields import BOARDS, EVIDENCE, FieldRules, Scales
 from devicepipe.traceability.foreign_files import control_character, without_controls

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from devicepipe.traceability.findings import Found
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import CodeMarker, CommitMarker
+    from devicepipe.evidence.trace import CodeMarker, CommitMarker
     from devicepipe.traceability.code_markers import Marker
     from devicepipe.traceability.drafts import Traced
     from devicepipe.traceability.schema import Schema

@@ -42,9 +42,9 @@ from devicepipe.traceability.schema import Schema, project_schema, shipped_schem
 from devicepipe.traceability.soup import Locked
 
 if TYPE_CHECKING:
-    from devicepipe.evidence.predicates import Item, MatrixRow, Traceability, TraceFinding
     from devicepipe.evidence.results import TestCase, TestRun
     from devicepipe.evidence.risk import RiskMatrix
+    from devicepipe.evidence.trace import Item, MatrixRow, Traceability, TraceFinding
     from devicepipe.project.config import Project
     from devicepipe.project.trace_schema import SafetyClass
     from devicepipe.traceability.currency import Stale
@@ -141,7 +141,7 @@ def trace(
         `verified-by-record`, `verified-on-host`, `orphan-test`, `unreduced-hazard` (rated worse with its controls than
         without), `unlisted-soup`, `stale-evidence` (currency.py), and those of open risks (risk.py).
     """
-    from devicepipe.evidence.predicates import CodeMarker, Traceability
+    from devicepipe.evidence.trace import CodeMarker, Traceability
     from devicepipe.traceability.risk import risk_findings
 
     rules = rules or TraceRules(shipped_schema())
@@ -182,7 +182,7 @@ class Row(NamedTuple):
 
     def evidence(self) -> MatrixRow:
         """The line as a value of the evidence."""
-        from devicepipe.evidence.predicates import MatrixRow
+        from devicepipe.evidence.trace import MatrixRow
 
         return MatrixRow(**self._asdict())
 

@@ -19,9 +19,9 @@ from pydantic import ValidationError
 from devicepipe.durable import locked
 from devicepipe.errors import UsageError
 from devicepipe.evidence.items import attribute_digests, parents
-from devicepipe.evidence.predicates import TraceFinding
 from devicepipe.evidence.review_links import Reviewable, review_findings
 from devicepipe.evidence.reviews import Review
+from devicepipe.evidence.trace import TraceFinding
 from devicepipe.project.config import Project
 
 NAME = "reviews.jsonl"

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import RISK_CONTROL, TraceFinding
 from devicepipe.evidence.risk import INEFFECTIVE_CONTROL, Line, RiskMatrix, close
+from devicepipe.evidence.trace import TraceFinding
+from devicepipe.evidence.words import RISK_CONTROL
 from devicepipe.project.config import CONFIG_NAME, Project
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devicepipe.evidence.predicates import CodeMarker
+from devicepipe.evidence.trace import CodeMarker
 from devicepipe.traceability.code_markers import Marker
 from devicepipe.traceability.drafts import Traced
 

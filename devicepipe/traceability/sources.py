@@ -14,7 +14,7 @@ from pathlib import Path
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.names import RULE, is_name
-from devicepipe.evidence.predicates import TraceFinding
+from devicepipe.evidence.trace import TraceFinding
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.project.exchange import TraceMapping, TraceSource
 from devicepipe.project.toml_file import TomlFile

@@ -10,7 +10,7 @@ import pytest
 from devicepipe.analysis.baseline import Baseline, add_fingerprints, load_baseline, write_baseline
 from devicepipe.analysis.sarif import Log, check_log, findings_of
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import Finding
+from devicepipe.evidence.findings import Finding
 
 SOURCE = "int a;\nint b;\n  int c;\nint c;\n"
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devicepipe.analysis.elf import FORBIDDEN, check_elf
-from devicepipe.evidence.predicates import Check
+from devicepipe.evidence.findings import Check
 from devicepipe.project.board import Board, DebugLock
 
 Link = Callable[..., bytes]

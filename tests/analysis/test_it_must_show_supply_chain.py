@@ -13,7 +13,7 @@ from devicepipe.analysis.cyclonedx_text import schema_problem
 from devicepipe.analysis.linked_libraries import LinkedFirmware
 from devicepipe.analysis.vulnerability_snapshot import make_store
 from devicepipe.evidence.components import Component, components_of
-from devicepipe.evidence.predicates import Traceability
+from devicepipe.evidence.trace import Traceability
 from devicepipe.evidence.vulnerabilities import Assessment
 from devicepipe.policy.evidence import GateInput
 from devicepipe.policy.gate import decide

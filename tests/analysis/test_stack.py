@@ -12,7 +12,7 @@ from devicepipe.analysis.disassembly import Program, disassemble
 from devicepipe.analysis.stack import exception_frame, measure, read_figures
 from devicepipe.analysis.stack_table import load_stack_table
 from devicepipe.errors import BenchError, UsageError
-from devicepipe.evidence.predicates import StackUse
+from devicepipe.evidence.memory import StackUse
 
 ARM = ("arm-none-eabi-", ("-mcpu=cortex-m0", "-mthumb"))
 M3 = ("arm-none-eabi-", ("-mcpu=cortex-m3", "-mthumb"))

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from devicepipe.cli.verdicts import exit_code, tell_findings, tell_run
-from devicepipe.evidence.predicates import TraceFinding
 from devicepipe.evidence.results import Attempt, Device, Quarantine, Verdict
 from devicepipe.evidence.results import TestCase as Case
 from devicepipe.evidence.results import TestRun as Run
+from devicepipe.evidence.trace import TraceFinding
 from devicepipe.traceability.markers import UNKNOWN_ITEM
 from devicepipe.traceability.matrix import ORPHAN_TEST
 

@@ -11,31 +11,22 @@ from devicepipe.documents.texts import default_texts
 from devicepipe.evidence import coverage as c
 from devicepipe.evidence.campaigns import CampaignFailure, CampaignGroup, CampaignResult, Campaigns
 from devicepipe.evidence.decisions import Decision, Decisions
+from devicepipe.evidence.findings import Check, Finding, StaticAnalysis
+from devicepipe.evidence.memory import Memory, ProgramMemory, StackFrame, StackLevel, StackUse
 from devicepipe.evidence.predicates import (
     Artifact,
     BuildResult,
     CampaignWish,
-    Check,
-    Finding,
     FirmwareBuild,
     ImageSigning,
-    Item,
     KeyInfo,
-    MatrixRow,
-    Memory,
     MemoryUse,
-    ProgramMemory,
     Reproducibility,
     SourceInfo,
-    StackFrame,
-    StackLevel,
-    StackUse,
-    StaticAnalysis,
     Tool,
-    Traceability,
-    TraceFinding,
 )
 from devicepipe.evidence.results import Device, Identity, TestCase, TestRun, Verdict
+from devicepipe.evidence.trace import Item, MatrixRow, Traceability, TraceFinding
 
 BOARDS = ("microbit", "mps2_an385")
 COMMIT = "7f3c9a1be0d24c55a8e6f1029b3d7c4e5a6f8091"

@@ -11,7 +11,7 @@ from devicepipe.documents.model import Table, Tone
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.risk_closure import reviews_table
 from devicepipe.documents.risk_control import control_table, residual_table
-from devicepipe.evidence.predicates import Item, MatrixRow, Traceability
+from devicepipe.evidence.trace import Item, MatrixRow, Traceability
 from devicepipe.traceability.reviews import review_of
 from tests.documents.release_records import BOARDS, green
 from tests.traceability.item_samples import sample

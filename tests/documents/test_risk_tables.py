@@ -13,8 +13,8 @@ from devicepipe.documents.model import Tone
 from devicepipe.documents.record import ReleaseRecord
 from devicepipe.documents.release import render_documents
 from devicepipe.documents.risks import hazards, open_anomalies, resolved_anomalies, soup_table
-from devicepipe.evidence.predicates import Item
 from devicepipe.evidence.results import Measurement, Verdict
+from devicepipe.evidence.trace import Item
 from tests.documents.release_records import BOARDS, green, item
 
 HAZARD = {

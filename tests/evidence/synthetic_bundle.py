@@ -34,6 +34,7 @@ from devicepipe.evidence import results as r
 from devicepipe.evidence import secrets as x
 from devicepipe.evidence import vulnerabilities as v
 from devicepipe.evidence.bundle import Attestation, BundleWriter
+from devicepipe.evidence.findings import StaticAnalysis
 from devicepipe.evidence.layout import (
     IMAGE_KEY,
     PYTHON_ENVIRONMENT,
@@ -42,6 +43,10 @@ from devicepipe.evidence.layout import (
     SOURCE_FILES,
     sbom_file,
 )
+from devicepipe.evidence.memory import Memory, ProgramMemory, StackUse
+from devicepipe.evidence.model import Model
+from devicepipe.evidence.trace import MatrixRow, Traceability
+from devicepipe.evidence.words import HOST
 from devicepipe.signing.factory import Placement, make_factory_image
 from devicepipe.signing.image import SignedImage, imgtool_version, next_build, sign_image
 from devicepipe.signing.keys import PublicKey, ensure_development_keys, load_signer
@@ -247,14 +252,14 @@ class _Maker:
         if name not in self.spoil.leave_out:
             self.writer.add_bytes(self.spoil.files.get(name, data), name)
 
-    def edited(self, name: str, predicate: p.Model | Mapping[str, Any]) -> dict[str, Any]:
-        data = predicate.to_json() if isinstance(predicate, p.Model) else dict(predicate)
+    def edited(self, name: str, predicate: Model | Mapping[str, Any]) -> dict[str, Any]:
+        data = predicate.to_json() if isinstance(predicate, Model) else dict(predicate)
         if edit := self.spoil.edit.get(name):
             edit(data)
         return data
 
     def attest(
-        self, name: str, predicate_type: str, predicate: p.Model | Mapping[str, Any], subjects: Sequence[str]
+        self, name: str, predicate_type: str, predicate: Model | Mapping[str, Any], subjects: Sequence[str]
     ) -> None:
         if name not in self.spoil.leave_out:
             wanted = self.spoil.subjects.get(name, [each for each in subjects if each not in self.spoil.leave_out])
@@ -314,13 +319,13 @@ class _Maker:
         self.attest(f"{board}/build", p.PROVENANCE, self.provenance(board, outputs), outputs)
         same = p.Reproducibility(board=board, builds=2, compared=outputs, identical=True, differences=[])
         self.attest(f"{board}/reproducibility", p.REPRODUCIBILITY, same, outputs)
-        analysis = p.StaticAnalysis(board=board, tools=[], proven_on={}, findings=[], checks=[])
+        analysis = StaticAnalysis(board=board, tools=[], proven_on={}, findings=[], checks=[])
         self.attest(f"{board}/analysis", p.STATIC_ANALYSIS, analysis, [elf])
         used = p.MemoryUse(used=1, limit=2)
-        stack = p.StackUse(worst=1, reserved=2, levels=[], functions=1, recursion=[], unbounded=[])
-        memory = p.Memory(
+        stack = StackUse(worst=1, reserved=2, levels=[], functions=1, recursion=[], unbounded=[])
+        memory = Memory(
             board=board,
-            programs=[p.ProgramMemory(role="application", flash=used, ram=used, stack=stack)],
+            programs=[ProgramMemory(role="application", flash=used, ram=used, stack=stack)],
             slot=p.MemoryUse(
                 used=len(self.spoil.files.get(f"{folder}/application.signed.bin", files["application.signed.bin"])),
                 limit=SLOT.size,
@@ -494,13 +499,13 @@ class _Maker:
         )
         self.attest("vulnerabilities", v.VULNERABILITIES, found, self.present([v.RECORDS, VEX_FILE, *about]))
         passed = dict.fromkeys(self.boards, "passed")
-        trace = p.Traceability(
+        trace = Traceability(
             items=[],
             matrix=[
-                p.MatrixRow(requirement="SRS-001", test=f"hil/test_pump.py::test_{number}", verdicts=passed)
+                MatrixRow(requirement="SRS-001", test=f"hil/test_pump.py::test_{number}", verdicts=passed)
                 for number in (1, 2)
             ]
-            + [p.MatrixRow(requirement="SRS-001", test="unit: core.adds", verdicts={p.HOST: "passed"})],
+            + [MatrixRow(requirement="SRS-001", test="unit: core.adds", verdicts={HOST: "passed"})],
             findings=[],
         )
         self.add(JUNIT_FILE, JUNIT)

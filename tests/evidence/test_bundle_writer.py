@@ -12,16 +12,9 @@ import pytest
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Bundle, BundleWriter
+from devicepipe.evidence.findings import StaticAnalysis
 from devicepipe.evidence.layout import KINDS, kind_of_path
-from devicepipe.evidence.predicates import (
-    REPRODUCIBILITY,
-    SBOM,
-    TEST_RESULT,
-    Release,
-    Reproducibility,
-    StaticAnalysis,
-    Tool,
-)
+from devicepipe.evidence.predicates import REPRODUCIBILITY, SBOM, TEST_RESULT, Release, Reproducibility, Tool
 from tests.evidence.synthetic_bundle import development_keys
 
 RELEASE = Release(

@@ -13,7 +13,7 @@ from devicepipe.evidence.bundle import Attestation
 from devicepipe.evidence.history import HISTORY, EarlierRelease, History, Version
 from devicepipe.evidence.history_links import check_history
 from devicepipe.evidence.layout import SOURCE_FILES, kind_named
-from devicepipe.evidence.predicates import Model
+from devicepipe.evidence.model import Model
 from devicepipe.evidence.statement import canonical_text, make_statement, parse_canonical
 from tests.documents.release_records import source
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from devicepipe.errors import IntegrityError
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.evidence.verify import verify_bundle
 from devicepipe.traceability.reviews import review_of
 from tests.evidence.synthetic_bundle import Edit, Spoil, make_bundle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devicepipe.evidence.predicates import MatrixRow, Traceability
+from devicepipe.evidence.trace import MatrixRow, Traceability
 from devicepipe.evidence.words import CONTROL_CATEGORIES
 from devicepipe.policy.controls import controls_data
 from tests.policy.test_gate import BOARDS, item

@@ -11,7 +11,7 @@ import pytest
 
 from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.components import END_OF_SUPPORT, SUPPORT, SUPPORT_LEVEL, UNDECLARED
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.evidence.verify import verify_bundle
 from devicepipe.evidence.words import CONTROL_CATEGORIES
 from devicepipe.policy.gate import decide

@@ -21,30 +21,21 @@ from devicepipe.evidence.coverage import (
     Share,
 )
 from devicepipe.evidence.decisions import Decisions
+from devicepipe.evidence.findings import Check, Finding, StaticAnalysis
 from devicepipe.evidence.foreign_results import ForeignCase, ForeignResults, ForeignSet
 from devicepipe.evidence.items import fingerprint_of
+from devicepipe.evidence.memory import Memory, ProgramMemory, StackUse
 from devicepipe.evidence.predicates import (
     BuildResult,
     CampaignWish,
-    Check,
-    CodeMarker,
     Difference,
-    Finding,
     ImageSigning,
-    Item,
     KeyInfo,
-    MatrixRow,
-    Memory,
     MemoryUse,
-    ProgramMemory,
     Reproducibility,
     ResultsWish,
     SourceInfo,
-    StackUse,
-    StaticAnalysis,
     Tool,
-    Traceability,
-    TraceFinding,
     Variation,
     VulnerabilityWish,
 )
@@ -53,6 +44,7 @@ from devicepipe.evidence.results import TestCase as Case
 from devicepipe.evidence.results import TestRun as Run
 from devicepipe.evidence.risk import RiskMatrix
 from devicepipe.evidence.secrets import SecretFinding, Secrets
+from devicepipe.evidence.trace import CodeMarker, Item, MatrixRow, Traceability, TraceFinding
 from devicepipe.evidence.vulnerabilities import Assessment, ComponentVerdict, Exploited, Match
 from devicepipe.evidence.words import CONTROL_CATEGORIES
 from devicepipe.policy.evidence import BoardEvidence, GateInput, board_data, release_data

@@ -16,7 +16,7 @@ from devicepipe.cli.main import cli
 from devicepipe.errors import UsageError
 from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.layout import SOURCE_CONFIG, SOURCE_FILES
-from devicepipe.evidence.predicates import Traceability
+from devicepipe.evidence.trace import Traceability
 from devicepipe.project.config import load_project
 from devicepipe.stages.proof import still_proven
 from devicepipe.traceability.items import read_items

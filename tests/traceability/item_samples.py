@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from devicepipe.evidence.items import fingerprint
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 
 TYPES = {
     "HAZ": "hazard",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import CodeMarker
+from devicepipe.evidence.trace import CodeMarker
 from devicepipe.traceability.code_markers import markers_in, source_files
 
 SOURCE = r"""/* Delivery.

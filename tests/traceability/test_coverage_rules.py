@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from devicepipe.evidence.predicates import CodeMarker, Item, Traceability
+from devicepipe.evidence.trace import CodeMarker, Item, Traceability
 from devicepipe.traceability.coverage import RuleCheck
 from devicepipe.traceability.markers import Markers
 from devicepipe.traceability.matrix import TraceRules, trace

@@ -5,8 +5,9 @@ from __future__ import annotations
 from devicepipe.evidence.currency import STALE
 from devicepipe.evidence.foreign_results import ForeignCase, ForeignResults, ForeignSet, shown_cases, written_verdicts
 from devicepipe.evidence.items import fingerprint
-from devicepipe.evidence.predicates import HOST, Item, Traceability
 from devicepipe.evidence.results import Verdict
+from devicepipe.evidence.trace import Item, Traceability
+from devicepipe.evidence.words import HOST
 from devicepipe.traceability.foreign import foreign_tests
 from devicepipe.traceability.matrix import trace
 

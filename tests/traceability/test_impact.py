@@ -6,7 +6,7 @@ import pytest
 
 from devicepipe.documents.blocks import BLOCKS
 from devicepipe.documents.touched import BLOCK_ITEMS, documents_showing
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.traceability.impact import Impact, State, TestState, impact
 from tests.traceability.item_samples import sample
 

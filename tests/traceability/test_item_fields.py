@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.traceability.fields import Scales
 from devicepipe.traceability.items import read_folder
 from devicepipe.traceability.soup import COMPARED, Locked, check_soup

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.items import fingerprint
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.traceability.items import read_folder
 from devicepipe.traceability.markdown import RawItem, parse
 from devicepipe.traceability.markdown_text import Written

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from devicepipe.evidence.items import fingerprint
-from devicepipe.evidence.predicates import EVIDENCE_DIGEST, RATINGS, Item, Traceability
 from devicepipe.evidence.results import Device, Quarantine, Verdict
 from devicepipe.evidence.results import TestCase as Case
 from devicepipe.evidence.results import TestRun as Run
+from devicepipe.evidence.trace import Item, Traceability
+from devicepipe.evidence.words import EVIDENCE_DIGEST, RATINGS
 from devicepipe.traceability.fields import Scales
 from devicepipe.traceability.matrix import TraceRules, trace
 from devicepipe.traceability.schema import shipped_schema

@@ -10,9 +10,9 @@ import pytest
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.items import changes, fingerprint_of
-from devicepipe.evidence.predicates import Item
 from devicepipe.evidence.review_links import review_findings, suspects
 from devicepipe.evidence.reviews import Review
+from devicepipe.evidence.trace import Item
 from devicepipe.project.config import Project, load_project
 from devicepipe.traceability.reviews import (
     forget_reviews,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import Item, MatrixRow, Traceability
 from devicepipe.evidence.results import TestCase as Case
 from devicepipe.evidence.risk import RiskMatrix, closure
+from devicepipe.evidence.trace import Item, MatrixRow, Traceability
 from devicepipe.project.config import load_project
 from devicepipe.traceability.fields import Scales
 from devicepipe.traceability.matrix import TraceRules, trace

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devicepipe.errors import UsageError
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.project.config import Project, load_project
 from devicepipe.traceability.check import check_items
 from devicepipe.traceability.device_tests import DeviceTest

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.traceability.exporters.exporter import Exported, Exporter
 from devicepipe.traceability.exporters.table import table_of
 

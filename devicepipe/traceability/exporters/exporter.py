@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from devicepipe.evidence.predicates import EVIDENCE_DIGEST, Item
+from devicepipe.evidence.trace import Item
+from devicepipe.evidence.words import EVIDENCE_DIGEST
 from devicepipe.project.toml_file import Table
 from devicepipe.traceability.loss import Loss
 from devicepipe.traceability.reserved import outward

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.traceability.exporters.exporter import Exported, Exporter, fields_of, told
 
 _TEST = "test"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from devicepipe.evidence.predicates import EVIDENCE_DIGEST, Item
+from devicepipe.evidence.trace import Item
+from devicepipe.evidence.words import EVIDENCE_DIGEST
 from devicepipe.project.toml_file import Table
 from devicepipe.traceability.exporters.exporter import Exported, Exporter
 from devicepipe.traceability.markdown_text import Written, render

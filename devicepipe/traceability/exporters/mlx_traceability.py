@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.project.toml_file import Table
 from devicepipe.traceability.exporters.exporter import Exported, Exporter, fields_of, told
 from devicepipe.traceability.loss import Loss

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.project.toml_file import Table
 from devicepipe.traceability.exporters.exporter import Exported, Exporter, fields_of, told
 from devicepipe.traceability.foreign_files import control_character, without_controls

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated
 
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.project.toml_file import Table, matching
 from devicepipe.traceability.exporters.exporter import Exported, Exporter, fields_of, told
 

@@ -8,7 +8,7 @@ import re
 import zipfile
 from collections.abc import Sequence
 
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.traceability.exporters.exporter import Exported, Exporter, told
 from devicepipe.traceability.exporters.table import table_of
 

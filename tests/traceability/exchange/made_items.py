@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from devicepipe.errors import UsageError
 from devicepipe.evidence.items import fingerprint
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.project.exchange import TraceMapping
 from devicepipe.traceability.exporters.exporter import Exporter
 from devicepipe.traceability.fields import FieldRules, Scales

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from devicepipe.evidence.predicates import Item
+from devicepipe.evidence.trace import Item
 from devicepipe.project.config import load_project
 from devicepipe.traceability.items import read_items
 from devicepipe.traceability.registry import EXPORTERS, IMPORTERS, formats, make_exporter
