@@ -6,8 +6,9 @@
     draft, candidate, approved --withdraw--> withdrawn
 
 What always holds: nothing follows `withdrawn`; a state is reached by signatures alone, and the same signatures give the same state;
-an approval counts once a person, in the one role that it was given in; whoever wrote or submitted a change is never among those who
-approve it in a role that must be separate (21 CFR 11.10(f) sequencing, 11.10(g) authority; IEC 62304 5.8).
+an approval counts once a person, in the one role that it was given in, whatever accounts they have had; whoever wrote or ever
+submitted a change is never among those who approve it in a role that must be separate (21 CFR 11.10(f) sequencing, 11.10(g)
+authority; IEC 62304 5.8).
 """
 
 from __future__ import annotations
@@ -75,11 +76,20 @@ RIGHTS: Final[Mapping[Action, frozenset[Role]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """A signature, as far as it moves a release: what is done, by which account, in which role."""
+    """A signature, as far as it moves a release: what is done, by which account, in which role.
+
+    `person` is whose account it is, by one name for all accounts that they have had; "" where that is the account.
+    """
 
     action: Action
     account: str
     role: Role
+    person: str = ""
+
+    @property
+    def by(self) -> str:
+        """Whose act it is."""
+        return self.person or self.account
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +113,16 @@ class ApprovalPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a release stands: its state, the approvals that count, who wrote the change (accounts), and who submitted it."""
+    """Where a release stands: its state, the approvals that count, who wrote the change, and all who ever submitted it.
+
+    Authors and submitters are people, as `Act.by` names them.
+    """
 
     state: State = State.DRAFT
     approvals: tuple[Act, ...] = ()
     authors: frozenset[str] = frozenset()
-    submitter: str = ""
+    submitters: frozenset[str] = frozenset()
+    releasable: bool = True
 
     def missing(self, policy: ApprovalPolicy) -> dict[Role, int]:
         """How many approvals are wanted yet, by role; empty where there are enough."""
@@ -123,7 +137,9 @@ def objection(standing: Standing, act: Act, policy: ApprovalPolicy) -> str:
         return f"a release that is {standing.state} cannot be {_DONE[act.action]}: {_possible(standing.state)}"
     if act.role not in RIGHTS[act.action]:
         return f"{_article(act.role)} may not {act.action}: {' or '.join(sorted(RIGHTS[act.action]))} may"
-    own = [one for one in standing.approvals if one.account == act.account]
+    if act.action is Action.SUBMIT and not standing.releasable:
+        return "a release that is NOT RELEASABLE cannot be submitted"
+    own = [one for one in standing.approvals if one.by == act.by]
     if act.action is Action.RETRACT and all(one.role is not act.role for one in own):
         return f"{act.account} has not approved it as {act.role}"
     return _objection_to_approval(standing, act, own, policy) if act.action is Action.APPROVE else ""
@@ -134,8 +150,8 @@ def _objection_to_approval(standing: Standing, act: Act, own: list[Act], policy:
         return f"{act.account} has approved it already, as {own[0].role}: one person is one approval"
     if act.role not in policy.thresholds:
         return f"no approval as {act.role} is asked for: {', '.join(sorted(policy.thresholds))}"
-    why = "is an author of the change" if act.account in standing.authors else ""
-    why = why or ("submitted it" if act.account == standing.submitter else "")
+    why = "is an author of the change" if act.by in standing.authors else ""
+    why = why or ("submitted it" if act.by in standing.submitters else "")
     return f"{act.account} {why}, and may not approve it as {act.role}" if why and act.role in policy.separate else ""
 
 
@@ -149,29 +165,37 @@ def after(standing: Standing, act: Act, policy: ApprovalPolicy) -> Standing:
         raise UsageError(why, remedy="see `devicepipe approvals` for where the release stands and what it wants")
     match act.action:
         case Action.SUBMIT:
-            return replace(standing, state=State.CANDIDATE, submitter=act.account, approvals=())
+            return replace(standing, state=State.CANDIDATE, submitters=standing.submitters | {act.by}, approvals=())
         case Action.APPROVE:
             given = replace(standing, approvals=(*standing.approvals, act))
             return given if given.missing(policy) else replace(given, state=State.APPROVED)
         case Action.RETRACT:
-            kept = tuple(one for one in standing.approvals if one.account != act.account)
+            kept = tuple(one for one in standing.approvals if one.by != act.by)
             left = replace(standing, approvals=kept)
             return replace(left, state=State.CANDIDATE if left.missing(policy) else State.APPROVED)
         case Action.REJECT:
-            return replace(standing, state=State.DRAFT, approvals=(), submitter="")
+            return replace(standing, state=State.DRAFT, approvals=())
         case Action.RELEASE:
             return replace(standing, state=State.RELEASED)
         case Action.WITHDRAW:
             return replace(standing, state=State.WITHDRAWN)
 
 
-def replay(acts: Iterable[Act], policy: ApprovalPolicy, authors: Iterable[str] = ()) -> Standing:
+def replay(
+    acts: Iterable[Act], policy: ApprovalPolicy, authors: Iterable[str] = (), *, releasable: bool = True
+) -> Standing:
     """Where a release stands after all that was signed, in that order.
+
+    Args:
+        acts: What was signed.
+        policy: What the release takes to be approved.
+        authors: Who wrote the change.
+        releasable: What its gate decided.
 
     Raises:
         UsageError: One of them could not be signed when it was.
     """
-    standing = Standing(authors=frozenset(authors))
+    standing = Standing(authors=frozenset(authors), releasable=releasable)
     for act in acts:
         standing = after(standing, act, policy)
     return standing

@@ -8,7 +8,7 @@ killed leaves the record as it was, or with the signature whole.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,17 +18,21 @@ from typing import TYPE_CHECKING, Final
 from devicepipe.approval.lifecycle import Act, Action, ApprovalPolicy, Role, Standing, after, replay
 from devicepipe.durable import alone, sync, write_new
 from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import RELEASE_STATEMENT, SUFFIX
+from devicepipe.evidence.predicates import Release
 from devicepipe.evidence.roster_order import check_next_roster
 from devicepipe.evidence.signature_proofs import check_proofs
 from devicepipe.evidence.signatures import (
     ROSTERS,
     Given,
+    Roster,
     Signature,
     SignedRecord,
     check_login,
     check_words,
     instant,
+    moment_of,
     open_roster,
     proof_file,
     record_folder,
@@ -62,11 +66,20 @@ def read_record(bundle: VerifiedBundle, added: Mapping[str, bytes] = MappingProx
     Raises:
         IntegrityError: As `verify_record` and `check_proofs`.
     """
-    release = bundle.release
-    statement = bundle.sha256(RELEASE_STATEMENT)
-    folder = record_folder(bundle.folder)
-    record = verify_record(folder, statement, release.product, release.version, bundle.trust, added)
-    return replace(record, logged=check_proofs(folder, record, statement, bundle.trust, added))
+    folder, statement = record_folder(bundle.folder), bundle.sha256(RELEASE_STATEMENT)
+    return open_record(folder, bundle.release, statement, bundle.trust, added)
+
+
+def open_record(
+    folder: Path,
+    release: Release,
+    statement: str,
+    trust: KeyTrust,
+    added: Mapping[str, bytes] = MappingProxyType({}),
+) -> SignedRecord:
+    """A record with its proofs from the log checked: `read_record` without a bundle; arguments as of `verify_record`."""
+    record = verify_record(folder, release, statement, trust, added)
+    return replace(record, logged=check_proofs(record, statement, trust))
 
 
 def check_dates(record: SignedRecord, now: datetime) -> None:
@@ -90,26 +103,33 @@ def check_dates(record: SignedRecord, now: datetime) -> None:
             )
 
 
-def standing_of(record: SignedRecord, policy: ApprovalPolicy, authors: Collection[str] = ()) -> Standing:
+def standing_of(
+    record: SignedRecord, policy: ApprovalPolicy, authors: Collection[str] = (), *, releasable: bool = True
+) -> Standing:
     """Where a release stands by its signatures.
 
     Args:
         record: The signatures.
         policy: What a release takes to be approved.
         authors: The e-mail addresses of those who wrote the change.
+        releasable: What its gate decided.
 
     Raises:
         IntegrityError: A signature is there that could not be given when it was.
     """
-    acts = [Act(Action(one.signature.action), one.signature.account, _role(one)) for one in record.signatures]
+    people, wrote = record.people(), record.people_of(authors)
+    acts = [
+        Act(Action(one.signature.action), one.signature.account, _role(one), people[one.signature.account])
+        for one in record.signatures
+    ]
     for count in range(1, len(acts) + 1):
         try:
-            replay(acts[:count], policy, record.accounts_of(authors))
+            replay(acts[:count], policy, wrote, releasable=releasable)
         except UsageError as error:
             raise IntegrityError(
                 f"could not be given: {error.message}", link=record.signatures[count - 1].file
             ) from error
-    return replay(acts, policy, record.accounts_of(authors))
+    return replay(acts, policy, wrote, releasable=releasable)
 
 
 def check_intent(
@@ -149,9 +169,10 @@ def check_intent(
     check_next_roster(record.signatures, record.rosters, people)
     if intent.action is not Action.WITHDRAW:
         check_dates(record, now)
-    _moment(intent, record.signatures[-1] if record.signatures else None, now)
+    _moment(intent, _earliest(bundle, record, people), now)
     record = replace(record, rosters=(*record.rosters, people))
-    return after(standing_of(record, policy, authors), Act(intent.action, account, intent.role), policy)
+    standing = standing_of(record, policy, authors, releasable=bundle.release.releasable)
+    return after(standing, Act(intent.action, account, intent.role, record.people()[account]), policy)
 
 
 def sign(
@@ -188,6 +209,7 @@ def sign(
         record = read_record(bundle)
         check(record)
         last = record.signatures[-1] if record.signatures else None
+        people = open_roster(roster, bundle.trust, bundle.release.product, "the roster")
         signature = Signature(
             product=bundle.release.product,
             version=bundle.release.version,
@@ -199,7 +221,7 @@ def sign(
             account=who.account.id,
             name=who.account.name,
             role=intent.role.value,
-            on=_moment(intent, last, now()),
+            on=_moment(intent, _earliest(bundle, record, people), now()),
             components=[*who.components],
             session=who.session,
             first_of_session=who.first,
@@ -208,37 +230,63 @@ def sign(
         data = sign_release(signature, bundle.sha256(RELEASE_STATEMENT), who.signer, who.public_key)
         files = {f"{ROSTERS}{signature.roster}{SUFFIX}": roster, signature_file(signature.number): data}
         signed = read_record(bundle, files)
-        standing = standing_of(signed, policy, authors)
+        standing = standing_of(signed, policy, authors, releasable=bundle.release.releasable)
         for name, content in files.items():
             _write(folder, name, content)
     return signed.signatures[-1], standing
 
 
-def keep_proof(bundle: VerifiedBundle, given: Given, proof: bytes) -> None:
-    """Put a proof from the log beside a signature.
+def keep_proofs(
+    bundle: VerifiedBundle,
+    prove: Callable[[Sequence[Given]], Sequence[bytes]],
+    check: Callable[[SignedRecord], None] = lambda _: None,
+) -> None:
+    """Put proofs from the log beside the signatures that have none, one process at a time.
+
+    Args:
+        bundle: The release.
+        prove: Logs those signatures, in their order, and gives the proofs.
+        check: What must hold of the record before; raises where it does not.
 
     Raises:
-        IntegrityError: It does not prove that signature.
+        IntegrityError: The record does not hold, or a proof does not prove its signature.
     """
     folder = record_folder(bundle.folder)
     with alone(folder):
-        read_record(bundle, {proof_file(given.signature.number): proof})
-        _write(folder, proof_file(given.signature.number), proof)
+        record = read_record(bundle)
+        check(record)
+        missing = [one for one in record.signatures if one.signature.number not in record.logged]
+        if not missing:
+            return
+        proofs = {proof_file(one.signature.number): data for one, data in zip(missing, prove(missing), strict=True)}
+        read_record(bundle, proofs)
+        for name, data in proofs.items():
+            _write(folder, name, data)
 
 
-def _moment(intent: Intent, last: Given | None, now: datetime) -> str:
-    """When it is signed: now, but not before the signature that it follows, by another machine's clock.
+def _earliest(bundle: VerifiedBundle, record: SignedRecord, roster: Roster) -> tuple[str, str]:
+    """When the next signature can be given at the earliest, and what was then."""
+    last = record.signatures[-1:]
+    return max(
+        (moment_of(bundle.release.sealed_on), "the release"),
+        (roster.on, "the roster"),
+        *((one.signature.on, "the signature that yours would follow") for one in last),
+    )
 
-    Only a withdrawal follows one that is dated far ahead, with its date: nothing keeps a release from being withdrawn.
+
+def _moment(intent: Intent, earliest: tuple[str, str], now: datetime) -> str:
+    """When it is signed: now, but not before what it follows, which has its time from another machine's clock.
+
+    Only a withdrawal follows what is dated far ahead, with its date: nothing keeps a release from being withdrawn.
 
     Raises:
-        UsageError: The one before is dated too far ahead.
+        UsageError: What it follows is dated too far ahead.
     """
-    before = last.signature.on if last is not None else ""
+    before, what = earliest
     if before > instant(now + AHEAD) and intent.action is not Action.WITHDRAW:
         raise UsageError(
-            f"the signature that yours would follow is dated {before}, and by this machine's clock it is {instant(now)}",
-            remedy="set the clock that is wrong; if it was that of the other signer, wait until that time",
+            f"{what} is dated {before}, and by this machine's clock it is {instant(now)}",
+            remedy="set the clock that is wrong; if it was the other machine's, wait until that time",
         )
     return max(instant(now), before)
 

@@ -13,7 +13,7 @@ from devicepipe.evidence.checks import same
 from devicepipe.evidence.files import read_file
 from devicepipe.evidence.key_history import Changed, KeyHistory, change_proof
 from devicepipe.evidence.key_trust import KeyTrust
-from devicepipe.evidence.ledger.checkpoint import Trust
+from devicepipe.evidence.ledger.checkpoint import Trust, origin_of
 from devicepipe.evidence.ledger.entry import Entry, decode_entry, make_entry
 from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF, verify_proof
 
@@ -47,7 +47,7 @@ def check_change_proofs(folder: Path, history: KeyHistory, trust: KeyTrust) -> d
         if not (folder / name).exists():
             continue
         data = read_file(folder, name, MAXIMUM_PROOF)
-        proven = verify_proof(data, Trust(trust.keys), name)
+        proven = verify_proof(data, Trust(trust.keys, origin_of(history.product)), name)
         trust.check_kept(proven.checkpoint.key, data, name)
         same("entry", decode_entry(proven.entry, name), entry_of(changed), name, changed.file)
         if proven.index <= last:

@@ -19,7 +19,7 @@ from devicepipe.evidence.checks import Link, same
 from devicepipe.evidence.decisions import VerificationSummary
 from devicepipe.evidence.files import size_of
 from devicepipe.evidence.layout import ATTESTATIONS, SUFFIX, kind_of_model
-from devicepipe.evidence.ledger.checkpoint import Trust
+from devicepipe.evidence.ledger.checkpoint import Trust, origin_of
 from devicepipe.evidence.ledger.entry import Entry, decode_entry, make_entry
 from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF, verify_proof
 from devicepipe.evidence.ledger.proof import SUFFIX as PROOF_SUFFIX
@@ -83,20 +83,20 @@ def check_log_proofs(
         raise IntegrityError("proves nothing of this bundle", link=stray[0])
     last = -1
     for name, expected in entries.items():
-        index = _check(bundle, name, expected, release_key, (source.started_on, release.sealed_on))
+        index = _check(bundle, name, expected, release_key, release, source)
         if index <= last:
             raise IntegrityError("stands in the log before an entry that it follows", link=name)
         last = index
     return Link(LOG, f"{len(entries)} proofs: every attestation and the decision about the release are in the log")
 
 
-def _check(bundle: Bundle, name: str, expected: Entry, key: PublicKey, between: tuple[str, str]) -> int:
+def _check(bundle: Bundle, name: str, expected: Entry, key: PublicKey, release: Release, source: SourceInfo) -> int:
     if size_of(bundle.folder, name) > MAXIMUM_PROOF:
         raise IntegrityError(f"is larger than {MAXIMUM_PROOF} bytes", link=name)
-    proven = verify_proof(bundle.read(name), Trust((key,)), name)
+    proven = verify_proof(bundle.read(name), Trust((key,), origin_of(release.product)), name)
     entry = decode_entry(proven.entry, name)
     if expected.kind == "attestation":
-        started, sealed = map(datetime.fromisoformat, between)
+        started, sealed = map(datetime.fromisoformat, (source.started_on, release.sealed_on))
         if not started <= datetime.fromisoformat(entry.at) <= sealed:
             raise IntegrityError(f"is of {entry.at}, when the release was not being made", link=name)
         expected = expected.model_copy(update={"at": entry.at})

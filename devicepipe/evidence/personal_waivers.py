@@ -24,7 +24,7 @@ from devicepipe.evidence.checks import same
 from devicepipe.evidence.decisions import WAIVER_SUFFIX, Waiver, WaiverSigner
 from devicepipe.evidence.dsse import payload_unverified
 from devicepipe.evidence.layout import SOURCE_CONFIG
-from devicepipe.evidence.ledger.checkpoint import Trust
+from devicepipe.evidence.ledger.checkpoint import Trust, origin_of
 from devicepipe.evidence.ledger.entry import Entry, decode_entry, make_entry
 from devicepipe.evidence.ledger.proof import SUFFIX as PROOF_SUFFIX
 from devicepipe.evidence.ledger.proof import verify_proof
@@ -192,6 +192,8 @@ def person_of(signer: WaiverSigner, product: str, around: Beside, release_key: P
     own = [one for one in roster.people if one.account == signer.account]
     if not own:
         raise IntegrityError(f"the roster knows no {signer.account}", link=link)
+    if signer.on < roster.on:
+        raise IntegrityError(f"was signed on {signer.on}, before its roster was made on {roster.on}", link=link)
     for one in own:
         if one.since <= signer.on and (one.until is None or signer.on < one.until):
             return one
@@ -220,7 +222,7 @@ def _check_signer(waiver: Waiver, signer: WaiverSigner, person: Person, link: st
 
 
 def _check_proof(proof: bytes, waiver: Waiver, file: tuple[str, str], release_key: PublicKey, link: str) -> None:
-    proven = verify_proof(proof, Trust((release_key,)), link)
+    proven = verify_proof(proof, Trust((release_key,), origin_of(waiver.product)), link)
     try:
         expected = entry_of(waiver, *file)
     except UsageError as error:

@@ -7,23 +7,19 @@ between the two.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from types import MappingProxyType
-
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.checks import same
-from devicepipe.evidence.files import read_file
 from devicepipe.evidence.key_trust import KeyTrust
-from devicepipe.evidence.ledger.checkpoint import Trust
+from devicepipe.evidence.ledger.checkpoint import Trust, origin_of
 from devicepipe.evidence.ledger.entry import Entry, decode_entry, make_entry
-from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF, verify_proof
-from devicepipe.evidence.signatures import Given, Signature, SignedRecord, proof_file
+from devicepipe.evidence.ledger.proof import verify_proof
+from devicepipe.evidence.signatures import Given, SignedRecord, proof_file
 from devicepipe.signing.keys import PublicKey
 
 
-def entry_of(signature: Signature, release: str) -> Entry:
-    """What the log says of a signature of a release (SHA-256 of its statement)."""
+def entry_of(given: Given, release: str) -> Entry:
+    """What the log says of a signature of a release (SHA-256 of its statement): of this very file."""
+    signature = given.signature
     return make_entry(
         "approval",
         at=signature.on,
@@ -35,20 +31,13 @@ def entry_of(signature: Signature, release: str) -> Entry:
             "name": signature.name,
             "outcome": signature.action,
             "role": signature.role,
+            "signature": given.sha256,
         },
     )
 
 
-def check_proofs(
-    folder: Path,
-    record: SignedRecord,
-    release: str,
-    release_key: PublicKey | KeyTrust,
-    added: Mapping[str, bytes] = MappingProxyType({}),
-) -> dict[int, int]:
+def check_proofs(record: SignedRecord, release: str, release_key: PublicKey | KeyTrust) -> dict[int, int]:
     """Check every proof of a record; returns the number of the log's entry, by the number of the signature.
-
-    `added` are files that are to come to the record, as in `verify_record`.
 
     Raises:
         IntegrityError: A proof does not hold, is about something else, or does not keep the order; names it.
@@ -57,9 +46,8 @@ def check_proofs(
     trust, last = KeyTrust.of(release_key), -1
     for given in record.signatures:
         name = proof_file(given.signature.number)
-        if name in added or (folder / name).exists():
-            data = added[name] if name in added else read_file(folder, name, MAXIMUM_PROOF)
-            index = _check(data, name, given, release, trust)
+        if name in record.files:
+            index = _check(record.files[name], name, given, release, trust)
             if index <= last:
                 raise IntegrityError("stands in the log before a signature that it follows", link=name)
             found[given.signature.number] = last = index
@@ -67,7 +55,7 @@ def check_proofs(
 
 
 def _check(data: bytes, name: str, given: Given, release: str, trust: KeyTrust) -> int:
-    proven = verify_proof(data, Trust(trust.keys), name)
+    proven = verify_proof(data, Trust(trust.keys, origin_of(given.signature.product)), name)
     trust.check_kept(proven.checkpoint.key, data, name)
-    same("entry", decode_entry(proven.entry, name), entry_of(given.signature, release), name, given.file)
+    same("entry", decode_entry(proven.entry, name), entry_of(given, release), name, given.file)
     return proven.index

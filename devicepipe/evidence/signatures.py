@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,7 +37,9 @@ from devicepipe.evidence.dsse import open_envelope, payload_unverified, sign_env
 from devicepipe.evidence.files import Entry, read_file, shown, walk
 from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import PROOF_SUFFIX, RELEASE_STATEMENT, SUFFIX
+from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF
 from devicepipe.evidence.model import Component, Instant, Model, ProviderLogin, Sha256
+from devicepipe.evidence.predicates import Release
 from devicepipe.evidence.roster_order import check_people, check_rosters
 from devicepipe.evidence.statement import (
     MAXIMUM_BYTES,
@@ -156,11 +159,13 @@ class Given:
 class SignedRecord:
     """The signatures of a release, verified and in their order, and the rosters that they were given under.
 
-    `logged` has the number in the log of each signature (by its own number) that a proof shows to be there.
+    `files` are the bytes of all files of the record, as they were verified. `logged` has the number in the log of each signature
+    (by its own number) that a proof shows to be there.
     """
 
     signatures: tuple[Given, ...]
     rosters: tuple[Roster, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
     logged: Mapping[int, int] = field(default_factory=dict)
 
     @property
@@ -168,10 +173,23 @@ class SignedRecord:
         """The files of signatures that no proof shows to be in the log."""
         return [one.file for one in self.signatures if one.signature.number not in self.logged]
 
-    def accounts_of(self, emails: Collection[str]) -> frozenset[str]:
-        """The accounts that a roster gives these e-mail addresses."""
+    def people(self) -> dict[str, str]:
+        """The person of each account, named by the first of all accounts that share an e-mail address, or a provider's identity."""
+        groups: list[set[tuple[str, str]]] = []
+        for one in (person for roster in self.rosters for person in roster.people):
+            marks = {("account", one.account), ("address", _address(one.email))}
+            if one.identity is not None:
+                marks.add((one.identity.issuer, one.identity.subject))
+            joined = [group for group in groups if group & marks]
+            groups = [*(group for group in groups if group not in joined), marks.union(*joined)]
+        accounts = [sorted(name for kind, name in group if kind == "account") for group in groups]
+        return {account: group[0] for group in accounts for account in group}
+
+    def people_of(self, emails: Collection[str]) -> frozenset[str]:
+        """The people, as `people` tells them, to whom a roster gives one of these e-mail addresses."""
+        accounts, wanted = self.people(), {*map(_address, emails)}
         people = (person for roster in self.rosters for person in roster.people)
-        return frozenset(person.account for person in people if person.email.lower() in emails)
+        return frozenset(accounts[person.account] for person in people if _address(person.email) in wanted)
 
 
 def check_words(text: str, option: str) -> None:
@@ -188,6 +206,11 @@ def check_words(text: str, option: str) -> None:
 def instant(moment: datetime) -> str:
     """A moment as evidence has it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment_of(time: str) -> str:
+    """A time of a statement (RFC 3339) as signatures have theirs, so that the two can be compared as text."""
+    return instant(datetime.fromisoformat(time))
 
 
 def record_folder(bundle: Path) -> Path:
@@ -253,9 +276,8 @@ def sign_release(signature: Signature, release: str, signer: Signer, public_key:
 
 def verify_record(
     folder: Path,
-    release: str,
-    product: str,
-    version: str,
+    release: Release,
+    statement: str,
     release_key: PublicKey | KeyTrust,
     added: Mapping[str, bytes] = MappingProxyType({}),
 ) -> SignedRecord:
@@ -263,9 +285,8 @@ def verify_record(
 
     Args:
         folder: The record's folder; there are no signatures where there is none.
-        release: SHA-256 of the release statement.
-        product: The product that it is of.
-        version: Its version.
+        release: What the release statement says.
+        statement: Its SHA-256.
         release_key: The release key that the caller trusts, by which, or by one that it is joined with, the rosters are signed.
         added: Files that are to come to the record: it is verified as it would be with them.
 
@@ -277,28 +298,30 @@ def verify_record(
     files, rosters, proofs = _files(folder, added)
     trust = KeyTrust.of(release_key)
 
-    def read(name: str) -> bytes:
-        return added[name] if name in added else read_file(folder, name, MAXIMUM_BYTES)
+    def read(name: str, most: int) -> bytes:
+        return added[name] if name in added else read_file(folder, name, most)
 
-    texts = {name: read(name) for name in rosters}
-    known = {name: open_roster(text, trust, product, name) for name, text in texts.items()}
-    for name in rosters:
-        if name != _roster_file(hashlib.sha256(read(name)).hexdigest()):
+    # Each is read once: what is verified is what is used.
+    texts = {name: read(name, MAXIMUM_BYTES) for name in rosters}
+    known = {name: open_roster(text, trust, release.product, name) for name, text in texts.items()}
+    for name, text in texts.items():
+        if name != _roster_file(hashlib.sha256(text).hexdigest()):
             raise IntegrityError("is not the roster that its name says", link=name)
     given: list[Given] = []
     for number, name in enumerate(files, start=1):
         if name != signature_file(number):
             raise IntegrityError("is missing, though there are later signatures", link=signature_file(number))
-        data = read(name)
-        one = _open_signature(data, known, release, name)
+        texts[name] = data = read(name, MAXIMUM_BYTES)
+        one = _open_signature(data, known, statement, name)
         trust.check_use(texts[_roster_file(one.signature.roster)], one.signature.on, "was given", name)
-        _check_place(one.signature, given, product, version, name)
+        _check_place(one, given, release)
         given.append(one)
     check_rosters(given, known.values())
     expected = {proof_file(one.signature.number) for one in given}
     if stray := [name for name in proofs if name not in expected]:
         raise IntegrityError("proves no signature that is there", link=stray[0])
-    return SignedRecord(tuple(given), tuple(known.values()))
+    texts |= {name: read(name, MAXIMUM_PROOF) for name in proofs}
+    return SignedRecord(tuple(given), tuple(known.values()), texts)
 
 
 def _files(folder: Path, added: Mapping[str, bytes]) -> tuple[list[str], list[str], list[str]]:
@@ -401,10 +424,16 @@ def _read(payload: bytes, release: str, link: str) -> Signature:
     return read_predicate(statement.predicate, Signature, link)
 
 
-def _check_place(signature: Signature, before: list[Given], product: str, version: str, link: str) -> None:
-    last = before[-1] if before else None
-    if (signature.product, signature.version) != (product, version):
+def _check_place(given: Given, before: list[Given], release: Release) -> None:
+    signature, link, last = given.signature, given.file, before[-1] if before else None
+    if (signature.product, signature.version) != (release.product, release.version):
         raise IntegrityError(f"is about {signature.product} {signature.version}", link=link)
+    for what, when in (
+        ("the release was sealed", moment_of(release.sealed_on)),
+        ("its roster was made", given.roster.on),
+    ):
+        if signature.on < when:
+            raise IntegrityError(f"is of {signature.on}, before {what} on {when}", link=link)
     if signature.number != len(before) + 1 or signature.follows != (last.sha256 if last else None):
         raise IntegrityError("does not follow the signature before it", link=link)
     if last is not None and signature.on < last.signature.on:
@@ -413,6 +442,10 @@ def _check_place(signature: Signature, before: list[Given], product: str, versio
         raise IntegrityError("continues the signing session of somebody else", link=link)
     if signature.first_of_session and len({*signature.components}) < BOTH:
         raise IntegrityError("is the first of its session, and was given with one component only", link=link)
+
+
+def _address(email: str) -> str:
+    return unicodedata.normalize("NFC", email).casefold()
 
 
 def _key(person: Person, link: str) -> PublicKey:

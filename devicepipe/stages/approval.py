@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from devicepipe.approval.accounts import AccountRules, Accounts, Identified
 from devicepipe.approval.oidc import Login, Provider
-from devicepipe.approval.record import keep_proof
+from devicepipe.approval.record import keep_proofs
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.ledger.entry import Entry, make_entry
 from devicepipe.evidence.signature_proofs import entry_of
+from devicepipe.evidence.signatures import Given
 from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.stages import ledger
 from devicepipe.stages.context import open_keys
-from devicepipe.stages.logged import read_logged
+from devicepipe.stages.logged import check_logged
 from devicepipe.stages.rosters import log_change
 
 ACCOUNTS_VARIABLE = "DEVICEPIPE_ACCOUNTS"
@@ -111,14 +112,12 @@ def log_signatures(project: Project, bundle: VerifiedBundle) -> None:
     """Append to the log what it lacks of a release's signatures, in their order, and put the proofs beside them.
 
     Raises:
-        UsageError, BenchError, IntegrityError: As `read_logged`, `ledger.append`, `ledger.prove` and `keep_proof`.
+        UsageError, BenchError, IntegrityError: As `check_logged`, `ledger.append`, `ledger.prove` and `keep_proofs`.
     """
-    record = read_logged(project, bundle)
-    missing = [one for one in record.signatures if one.signature.number not in record.logged]
-    if not missing:
-        return
-    keys = open_keys(project)
-    entries = [entry_of(one.signature, bundle.sha256(RELEASE_STATEMENT)) for one in missing]
-    proofs = ledger.prove_all(project, ledger.append_once(project, entries, keys), keys)
-    for given, proof in zip(missing, proofs, strict=True):
-        keep_proof(bundle, given, proof)
+
+    def prove(missing: Sequence[Given]) -> list[bytes]:
+        keys = open_keys(project)
+        entries = [entry_of(one, bundle.sha256(RELEASE_STATEMENT)) for one in missing]
+        return ledger.prove_all(project, ledger.append_once(project, entries, keys), keys)
+
+    keep_proofs(bundle, prove, lambda record: check_logged(project, bundle, record))

@@ -14,7 +14,6 @@ from devicepipe.approval.record import standing_of
 from devicepipe.documents.pdfa import Attachment, Relationship
 from devicepipe.documents.record import SignedBy, SignedLine
 from devicepipe.errors import IntegrityError, UsageError
-from devicepipe.evidence.files import read_file
 from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.signatures import Given, SignedRecord, record_folder
 from devicepipe.evidence.verify import VerifiedBundle
@@ -78,7 +77,7 @@ def possible_copies(bundle: VerifiedBundle) -> Iterator[tuple[str, dict[str, byt
         if count == len(record.signatures):
             _check_sealed(bundle, documents)
         part = replace(record, signatures=record.signatures[:count])
-        standing = standing_of(part, policy, authors_of(bundle))
+        standing = standing_of(part, policy, authors_of(bundle), releasable=bundle.release.releasable)
         copies = documents.record_copies(signed_by(bundle, part, standing), _attachments(bundle, part))
         yield str(standing.state), copies
 
@@ -134,7 +133,7 @@ def _attachments(bundle: VerifiedBundle, record: SignedRecord) -> list[Attachmen
     folder = record_folder(bundle.folder)
     found: list[Attachment] = []
     for given in record.signatures:
-        data = read_file(folder, given.file)
+        data = record.files[given.file]
         told = f"{given.signature.action} by {given.signature.account}: in-toto statement in a DSSE envelope"
         found.append(Attachment(f"signature-{given.file}", "application/json", data, told, Relationship.SUPPLEMENT))
     if not found:

@@ -35,7 +35,7 @@ from devicepipe.evidence.layout import IMAGE_KEY, PROOF_SUFFIX, RELEASE_ENVELOPE
 from devicepipe.evidence.ledger.checkpoint import Trust
 from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF, verify_proof
 from devicepipe.evidence.production import ATTESTATION, production_folder, verify_production
-from devicepipe.evidence.signatures import Roster, instant, open_roster, record_folder, sign_roster
+from devicepipe.evidence.signatures import Roster, instant, open_roster, sign_roster
 from devicepipe.evidence.verify import VerifiedBundle, verify_bundle
 from devicepipe.project.config import Project
 from devicepipe.signing.keys import PublicKey
@@ -236,7 +236,7 @@ def _sign_roster_anew(project: Project, people: Roster, keys: Keys) -> Path:
 
 def _signed_by(bundle: VerifiedBundle, key: PublicKey, role: Role) -> set[str]:
     """The digests of what a key signed of a release, once all of that is verified."""
-    read_record(bundle)
+    record = read_record(bundle)
     production = production_folder(bundle.folder)
     shipped = verify_production(bundle) if production.is_dir() else None
     envelopes = [bundle.read(RELEASE_ENVELOPE)]
@@ -247,24 +247,20 @@ def _signed_by(bundle: VerifiedBundle, key: PublicKey, role: Role) -> set[str]:
         return {_digest(envelopes[0])} if own else set()
     if role == "production":
         return {_digest(envelopes[-1])} if shipped is not None and shipped.production_key.keyid == key.keyid else set()
-    record = record_folder(bundle.folder)
-    files = [path for path in sorted(record.rglob("*")) if path.is_file()] if record.is_dir() else []
-    envelopes += [path.read_bytes() for path in files if not path.name.endswith(PROOF_SUFFIX)]
-    proofs = [path for path in files if path.name.endswith(PROOF_SUFFIX)]
+    envelopes += [data for name, data in record.files.items() if not name.endswith(PROOF_SUFFIX)]
+    proofs = {name: data for name, data in record.files.items() if name.endswith(PROOF_SUFFIX)}
     by_key = {_digest(data) for data in envelopes if keyid_unverified(data, "the bundle") == key.keyid}
-    return by_key | {_digest(path.read_bytes()) for path in proofs if _proof_by(path, bundle.trust, key)}
+    return by_key | {_digest(data) for name, data in proofs.items() if _proof_by(data, name, bundle.trust, key)}
 
 
 def _proofs_by(folder: Path, trust: KeyTrust, key: PublicKey) -> set[str]:
     """The digests of the history's own proofs whose checkpoint a key signed: they count on, each is checked against its change."""
-    return {
-        _digest(path.read_bytes()) for path in sorted(folder.glob(f"*{PROOF_SUFFIX}")) if _proof_by(path, trust, key)
-    }
+    proofs = {one.name: one.read_bytes()[: MAXIMUM_PROOF + 1] for one in sorted(folder.glob(f"*{PROOF_SUFFIX}"))}
+    return {_digest(data) for name, data in proofs.items() if _proof_by(data, name, trust, key)}
 
 
-def _proof_by(path: Path, trust: KeyTrust, key: PublicKey) -> bool:
-    data = path.read_bytes()[: MAXIMUM_PROOF + 1]
-    return verify_proof(data, Trust(trust.keys), path.name).checkpoint.key.keyid == key.keyid
+def _proof_by(data: bytes, name: str, trust: KeyTrust, key: PublicKey) -> bool:
+    return verify_proof(data, Trust(trust.keys), name).checkpoint.key.keyid == key.keyid
 
 
 def _pair(key: SigningKey) -> tuple[Signer, PublicKey]:

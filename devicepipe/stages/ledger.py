@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from devicepipe.errors import IntegrityError, UsageError
-from devicepipe.evidence.ledger.checkpoint import Trust
+from devicepipe.evidence.ledger.checkpoint import Trust, origin_of
 from devicepipe.evidence.ledger.entry import Entry, Kind, decode_entry, encode_entry
 from devicepipe.evidence.ledger.index import INDEX, Search, find
 from devicepipe.evidence.ledger.log import CHECKPOINT, Log
 from devicepipe.evidence.ledger.note import NoteKey, NoteSigner
+from devicepipe.evidence.ledger.proof import verify_proof
 from devicepipe.evidence.ledger.tree import CompactRange, leaf_hash
 from devicepipe.evidence.ledger.writer import create_log, open_writer, recover_log
 from devicepipe.project.config import Project
@@ -108,6 +109,22 @@ def entries_with(
     return found
 
 
+def entry_at(project: Project, index: int) -> bytes | None:
+    """The bytes of an entry, proven to be in the product's log; None where it has no such entry, or there is no log.
+
+    Raises:
+        UsageError, BenchError: As `open_keys`.
+        IntegrityError: The log is not to be trusted.
+    """
+    if not (log_folder(project) / CHECKPOINT).exists():
+        return None
+    keys = open_keys(project)
+    log = _open(project, keys)
+    if index >= log.size:
+        return None
+    return verify_proof(log.prove(index).to_bytes(), _trust(project, keys), f"entry {index} of the log").entry
+
+
 def prove(project: Project, index: int, keys: Keys | None = None) -> bytes:
     """The file that proves an entry of the product's log; `keys` as in `append`.
 
@@ -141,7 +158,7 @@ def _open(project: Project, keys: Keys | None = None) -> Log:
 
 def _trust(project: Project, keys: Keys | None = None) -> Trust:
     keys = keys or open_keys(project)
-    return Trust((keys.release.public, *_former(keys)), _origin(project))
+    return Trust((keys.release.public, *_former(keys)), origin_of(project.product.name))
 
 
 def _former(keys: Keys) -> list[PublicKey]:
@@ -151,8 +168,4 @@ def _former(keys: Keys) -> list[PublicKey]:
 
 
 def _signer(project: Project, key: SigningKey) -> NoteSigner:
-    return NoteSigner(NoteKey.of_log(_origin(project), key.public), key.signer)
-
-
-def _origin(project: Project) -> str:
-    return f"{project.product.name}/log"
+    return NoteSigner(NoteKey.of_log(origin_of(project.product.name), key.public), key.signer)

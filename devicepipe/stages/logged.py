@@ -15,6 +15,8 @@ from devicepipe.approval.record import read_record
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.ledger.entry import encode_entry
+from devicepipe.evidence.ledger.proof import parse_proof
+from devicepipe.evidence.log_proofs import DECISION
 from devicepipe.evidence.signature_proofs import entry_of
 from devicepipe.evidence.signatures import SignedRecord, proof_file, record_folder, signature_file
 from devicepipe.evidence.verify import VerifiedBundle
@@ -44,7 +46,7 @@ def compare_with_log(project: Project, bundle: VerifiedBundle, record: SignedRec
     logged = ledger.entries_about(project, "approval", release, recover=recover)
     if logged is None:
         return False
-    told = {one.signature.number: entry_of(one.signature, release) for one in record.signatures}
+    told = {one.signature.number: entry_of(one, release) for one in record.signatures}
     folder = record_folder(bundle.folder).name
     entries = [*dict.fromkeys(encode_entry(entry) for entry in logged.values())]
     there = {encode_entry(entry) for entry in told.values()}
@@ -72,14 +74,28 @@ def check_logged(project: Project, bundle: VerifiedBundle, record: SignedRecord)
     """Check that a record has all that was logged of it, before anything is done by it.
 
     Raises:
-        IntegrityError: As `compare_with_log`, or its signatures were logged, and the log is not here.
+        IntegrityError: As `compare_with_log`, or the release or its signatures were logged, and the log here is not that one.
         UsageError, BenchError: As `ledger.entries_about`.
     """
+    _check_same_log(project, bundle)
     if not compare_with_log(project, bundle, record) and record.logged:
         raise IntegrityError(
             "proves an entry of the log, and there is no log here",
             link=proof_file(min(record.logged)),
             remedy=f"restore {ledger.log_folder(project)}: without it nobody sees whether a signature was taken away",
+        )
+
+
+def _check_same_log(project: Project, bundle: VerifiedBundle) -> None:
+    """Check that the log here has the decision about the release where the bundle's own proof says."""
+    if DECISION not in bundle.names():
+        return
+    sealed = parse_proof(bundle.read(DECISION), DECISION)
+    if ledger.entry_at(project, sealed.index) != sealed.extra:
+        raise IntegrityError(
+            f"proves entry {sealed.index} of the product's log, and the log here is not that one",
+            link=DECISION,
+            remedy=f"bring the log to {ledger.log_folder(project)}: a product has one, in which it is released and signed",
         )
 
 
@@ -99,7 +115,7 @@ def logged_standing(project: Project, bundle: VerifiedBundle) -> tuple[SignedRec
         IntegrityError, UsageError, BenchError: As `signed_standing` and `check_logged`.
     """
     record = read_logged(project, bundle)
-    return record, standing_by(bundle, record)[1]
+    return record, standing_by(bundle, bundle.release, record)[1]
 
 
 def shown_as_logged(project: Project, bundle: VerifiedBundle) -> bool:

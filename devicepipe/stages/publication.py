@@ -30,12 +30,12 @@ from devicepipe.distribution.signing import RoleSetup, RoleSigner, SignedMetadat
 from devicepipe.distribution.store import FolderStore, Store
 from devicepipe.errors import UsageError
 from devicepipe.evidence.facts import utc_now
-from devicepipe.evidence.files import read_file, walk
+from devicepipe.evidence.files import read_file
 from devicepipe.evidence.key_uses import use_of_key
 from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.ledger.entry import Entry, make_entry
 from devicepipe.evidence.production import ATTESTATION, VerifiedProduction
-from devicepipe.evidence.signatures import Given, record_folder
+from devicepipe.evidence.signatures import Given
 from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.project.publication_settings import ROLES, RepositoryRole
@@ -166,8 +166,7 @@ def publish(
     record, standing = logged_standing(project, bundle)
     state = _state(bundle, record.signatures[-1] if record.signatures else None, standing)
     files = {f"{EVIDENCE}{name}": bundle.read(name) for name in EVIDENCE_FILES}
-    folder = record_folder(bundle.folder)
-    files |= {f"{SIGNATURES}{one.name}": read_file(folder, one.name) for one in walk(folder) if one.is_file}
+    files |= {f"{SIGNATURES}{name}": data for name, data in record.files.items()}
     if production is not None and state.state == "released":
         files |= {name: production.read(name) for name in production.names()}
         files[ATTESTATION] = read_file(production.folder, ATTESTATION)

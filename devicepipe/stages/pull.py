@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devicepipe.approval.lifecycle import Standing, State
+from devicepipe.approval.record import open_record
 from devicepipe.distribution.client import Client, open_client
 from devicepipe.distribution.known import KnownRelease, KnownReleases
 from devicepipe.distribution.pulling import WithdrawnError, choose, fetch, wanted_files
@@ -30,8 +31,7 @@ from devicepipe.evidence.ledger.disk import Disk
 from devicepipe.evidence.names import is_name
 from devicepipe.evidence.predicates import RELEASE, Release
 from devicepipe.evidence.production import ATTESTATION, PRODUCTION, PRODUCTION_KEY, Production
-from devicepipe.evidence.signature_proofs import check_proofs
-from devicepipe.evidence.signatures import SignedRecord, verify_record
+from devicepipe.evidence.signatures import SignedRecord
 from devicepipe.evidence.statement import MAXIMUM_BYTES, parse_canonical, parse_pretty, read_predicate
 from devicepipe.evidence.verify import ListedBundle
 from devicepipe.signing.keys import MAXIMUM_PEM, PublicKey
@@ -230,9 +230,12 @@ def _signed(folder: Path, names: Collection[str], trust: KeyTrust, wanted: State
     """Steps 1 and 2."""
     release, sha256, evidence = _evidence(folder / EVIDENCE.rstrip("/"), names, trust)
     place = folder / SIGNATURES.rstrip("/")
-    record = verify_record(place, sha256, release.product, release.version, trust)
-    check_proofs(place, record, sha256, trust)
-    _, standing = standing_by(evidence, record)
+    record = open_record(place, release, sha256, trust)
+    if record.unlogged:
+        raise IntegrityError(
+            "has no proof that it is in the log, without which none is published", link=record.unlogged[0]
+        )
+    _, standing = standing_by(evidence, release, record)
     if standing.state is not wanted:
         raise IntegrityError(f"comes to {standing.state}, not to {wanted}", link=SIGNATURES)
     return Signed(release=release, sha256=sha256, record=record, standing=standing)

@@ -11,7 +11,7 @@ from devicepipe.approval.lifecycle import ApprovalPolicy, Role, Standing
 from devicepipe.approval.record import check_dates, read_record, standing_of
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.layout import SOURCE_CONFIG
-from devicepipe.evidence.predicates import SourceInfo
+from devicepipe.evidence.predicates import Release, SourceInfo
 from devicepipe.evidence.signatures import SignedRecord
 from devicepipe.evidence.verify import ListedBundle, VerifiedBundle
 from devicepipe.project.approval_settings import ApprovalSettings
@@ -48,11 +48,11 @@ def signed_standing(bundle: VerifiedBundle) -> tuple[SignedRecord, ApprovalPolic
         IntegrityError: A signature does not hold, could not be given when it was, or is dated in the future.
     """
     record = read_record(bundle)
-    return record, *standing_by(bundle, record)
+    return record, *standing_by(bundle, bundle.release, record)
 
 
-def standing_by(bundle: ListedBundle, record: SignedRecord) -> tuple[ApprovalPolicy, Standing]:
+def standing_by(bundle: ListedBundle, release: Release, record: SignedRecord) -> tuple[ApprovalPolicy, Standing]:
     """What a release takes, and where it stands by signatures of it that were read already. Raises as `signed_standing`."""
     policy = policy_of(bundle)
     check_dates(record, datetime.now(UTC))
-    return policy, standing_of(record, policy, authors_of(bundle))
+    return policy, standing_of(record, policy, authors_of(bundle), releasable=release.releasable)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from devicepipe.approval.accounts import Identified
+from devicepipe.approval.record import AHEAD
 from devicepipe.build.source import authors_since_tag, read_commit
 from devicepipe.durable import write_new
 from devicepipe.errors import IntegrityError, UsageError
@@ -99,7 +100,7 @@ def check_waiver(project: Project, waiver: Waiver, waiving: Waiving | None) -> s
 def _separation(project: Project, waiver: Waiver, waiving: Waiving) -> str:
     around = Beside({hashlib.sha256(waiving.roster).hexdigest(): waiving.roster})
     policy = WaiverPolicy(separate=frozenset(project.approval.separate), authors=frozenset(_authors(project)))
-    given = waiver.model_copy(update={"signer": _signer(waiving, datetime.now(UTC))})
+    given = waiver.model_copy(update={"signer": _signer(waiving, _moment(project, waiving))})
     return objection(given, policy, around, open_keys(project).release.public)
 
 
@@ -130,7 +131,7 @@ def write_waiver(
     release = open_keys(project).release
     around = Beside()
     if who is not None and waiving is not None:
-        signer = _signer(waiving, datetime.now(UTC), who)
+        signer = _signer(waiving, _moment(project, waiving), who)
         around = Beside({signer.roster: waiving.roster})
         person = person_of(signer, project.product.name, around, release.public, project.approval.roster)
         if person.public_key.encode() != who.public_key.pem:
@@ -176,13 +177,29 @@ def _log_and_write(
     return _write(path, data)
 
 
-def _signer(waiving: Waiving, now: datetime, who: Identified | None = None) -> WaiverSigner:
+def _moment(project: Project, waiving: Waiving) -> str:
+    """When it is signed: now, but not before its roster, which has its time from another machine's clock.
+
+    Raises:
+        UsageError: The roster is dated too far ahead.
+    """
+    name, key = project.product.name, open_keys(project).release.public
+    now, made = datetime.now(UTC), open_roster(waiving.roster, key, name, project.approval.roster).on
+    if made > instant(now + AHEAD):
+        raise UsageError(
+            f"the roster is dated {made}, and by this machine's clock it is {instant(now)}",
+            remedy="set the clock that is wrong; if it was the other machine's, wait until that time",
+        )
+    return max(instant(now), made)
+
+
+def _signer(waiving: Waiving, on: str, who: Identified | None = None) -> WaiverSigner:
     """Who signs; before somebody was identified, as it will be."""
     return WaiverSigner(
         account=waiving.account,
         role=waiving.role,
         roster=hashlib.sha256(waiving.roster).hexdigest(),
-        on=instant(now),
+        on=on,
         components=[*who.components] if who else ["password", "totp"],
         session=who.session if who else "none yet",
         first_of_session=who.first if who else True,

@@ -27,7 +27,7 @@ CHEAP = AccountRules(cost=Cost(memory_kib=64, iterations=1, lanes=1))
 class Clock:
     """The time, as the test has it."""
 
-    now: datetime = field(default_factory=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    now: datetime = field(default_factory=lambda: datetime(2026, 3, 2, 3, 4, 5, tzinfo=UTC))
 
     def __call__(self) -> datetime:
         return self.now

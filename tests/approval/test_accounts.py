@@ -36,7 +36,7 @@ def test_somebody_with_both_components_can_sign_under_the_key_of_the_roster(
     (person,) = accounts.people()
     key = PublicKey.from_pem(person.public_key.encode())
     assert key.verifies(bytes.fromhex(found.signer.sign(b"text").signature), b"text")
-    assert (person.account, person.since, person.until) == ("quinn", "2026-01-02T03:04:05.000000Z", None)
+    assert (person.account, person.since, person.until) == ("quinn", "2026-03-02T03:04:05.000000Z", None)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_password_that_is_too_old_signs_nothing_until_it_is_changed(
     accounts: Accounts, quinn: str, clock: Clock
 ) -> None:
     clock.pass_(days=CHEAP.password_days, seconds=1)
-    with pytest.raises(UsageError, match="is of 2026-01-02 and too old"):
+    with pytest.raises(UsageError, match="is of 2026-03-02 and too old"):
         accounts.identify("quinn", PASSWORD, code(quinn, clock))
     accounts.change_password("quinn", PASSWORD, "quite another phrase")
     before = accounts.people()
@@ -156,7 +156,7 @@ def test_a_reset_gives_a_new_key_and_keeps_the_old_one_in_the_roster(
     clock.pass_(hours=1)
     uri = accounts.reset("quinn", "quite another phrase")
     old, new = accounts.people()
-    assert old == before.model_copy(update={"until": "2026-01-02T04:04:05.000000Z"})
+    assert old == before.model_copy(update={"until": "2026-03-02T04:04:05.000000Z"})
     assert new.since == old.until
     assert new.public_key != old.public_key
     assert not accounts.goes_on("quinn", session)
@@ -172,7 +172,7 @@ def test_a_closed_account_signs_nothing_and_its_id_is_never_given_again(
     accounts.close("quinn")
     with pytest.raises(UsageError, match=WRONG):
         accounts.identify("quinn", PASSWORD, code(quinn, clock))
-    assert accounts.people()[0].until == "2026-01-02T04:04:05.000000Z"
+    assert accounts.people()[0].until == "2026-03-02T04:04:05.000000Z"
     with pytest.raises(UsageError, match="never given again"):
         accounts.add("quinn", "Another Quinn", "q@example.com", [Role.QA], "quite another phrase")
     with pytest.raises(UsageError, match="is closed"):

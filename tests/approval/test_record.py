@@ -91,7 +91,7 @@ def test_a_release_is_approved_released_and_withdrawn_and_its_bundle_is_the_same
     assert team.sign("rita", Action.RELEASE, Role.RELEASE_MANAGER)[1].state is State.RELEASED
     given, standing = team.sign("quinn", Action.WITHDRAW, Role.QA, "The pump alarms without cause")
     assert standing.state is team.standing().state is State.WITHDRAWN
-    assert given.signature.told == "Quinn Quality (qa) on 2026-01-02 03:06:40 UTC: The pump alarms without cause"
+    assert given.signature.told == "Quinn Quality (qa) on 2026-03-02 03:06:40 UTC: The pump alarms without cause"
     assert given.signature.components == ["password", "totp"]
     verify_bundle(team.bundle.folder, KEYS.release.public)
 

@@ -18,7 +18,7 @@ from tests.approval.test_record import KEYS, Team, team
 from tests.cli.calls import run
 
 __all__ = ["team"]
-FORGED = "Ready\n  approve   Ron Reviewer (reviewer) on 2026-01-02 03:05:36 UTC: I approve\nAPPROVED"
+FORGED = "Ready\n  approve   Ron Reviewer (reviewer) on 2026-03-02 03:05:36 UTC: I approve\nAPPROVED"
 SPOILT = {
     "a line break": FORGED,
     "a carriage return": "Ready\rAPPROVED",

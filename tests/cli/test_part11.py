@@ -15,8 +15,9 @@ import pyotp
 import pytest
 
 from devicepipe.approval.accounts import Accounts
+from devicepipe.approval.record import read_record
 from devicepipe.errors import IntegrityError, UsageError
-from devicepipe.evidence.signatures import record_folder, sign_release, verify_record
+from devicepipe.evidence.signatures import record_folder, sign_release
 from devicepipe.evidence.verify import verify_bundle
 from devicepipe.project.config import load_project
 from devicepipe.stages.context import open_keys
@@ -184,8 +185,7 @@ def test_11_10_k_documents_are_those_of_the_release_and_changes_have_an_order(si
     run(*sign_as, secrets=(WORDS["ron"], sign.people["ron"].at(sign.clock.now)))
     keys = open_keys(load_project(root / "devicepipe.toml"))
     public = keys.release.public
-    statement = verify_bundle(sign.bundle, public).sha256("release.json")
-    record = verify_record(record_folder(sign.bundle), statement, "pump", "1.2.3", public)
+    record = read_record(verify_bundle(sign.bundle, public))
     assert sorted(roster.number for roster in record.rosters) == [3, 4]
     (sign.bundle / "documents/report.pdf").write_bytes(b"%PDF-1.7 of another revision\n")
     assert refused("verify", sign.bundle, "--key", key_of(sign.bundle)) == "documents/report.pdf"
@@ -282,9 +282,8 @@ def test_11_200_a_3_whoever_has_database_and_release_key_signs_for_nobody(sign: 
     """The key of a person opens with the person's password; the release key in its place is refused."""
     sign("submit", "eva")
     keys = open_keys(load_project(root / "devicepipe.toml"))
-    statement = verify_bundle(sign.bundle, keys.release.public).sha256("release.json")
-    folder = record_folder(sign.bundle)
-    record = verify_record(folder, statement, "pump", "1.2.3", keys.release.public)
+    verified = verify_bundle(sign.bundle, keys.release.public)
+    statement, folder, record = verified.sha256("release.json"), record_folder(sign.bundle), read_record(verified)
     forged = sign_release(record.signatures[0].signature, statement, keys.release.signer, keys.release.public)
     (folder / "0001.dsse.json").write_bytes(forged)
     assert refused("approvals", sign.bundle) == "0001.dsse.json"

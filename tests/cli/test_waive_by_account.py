@@ -17,6 +17,7 @@ from devicepipe.durable import write_new
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.ledger.entry import Entry
 from devicepipe.evidence.personal_waivers import beside, open_given
+from devicepipe.evidence.signatures import open_roster
 from devicepipe.policy.waivers import read_waiver
 from devicepipe.project.config import Project
 from devicepipe.signing.keys import PublicKey
@@ -56,6 +57,21 @@ def test_a_waiver_is_signed_by_its_person_logged_and_proven_beside_it(
     (entry,) = entries("waiver")
     assert (entry["by"], entry["subject"], entry["details"]["reason"]) == ("quinn", name, "It is the test.")
     assert [one["by"] for one in entries("login")] == ["quinn"]
+
+
+def test_a_machine_that_is_behind_waives_with_the_time_of_the_roster(
+    root: Path, people: dict[str, pyotp.TOTP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None counts that is older than its roster; and nobody waits for a clock that is a minute slow."""
+    key = PublicKey.load(root / ".devicepipe/keys/release.pub.pem")
+    made = open_roster((root / "approval/roster.dsse.json").read_bytes(), key, "pump", "the roster").on
+    behind = datetime.fromisoformat(made) - timedelta(minutes=1)
+    monkeypatch.setattr("devicepipe.stages.waiver.datetime", type("Clock", (), {"now": lambda _: behind}))
+    with monkeypatch.context() as patch:
+        patch.setattr("devicepipe.stages.waiver.AHEAD", timedelta(seconds=30))
+        with pytest.raises(UsageError, match="the roster is dated"):
+            waive("quinn", WORDS["quinn"], people["quinn"].now())
+    assert waive("quinn", WORDS["quinn"], people["quinn"].now())["waiver"]["signer"]["on"] == made
 
 
 def test_a_second_one_goes_on_in_the_session_under_a_name_of_its_own(root: Path, people: dict[str, pyotp.TOTP]) -> None:

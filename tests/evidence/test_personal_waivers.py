@@ -153,7 +153,7 @@ BAD: dict[str, tuple[Given, str, str]] = {
     "a stray file": (Given(more={f"{WAIVERS}note.txt": b"x"}), f"{WAIVERS}note.txt", "belongs to no waiver"),
     "a stray proof": (Given(more={f"{WAIVERS}v.tlog-proof": b"x"}), f"{WAIVERS}v.tlog-proof", "belongs to no waiver"),
     "an account that the roster does not know": (Given(who=person(account="ron")), FILE, "the roster knows no quinn"),
-    "a key that was not in force yet": (Given(who=person(since=LATER), on=LATER), FILE, "not in force"),
+    "a roster that was made after it was signed": (Given(on=LATER), FILE, "before its roster was made"),
     "a roster with a key that begins after it": (Given(who=person(since=LATER)), FILE, "begins or ends after"),
     "a key that was no longer in force": (Given(who=person(until=ON)), FILE, "not in force"),
     "another's key": (Given(secrets=OTHER), FILE, "is signed by the key"),

@@ -21,7 +21,7 @@ EVA = Secrets.new()
 
 
 def read(folder: Path, *, revoked: bool, on: str) -> int:
-    """The number of signatures of a record: one, given then under a roster by a release key that was replaced on TIMES[2]."""
+    """The number of signatures of a record: one, given then under a roster by a release key that was replaced on TIMES[3]."""
     first, second = (development_keys(number).release for number in (1, 0))
     old, new = (first.signer, first.public), (second.signer, second.public)
     people = [
@@ -36,11 +36,12 @@ def read(folder: Path, *, revoked: bool, on: str) -> int:
     ]
     roster = sign_roster(Roster(product="pump", number=1, on=TIMES[1], people=people), *old)
     digest = hashlib.sha256(roster).hexdigest()
+    made = make_bundle(folder, keys=development_keys(1))  # sealed between TIMES[2] and TIMES[3]
     history = Making(folder / "history").add("begin", "release", old, old, on=TIMES[0])
-    history.add("rotate", "release", new, old, new, on=TIMES[2], replaces=first.public.keyid)
+    history.add("rotate", "release", new, old, new, on=TIMES[3], replaces=first.public.keyid)
     if revoked:
-        history.add("revoke", "release", old, new, on=TIMES[3], kept=[digest])
-    made = make_bundle(folder, keys=development_keys(0))
+        kept = [digest, hashlib.sha256((made.path / "release.json.dsse").read_bytes()).hexdigest()]
+        history.add("revoke", "release", old, new, on=TIMES[4], kept=kept)
     bundle = verify_bundle(made.path, KeyTrust.of(second.public, verify_history(history.folder)))
     signature = Signature(
         product=bundle.release.product,
@@ -67,11 +68,11 @@ def read(folder: Path, *, revoked: bool, on: str) -> int:
 
 @pytest.mark.parametrize("revoked", [False, True], ids=["k2-replaced", "k3-revoked-and-kept"])
 def test_a_roster_of_a_key_that_is_in_force_no_longer_lets_nobody_sign(tmp_path: Path, revoked: bool) -> None:
-    with pytest.raises(IntegrityError, match=f"signed, which was in force until {TIMES[2]}") as caught:
-        read(tmp_path, revoked=revoked, on=TIMES[4])
+    with pytest.raises(IntegrityError, match=f"signed, which was in force until {TIMES[3]}") as caught:
+        read(tmp_path, revoked=revoked, on=TIMES[5])
     assert caught.value.link == "0001.dsse.json"
 
 
 @pytest.mark.parametrize("revoked", [False, True])
 def test_what_was_signed_by_it_before_counts_on(tmp_path: Path, revoked: bool) -> None:
-    assert read(tmp_path, revoked=revoked, on=TIMES[2]) == 1
+    assert read(tmp_path, revoked=revoked, on=TIMES[3]) == 1

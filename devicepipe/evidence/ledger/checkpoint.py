@@ -122,6 +122,11 @@ class SignedCheckpoint:
         return self.checkpoint.root
 
 
+def origin_of(product: str) -> str:
+    """The name of a product's log."""
+    return f"{product}/log"
+
+
 def check_origin(origin: str) -> str:
     """The origin, fit to name a log and its key. Raises UsageError."""
     if not is_key_name(origin):

@@ -63,7 +63,7 @@ KINDS: Final[Mapping[str, KindRule]] = {
         "a person signed: approved, rejected or withdrew",
         "the release",
         "the release statement",
-        ("meaning", "name", "outcome", "role"),
+        ("meaning", "name", "outcome", "role", "signature"),
         ("reason",),
     ),
     "attestation": KindRule(

@@ -26,6 +26,7 @@ def sample(number: int, *, of: str = "pump") -> Entry:
         return make_entry("login", at=at, by=by, subject=by, details={"outcome": "succeeded"})
     if number % 7 == 0:
         details = {"meaning": "reviewed and approved", "name": by.title(), "outcome": "approved", "role": "QA"}
+        details |= {"signature": digest(f"{of}{number}, signed")}
         return make_entry(
             "approval", at=at, by=by, subject=f"{of} 1.{number}", digest=digest(f"{of}{number}"), details=details
         )
