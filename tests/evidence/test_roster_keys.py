@@ -40,7 +40,7 @@ def read(folder: Path, *, revoked: bool, on: str) -> int:
     history = Making(folder / "history").add("begin", "release", old, old, on=TIMES[0])
     history.add("rotate", "release", new, old, new, on=TIMES[3], replaces=first.public.keyid)
     if revoked:
-        kept = [digest, hashlib.sha256((made.path / "release.json.dsse").read_bytes()).hexdigest()]
+        kept = sorted([digest, hashlib.sha256((made.path / "release.json.dsse").read_bytes()).hexdigest()])
         history.add("revoke", "release", old, new, on=TIMES[4], kept=kept)
     bundle = verify_bundle(made.path, KeyTrust.of(second.public, verify_history(history.folder)))
     signature = Signature(
