@@ -120,11 +120,12 @@ def waive(
 
 def _item(finding: str) -> str:
     """A finding up to what is said of the item that it names."""
-    from devicepipe.evidence.waivers import SAID, item_end
+    from devicepipe.evidence.waivers import SAID, covers, item_end
 
     end = item_end(finding)
     said = [at for mark in SAID if (at := finding.find(mark, end)) >= 0]
-    return finding if end < 0 or not said else f"{finding[: min(said)]}*"
+    pattern = f"{finding[: min(said)]}*" if end >= 0 and said else finding
+    return pattern if covers(pattern, finding) else finding
 
 
 def _said(text: str, option: str) -> str:

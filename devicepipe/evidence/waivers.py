@@ -60,14 +60,16 @@ def open_waiver(data: bytes, public_key: PublicKey, link: str) -> tuple[Waiver, 
 def covers(pattern: str, finding: str) -> bool:
     """Whether a waiver's finding is the one that a rule found.
 
-    It is, word for word; or the pattern ends in "*", and the finding begins with what stands before that and goes on with what is
-    said of it. What names more (another board, another vulnerability of the component) is another finding.
+    It is, word for word; or the pattern ends in "*", and the finding begins with what stands before that (a colon at its end left
+    out) and goes on with what is said of it. What names more (a test of the file, another board, another vulnerability of the
+    component) is another finding, and so is what goes on within the brackets of a test's parameters.
     """
     if not pattern.endswith("*"):
         return pattern == finding
-    start = pattern[:-1].rstrip(" ")
+    start = pattern[:-1].rstrip(" ").removesuffix(":")
     rest = finding[len(start) :]
-    return finding.startswith(start) and (not rest or rest.startswith(SAID) or start.endswith(":"))
+    whole = start.count("[") == start.count("]")
+    return finding.startswith(start) and (not rest or (whole and rest.startswith(SAID)))
 
 
 def item_end(finding: str) -> int:

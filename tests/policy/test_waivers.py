@@ -127,6 +127,7 @@ USELESS: dict[str, tuple[GateInput, Waiver, dict[str, object], str]] = {
     "of-everything": (FAILED, waiver(findings=["*"]), {}, "is over-wide: '*' names no item"),
     "of-all-failures": (FAILED, waiver(findings=["failed: *"]), {}, "is over-wide: 'failed: *' names no item"),
     "of-part-of-a-name": (FAILED, waiver(findings=["failed: hil/test_a.py*"]), {}, "what it names was not found this time"),
+    "of-a-file-with-a-colon": (FAILED, waiver(findings=["failed: hil/test_a.py:*"]), {}, "what it names was not found this time"),
     "of-a-star-within": (FAILED, waiver(findings=["failed: *test_a.py: because"]), {}, "is over-wide: '*' stands for the end"),
     "for-years": (FAILED, waiver(until="2027-05-03"), {}, "is over-wide: it would hold for 367 days"),
     "of-a-rule-that-holds": (GOOD, waiver(), {}, "there is nothing to waive: the rule holds"),
@@ -210,6 +211,14 @@ def test_a_dirty_tree_cannot_be_waived(rules: RuleSet) -> None:
         ("t.py::a*", "t.py::a[1]: x", False),
         ("t.py::a: *", "t.py::a: x", True),
         ("t.py*", "t.py::a: x", False),
+        ("t.py:*", "t.py::a: x", False),
+        ("failed: t.py:*", "failed: t.py::test_overdose_alarm on a: x", False),
+        ("t.py::*", "t.py::a: x", False),
+        ("src/a.c:3:*", "src/a.c:3: x", True),
+        ("src/a.c:3:*", "src/a.c:3:14: x", False),
+        ("t.py::a[b*", "t.py::a[b: 1]: x", False),
+        ("t.py::a[b*", "t.py::a[b (c)]: x", False),
+        ("t.py::a[b: 1]*", "t.py::a[b: 1]: x", True),
     ],
 )
 def test_what_a_finding_covers(pattern: str, finding: str, *, expected: bool) -> None:
