@@ -31,6 +31,7 @@ from devicepipe.approval.schema import ACCOUNT, FORMER_KEY, IDENTITY, METADATA, 
 from devicepipe.approval.secret_box import Cost, Secrets, close, open_box
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.model import Component, ProviderLogin
+from devicepipe.evidence.names import address
 from devicepipe.evidence.signatures import Identity, Person, instant
 from devicepipe.signing.keys import PublicKey
 
@@ -188,8 +189,8 @@ class Accounts:
             raise UsageError("an account has at least one role", remedy=f"roles: {', '.join(Role)}")
         if not name.strip():
             raise UsageError("an account has the printed name of its person")
-        address = email.strip().lower()
-        if not _ADDRESS.fullmatch(address):
+        mail = address(email)
+        if not _ADDRESS.fullmatch(mail):
             raise UsageError(
                 f"'{email}' is no e-mail address",
                 remedy="name the one that the person's commits have: authors do not approve",
@@ -199,7 +200,7 @@ class Accounts:
         values = {
             "id": account,
             "name": name.strip(),
-            "email": address,
+            "email": mail,
             "created": now,
             **self._box(made, account, password, now),
             "key_since": now,
@@ -209,9 +210,9 @@ class Accounts:
             taken = sa.select(ACCOUNT.c.id).where(ACCOUNT.c.id == account)
             if db.execute(taken).first():
                 raise UsageError(f"the account {account} is taken, and an id is never given again")
-            same = sa.select(ACCOUNT.c.id).where(ACCOUNT.c.email == address, ACCOUNT.c.closed.is_(None))
+            same = sa.select(ACCOUNT.c.id).where(ACCOUNT.c.email == mail, ACCOUNT.c.closed.is_(None))
             if other := db.execute(same).first():
-                raise UsageError(f"{address} is the address of {other[0]}: one person is one account")
+                raise UsageError(f"{mail} is the address of {other[0]}: one person is one account")
             db.execute(ACCOUNT.insert().values(values))
             db.execute(ROLE.insert(), [{"account": account, "role": role} for role in given])
         return _uri(made, account)

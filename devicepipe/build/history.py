@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from devicepipe.build.source import ask_git
+from devicepipe.build.source import ask_git, folder_limit
 from devicepipe.evidence.facts import utc_text
 from devicepipe.evidence.history import Change, History, Version
 
@@ -33,7 +33,7 @@ def read_history(root: Path, commit: str, items: Collection[str]) -> History:
     versions = _versions(root, commit)
     since = versions[0].name if versions else ""
     span = f"{versions[0].commit}..{commit}" if versions else commit
-    whole = int(ask_git(root, "rev-list", "--count", span, "--", "."))
+    whole = int(ask_git(root, "rev-list", "--count", span, *folder_limit(root)))
     changes = _changes(root, span, items)
     return History(
         commit=commit, versions=versions, since=since, changes=changes, left_out=max(0, whole - len(changes))
@@ -60,9 +60,8 @@ def _versions(root: Path, commit: str) -> list[Version]:
 
 def _changes(root: Path, span: str, items: Collection[str]) -> list[Change]:
     shown = _RECORD + _FIELD.join(("%H", "%ct", "%an", "%s", "%b")) + _FIELD
-    told = ask_git(
-        root, "log", f"--max-count={MAXIMUM_CHANGES}", "--name-only", "-z", f"--format={shown}", span, "--", "."
-    )
+    wanted = (f"--max-count={MAXIMUM_CHANGES}", "--name-only", "-z", f"--format={shown}", span, *folder_limit(root))
+    told = ask_git(root, "log", *wanted)
     known = re.compile("|".join(rf"\b{re.escape(one)}\b" for one in sorted(items, key=len, reverse=True)) or r"(?!)")
     changes = []
     for record in told.split(_RECORD)[1:]:

@@ -16,16 +16,18 @@ import re
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.facts import utc_text
+from devicepipe.evidence.names import address
 
 _SUBMODULE = "160000"
-_VERSION_TAG = re.compile(r"v?\d+\.\d+\.\d+(?:[-+.][0-9A-Za-z.+-]*)?")
-_ADDRESS = re.compile(r"[^\s<>\"(),;:]+@[^\s<>\"(),;:]+")
+_VERSION_TAG = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+(?:\+[0-9]+)?")
+_CO_AUTHOR = re.compile(r"^[ \t]*co-authored-by[ \t]*:(.*(?:\n[ \t]+\S.*)*)", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -92,15 +94,64 @@ def commit_of(root: Path, revision: str) -> Commit:
 def authors_since_tag(root: Path, commit: str) -> list[str]:
     """The e-mail addresses of who wrote a commit and what led to it since the newest version's tag before it (all, without one).
 
-    Those whom a commit names as co-authors count. A tag that is no version (v1.2.3, 1.2.3) is none of a release.
+    Authors, committers (who amends or rebases the commit of another changes it) and those whom a message names as co-authors, also
+    of merges, and of what a merge undid. The commit's own always count, whatever folder it is about. A tag that is no version
+    which can be released (v1.2.3, 1.2.3+4) is none of a release: nobody approved v1.2.3-rc.1.
+
+    Returns:
+        At least one address, sorted, each as `address` has it.
+
+    Raises:
+        UsageError: The clone has a part of the history only, or no address is found.
+        BenchError: git fails.
     """
+    if _git(root, "rev-parse", "--is-shallow-repository").strip() != "false":
+        raise UsageError(
+            "is a shallow clone: it does not have the commits that tell who wrote the change",
+            file=root,
+            remedy="fetch the whole history: `git fetch --unshallow --tags`",
+        )
     before = f"{commit}^" if _git(root, "rev-list", "--parents", "-n1", commit).split()[1:] else ""
     merged = _git(root, "tag", "--merged", before, "--sort=-creatordate").split() if before else []
     tags = [tag for tag in merged if _VERSION_TAG.fullmatch(tag)]
     span = [commit, f"^{tags[0]}"] if tags else [commit]
-    form = "--format=%ae%n%(trailers:key=Co-authored-by,valueonly,only,unfold)"
-    told = _git(root, "log", form, *span, "--", ".").lower()
-    return sorted({*_ADDRESS.findall(told)})
+    found = {*_people(root, "--no-walk", commit), *_people(root, *span, *folder_limit(root))}
+    if not found - {""}:
+        raise UsageError(
+            f"commit {commit} names nobody who wrote it",
+            file=root,
+            remedy="`git config user.email` your address, and commit again",
+        )
+    return sorted(found - {""})
+
+
+def folder_limit(root: Path) -> list[str]:
+    """What limits `git rev-list` and `git log` to the commits about the product's folder: in a folder of a repository, its path.
+
+    git then shows all that changed a file there, and every merge: left to itself, it follows that parent of a merge alone whose
+    files the merge has, and tells neither of the merge nor of what it undid.
+    """
+    whole = not _git(root, "rev-parse", "--show-prefix").strip()
+    return [] if whole else ["--full-history", "--parents", "--", "."]
+
+
+def _people(root: Path, *wanted: str) -> Iterator[str]:
+    """The addresses in some commits. Plumbing, which no one's settings of `git log` change; %x00 is in no field."""
+    told = _git_bytes(root, "rev-list", "--encoding=UTF-8", "--format=%ae%x00%ce%x00%B%x00", *wanted)
+    fields = told.decode(errors="replace").split("\0")
+    for author, committer, message in zip(fields[0::3], fields[1::3], fields[2::3], strict=False):
+        yield address(author.rpartition("\n")[2])  # the line before it is the commit's id
+        yield address(committer)
+        for named in _CO_AUTHOR.findall(message):
+            yield from _named(named)
+
+
+def _named(text: str) -> Iterator[str]:
+    """The addresses that a co-author's line names: what stands in <>, else each word with an @."""
+    for part in re.findall(r"<([^<>]*)>", text) or text.split():
+        for one in part.split(",") if part.count("@") > 1 else [part]:
+            if "@" in one:
+                yield address(one.strip("\"'(),;: \t"))
 
 
 def commits_that_changed(root: Path, file: str, text: str) -> list[str]:
@@ -258,9 +309,12 @@ def _git(root: Path, *arguments: str, refused: str = "", remedy: str = _COMMIT_F
 def _git_bytes(root: Path, *arguments: str, refused: str = "", remedy: str = _COMMIT_FIRST) -> bytes:
     # Inside a git hook, GIT_DIR and its kin name another repository than the one that `root` stands in.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"}
+    environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
+    # History as the commits themselves have it: neither replaced, nor grafted, nor as a file that caches their parents says.
+    environment |= {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
+    command = ["git", "-c", "core.commitGraph=false", *arguments]
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, env=environment, capture_output=True, check=False)  # noqa: S607
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, check=False)
     except FileNotFoundError as error:
         if not root.is_dir():
             raise UsageError("no such folder", file=root) from error

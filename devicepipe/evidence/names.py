@@ -1,4 +1,4 @@
-"""Names of files in a bundle.
+"""Names of files in a bundle, and of people in commits.
 
 A name is a relative path with "/", and nothing that any file system, archive tool or reader could take for another path:
 ASCII letters, digits and ``_ . + @ = , -`` only, no part that is hidden, "." or "..", that begins with "-" or ends with ".".
@@ -8,6 +8,7 @@ So a name has no Unicode twins, no line breaks and no way out of the folder. Two
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 _PART = re.compile(r"[A-Za-z0-9_+@=,](?:[A-Za-z0-9_.+@=,-]*[A-Za-z0-9_+@=,-])?")
@@ -41,3 +42,8 @@ def clash(names: Iterable[str]) -> str | None:
             return name
         files.add(name.casefold())
     return None
+
+
+def address(text: str) -> str:
+    """An e-mail address as addresses are compared: without case (casefold), composed (NFC), without white space around it."""
+    return unicodedata.normalize("NFC", text.strip().casefold())

@@ -28,6 +28,7 @@ from devicepipe.evidence.ledger.checkpoint import Trust, origin_of
 from devicepipe.evidence.ledger.entry import Entry, decode_entry, make_entry
 from devicepipe.evidence.ledger.proof import SUFFIX as PROOF_SUFFIX
 from devicepipe.evidence.ledger.proof import verify_proof
+from devicepipe.evidence.names import address
 from devicepipe.evidence.signatures import BOTH, Person, Roster, check_login, open_roster
 from devicepipe.evidence.statement import parse_canonical, read_predicate
 from devicepipe.evidence.waivers import MAXIMUM_BYTES, open_waiver
@@ -54,7 +55,7 @@ class WaiverPolicy:
     Attributes:
         by_account: Whether they must be signed by accounts.
         separate: The roles of accounts in which no author of the change may waive.
-        authors: The e-mail addresses of who wrote the change.
+        authors: The e-mail addresses of who wrote the change, each as `address` has it.
     """
 
     by_account: bool = False
@@ -173,7 +174,7 @@ def objection(waiver: Waiver, policy: WaiverPolicy, around: Beside, release_key:
     if signer is None:
         return "is not signed by an account, which `waivers-by` of [policy] asks for" if policy.by_account else ""
     person = person_of(signer, waiver.product, around, release_key, "the waiver")
-    if signer.role in policy.separate and person.email.lower() in policy.authors:
+    if signer.role in policy.separate and address(person.email) in policy.authors:
         return f"{signer.account} is an author of the change, and may not waive as {signer.role}"
     return ""
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,6 +38,7 @@ from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import PROOF_SUFFIX, RELEASE_STATEMENT, SUFFIX
 from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF
 from devicepipe.evidence.model import Component, Instant, Model, ProviderLogin, Sha256
+from devicepipe.evidence.names import address
 from devicepipe.evidence.predicates import Release
 from devicepipe.evidence.roster_order import check_people, check_rosters
 from devicepipe.evidence.statement import (
@@ -177,7 +177,7 @@ class SignedRecord:
         """The person of each account, named by the first of all accounts that share an e-mail address, or a provider's identity."""
         groups: list[set[tuple[str, str]]] = []
         for one in (person for roster in self.rosters for person in roster.people):
-            marks = {("account", one.account), ("address", _address(one.email))}
+            marks = {("account", one.account), ("address", address(one.email))}
             if one.identity is not None:
                 marks.add((one.identity.issuer, one.identity.subject))
             joined = [group for group in groups if group & marks]
@@ -187,9 +187,9 @@ class SignedRecord:
 
     def people_of(self, emails: Collection[str]) -> frozenset[str]:
         """The people, as `people` tells them, to whom a roster gives one of these e-mail addresses."""
-        accounts, wanted = self.people(), {*map(_address, emails)}
+        accounts, wanted = self.people(), {*map(address, emails)}
         people = (person for roster in self.rosters for person in roster.people)
-        return frozenset(accounts[person.account] for person in people if _address(person.email) in wanted)
+        return frozenset(accounts[person.account] for person in people if address(person.email) in wanted)
 
 
 def check_words(text: str, option: str) -> None:
@@ -442,10 +442,6 @@ def _check_place(given: Given, before: list[Given], release: Release) -> None:
         raise IntegrityError("continues the signing session of somebody else", link=link)
     if signature.first_of_session and len({*signature.components}) < BOTH:
         raise IntegrityError("is the first of its session, and was given with one component only", link=link)
-
-
-def _address(email: str) -> str:
-    return unicodedata.normalize("NFC", email).casefold()
 
 
 def _key(person: Person, link: str) -> PublicKey:

@@ -105,11 +105,12 @@ def _separation(project: Project, waiver: Waiver, waiving: Waiving) -> str:
 
 
 def _authors(project: Project) -> Collection[str]:
-    """Who wrote what would be released now; nobody is known where there is no commit yet."""
+    """Who wrote what would be released now; nobody is known where there is no commit yet. Raises as `authors_since_tag`."""
     try:
-        return authors_since_tag(project.root, read_commit(project.root).id)
+        commit = read_commit(project.root)
     except UsageError:
         return ()
+    return authors_since_tag(project.root, commit.id)
 
 
 def write_waiver(

@@ -175,17 +175,129 @@ def test_link_out_of_the_tree_is_refused(repository: Path, tmp_path: Path, dirty
         export(repository, tmp_path / "copy", dirty=dirty)
 
 
-def test_authors_are_those_since_the_last_version_whatever_else_is_tagged(repository: Path) -> None:
-    def commit(who: str, more: str = "") -> str:
-        (repository / "file").write_text(who)
-        git(repository, "add", "file")
-        git(repository, "-c", f"user.email={who}@example.com", "commit", "--quiet", "-m", f"by {who}{more}")
-        return git(repository, "rev-parse", "HEAD")
+# --- authors ---
 
-    commit("old")
+
+def by(who: str, at: str = "example.com") -> tuple[str, ...]:
+    return ("-c", f"user.email={who}@{at}")
+
+
+def commit(root: Path, who: str, more: str = "", file: str = "file") -> str:
+    (root / file).write_text(f"{who}{more}")
+    git(root, "add", file)
+    git(root, *by(who), "commit", "--quiet", "-m", f"by {who}{more}")
+    return git(root, "rev-parse", "HEAD")
+
+
+def mails(*who: str) -> list[str]:
+    return [f"{one}@example.com" for one in who]
+
+
+@pytest.fixture
+def tagged(repository: Path) -> Path:
+    """The repository after a version: of what came before, nobody is an author."""
+    commit(repository, "old")
     git(repository, "tag", "v1.0.0")
-    commit("ada", "\n\nCo-authored-by: Quinn Quality <quinn@example.com> (pairing)")
-    git(repository, "tag", "wip")
-    assert authors_since_tag(repository, commit("eva")) == [
-        "ada@example.com", "eva@example.com", "quinn@example.com",
-    ]  # fmt: skip
+    return repository
+
+
+def test_authors_are_those_since_the_last_version_whatever_else_is_tagged(tagged: Path) -> None:
+    commit(tagged, "ada", "\n\nCo-authored-by: Quinn Quality <quinn@example.com> (pairing)")
+    for tag in ("wip", "1.2.3.notaversion", "v1.1.0-rc.1", "v1.1"):
+        git(tagged, "tag", tag)
+    assert authors_since_tag(tagged, commit(tagged, "eva")) == mails("ada", "eva", "quinn")
+    git(tagged, "tag", "1.1.0+2")
+    assert authors_since_tag(tagged, commit(tagged, "ron")) == mails("ron")
+
+
+def test_a_shallow_clone_hides_no_author_it_is_refused(tagged: Path, tmp_path: Path) -> None:
+    commit(tagged, "ron")
+    head = commit(tagged, "eva")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--depth", "1", tagged.as_uri(), str(clone))
+    with pytest.raises(UsageError, match="is a shallow clone") as caught:
+        authors_since_tag(clone, head)
+    assert "git fetch --unshallow --tags" in caught.value.remedy
+    git(clone, "fetch", "--quiet", "--unshallow", "--tags")
+    assert authors_since_tag(clone, head) == mails("eva", "ron")
+
+
+@pytest.mark.parametrize("how", ["grafted", "replaced"])
+def test_a_history_that_is_grafted_or_replaced_hides_no_author(tagged: Path, how: str) -> None:
+    commit(tagged, "ron")
+    head = commit(tagged, "eva")
+    if how == "grafted":
+        (tagged / ".git/info").mkdir(exist_ok=True)
+        (tagged / ".git/info/grafts").write_text(f"{head} {git(tagged, 'rev-parse', 'v1.0.0')}\n")
+    else:
+        git(tagged, "replace", "--graft", head, "v1.0.0")
+    assert git(tagged, "rev-list", "--count", "v1.0.0..HEAD") == "1"  # what a git that believes it sees
+    assert authors_since_tag(tagged, head) == mails("eva", "ron")
+
+
+@pytest.mark.parametrize("folder", ["", "sub"])
+@pytest.mark.parametrize("kept", [0, 1], ids=["the old state merged in", "ours"])
+def test_a_merge_that_undoes_a_change_hides_neither_its_author_nor_whom_it_discards(
+    tagged: Path, folder: str, kept: int
+) -> None:
+    root = tagged / folder
+    old = git(tagged, "rev-parse", "HEAD")
+    commit(root, "ada", " safety fix", "safety.c")
+    parents = ("-p", "HEAD", "-p", old) if kept == 0 else ("-p", old, "-p", "HEAD")
+    merge = git(tagged, *by("ron"), "commit-tree", f"{old}^{{tree}}", *parents, "-m", "merge")
+    git(tagged, "reset", "--quiet", "--hard", merge)
+    assert not (root / "safety.c").exists()
+    assert authors_since_tag(root, merge) == mails("ada", "ron")
+    assert authors_since_tag(root, commit(root, "eva", file="harmless.c")) == mails("ada", "eva", "ron")
+
+
+def test_who_amends_the_commit_of_another_is_an_author(tagged: Path) -> None:
+    commit(tagged, "eva")
+    (tagged / "file").write_text("something else")
+    git(tagged, "-c", "user.email=ron@example.com", "commit", "--quiet", "--all", "--amend", "--no-edit")
+    assert git(tagged, "show", "--no-patch", "--format=%ae") == "eva@example.com"
+    assert authors_since_tag(tagged, "HEAD") == mails("eva", "ron")
+
+
+def test_of_a_folder_those_of_others_do_not_count_but_the_released_commit_s_own_do(tagged: Path) -> None:
+    commit(tagged, "eva", file="sub/a.c")
+    commit(tagged, "ada", file="elsewhere.c")
+    assert authors_since_tag(tagged / "sub", commit(tagged, "ron", file="elsewhere.c")) == mails("eva", "ron")
+    git(tagged, "tag", "--force", "v1.0.0")
+    assert authors_since_tag(tagged / "sub", commit(tagged, "ron", " again", "elsewhere.c")) == mails("ron")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("Co-Authored-By: Ron <ron@EXAMPLE.com>", ["ron@example.com"]),
+        ("co-authored-by: ron@example.com (pairing)", ["ron@example.com"]),
+        ("Co-authored-by: Ron <ron@example.com>\n\nand a last paragraph", ["ron@example.com"]),
+        ("Co-authored-by: Ron, Smith & Co <ron,smith@x.org>", ["ron,smith@x.org"]),
+        ("Co-authored-by: Ron\n  <ron@example.com>", ["ron@example.com"]),
+        ("Co-authored-by: A <a@x.org>, B <b@x.org>\nCo-authored-by: c@x.org, d@x.org", [f"{one}@x.org" for one in "abcd"]),
+        ("Co-authored-by: a@x.org,b@x.org", ["a@x.org", "b@x.org"]),
+        ("Co-authored-by: somebody", []),
+        ("Reviewed-by: Quinn <quinn@example.com>", []),
+    ],
+)  # fmt: skip
+def test_co_authors_are_named_by_whole_addresses(tagged: Path, line: str, expected: list[str]) -> None:
+    head = commit(tagged, "eva", f"\n\nWhy.\n\n{line}")
+    assert authors_since_tag(tagged, head) == sorted({*expected, *mails("eva")})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("ron,smith@x.org", "ron,smith@x.org"), ("Rene\u0301@x.org", "ren\xe9@x.org"), ("root", "root")],
+)
+def test_an_author_s_odd_address_is_nobody_else_s(tagged: Path, given: str, expected: str) -> None:
+    (tagged / "file").write_text("odd")
+    git(tagged, "-c", f"user.email={given}", "commit", "--quiet", "--all", "-m", "odd")
+    assert authors_since_tag(tagged, "HEAD") == [expected]
+
+
+def test_a_commit_that_names_nobody_is_refused(tagged: Path) -> None:
+    (tagged / "file").write_text("odd")
+    git(tagged, "-c", "user.email=", "commit", "--quiet", "--all", "-m", "odd")
+    with pytest.raises(UsageError, match="names nobody who wrote it"):
+        authors_since_tag(tagged, "HEAD")

@@ -133,6 +133,21 @@ def test_an_author_of_the_change_is_told_so_unless_the_product_does_not_separate
     assert waive("quinn", WORDS["quinn"], people["quinn"].now())["waiver"]["signer"]["account"] == "quinn"
 
 
+def test_in_a_shallow_clone_which_hides_authors_nobody_waives(
+    root: Path, people: dict[str, pyotp.TOTP], tmp_path: Path
+) -> None:
+    assert people
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    git(whole, "init", "-q")
+    for message in ("feat: a change", "feat: another"):
+        git(whole, "commit", "-qm", message, "--allow-empty")
+    git(whole, "clone", "-q", "--depth", "1", whole.as_uri(), str(tmp_path / "clone"))
+    (tmp_path / "clone/.git").rename(root / ".git")
+    with pytest.raises(UsageError, match="is a shallow clone"):
+        waive("quinn")
+
+
 def test_a_product_may_take_waivers_of_accounts_only(root: Path, people: dict[str, pyotp.TOTP]) -> None:
     with (root / "devicepipe.toml").open("a") as file:
         file.write('\n[policy]\nwaivers-by = "account"\n')

@@ -51,6 +51,16 @@ def test_versions_are_tags_that_look_like_one_and_changes_follow_the_newest(tmp_
     assert older.items == ["HAZ-002", "SRS-001"]
 
 
+def test_a_merge_that_undoes_a_change_is_told_with_what_it_undid(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    old = commit(tmp_path, "a", "one")
+    fix = commit(tmp_path, "a", "fix: safety")
+    merge = git(tmp_path, "commit-tree", f"{old}^{{tree}}", "-p", fix, "-p", old, "-m", "merge")
+    history = read_history(tmp_path, merge, ())
+    assert [change.subject for change in history.changes] == ["merge", "fix: safety", "one"]
+    assert history.left_out == 0
+
+
 def test_without_a_version_all_commits_are_told_and_those_of_other_folders_are_not(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     commit(tmp_path, "product/a", "ours")
