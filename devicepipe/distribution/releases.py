@@ -22,6 +22,7 @@ from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT, SOUR
 from devicepipe.evidence.ledger.disk import MAXIMUM_READ
 from devicepipe.evidence.ledger.entry import Said
 from devicepipe.evidence.model import Model, Sha256, Time
+from devicepipe.signing.image import check_release_version
 
 EVIDENCE: Final = "release/"
 """The bundle's own evidence: release statement, its signature, and what says what a release takes to be approved."""
@@ -110,9 +111,10 @@ def check_version(targets: Targets, product: str, version: str, release: str) ->
     """The release of that version, which is the one of this release statement (SHA-256), or None.
 
     Raises:
-        UsageError: The version is published of another bundle.
+        UsageError: The version is published of another bundle, or is spelled as none is.
         IntegrityError: As `releases_of`.
     """
+    check_release_version(version)
     before = find_release(targets, product, version)
     if before is not None and before.state.release != release:
         raise UsageError(
@@ -165,6 +167,10 @@ def sha256(data: bytes) -> str:
 def _state(target: TargetFile, path: str) -> PublishedState:
     custom: Any = target.custom
     try:
-        return PublishedState.from_json(custom[_CUSTOM])
+        state = PublishedState.from_json(custom[_CUSTOM])
+        check_release_version(state.version)
+    except UsageError as error:
+        raise IntegrityError(error.message, link=path) from error
     except (TypeError, KeyError, ValidationError) as error:
         raise IntegrityError("says nothing of the release that can be understood", link=path) from error
+    return state

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from devicepipe.errors import IntegrityError
-from devicepipe.evidence.predicates import BuildResult
+from devicepipe.evidence.names import address
+from devicepipe.evidence.predicates import BuildResult, SourceInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,18 @@ def same(what: str, here: object, there: object, link: str, other: str) -> None:
     """
     if here != there:
         raise IntegrityError(f"its {what} is {here!r}, but {there!r} by {other}", link=link)
+
+
+def authors_of(source: SourceInfo, link: str) -> frozenset[str]:
+    """The e-mail addresses of who wrote what is released, each as `address` has it.
+
+    Raises:
+        IntegrityError: It names nobody, so that nobody would be kept from approving the own change.
+    """
+    found = frozenset(map(address, source.authors or ())) - {""}
+    if not found:
+        raise IntegrityError("names no author of the change: a commit has one", link=link)
+    return found
 
 
 def artifact(build: BuildResult, firmware: str, role: str, link: str) -> str:

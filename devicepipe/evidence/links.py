@@ -35,7 +35,7 @@ from devicepipe.evidence.build_links import check_provenance, check_reproducibil
 from devicepipe.evidence.bundle import Attestation, Bundle
 from devicepipe.evidence.campaign_links import check_campaigns
 from devicepipe.evidence.campaigns import Campaigns
-from devicepipe.evidence.checks import Link
+from devicepipe.evidence.checks import Link, authors_of
 from devicepipe.evidence.checks import artifact as _artifact
 from devicepipe.evidence.checks import same as _same
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
@@ -84,7 +84,7 @@ from devicepipe.evidence.vulnerabilities import Vulnerabilities
 from devicepipe.evidence.vulnerability_links import check_vulnerabilities
 from devicepipe.evidence.words import HOST
 from devicepipe.signing.factory import check_factory_image, read_hex
-from devicepipe.signing.image import SignedImage, image_version, next_build, verify_images
+from devicepipe.signing.image import SignedImage, check_release_version, image_version, next_build, verify_images
 from devicepipe.signing.keys import MAXIMUM_PEM, PublicKey
 
 _MAXIMUM_RULES = 4 * 1024 * 1024
@@ -188,6 +188,11 @@ class _Check:
             ("commit", source.commit, self.release.commit),
         ):
             _same(what, here, there, path, RELEASE_STATEMENT)
+        authors_of(source, path)
+        try:
+            check_release_version(source.version)
+        except UsageError as error:
+            raise IntegrityError(error.message, link=path) from error
         if not source.boards or len(set(source.boards)) != len(source.boards):
             raise IntegrityError("names no board, or one twice", link=path)
         for board in source.boards:
@@ -567,7 +572,7 @@ class _Check:
             files,
             {name: self.bundle.sha256(name) for name in files},
             self.public_key,
-            waiver_policy(self.bundle.read(SOURCE_CONFIG), source.authors or ()) if files else WaiverPolicy(),
+            waiver_policy(self.bundle.read(SOURCE_CONFIG), authors_of(source, link)) if files else WaiverPolicy(),
         )
         self.held(rules, check_policy(summary, judged))
         _same(

@@ -116,7 +116,7 @@ class SourceInfo(Model):
     `dirty` is true when the tree differed from the commit (`--allow-dirty`): such a bundle is never releasable. `coverage` are the
     boards whose tests' coverage is recorded, `campaigns` those that each board must have run, `vulnerabilities` the snapshot that
     components are checked against, `history` whether the history of the product is told, `authors` the e-mail addresses of who
-    wrote the change since the last tag, `results` those of other test frameworks.
+    wrote the change since the last version's tag (`checks.authors_of`), `results` those of other test frameworks.
     """
 
     product: str

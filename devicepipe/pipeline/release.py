@@ -32,7 +32,7 @@ from devicepipe.pipeline.workspace import workspace
 from devicepipe.policy.rules import load_policy
 from devicepipe.project.config import CONFIG_NAME, Project, load_project
 from devicepipe.project.quarantine import load_quarantine
-from devicepipe.signing.image import image_version
+from devicepipe.signing.image import check_release_version
 from devicepipe.stages import ledger
 from devicepipe.stages.analyse import analyse
 from devicepipe.stages.build import build, rebuild
@@ -97,7 +97,7 @@ def make_release(
 
     Args:
         project: The product, as the working tree has it; everything released is read again from the commit.
-        version: Semantic version.
+        version: Semantic version, as `check_release_version` asks for it.
         allow_dirty: Take the working tree instead of the commit; the bundle is marked as not releasable.
         replace_existing: Replace a bundle of that version that is already there.
         devices: Board → the id of the device that its tests run on, where one is wanted.
@@ -113,7 +113,7 @@ def make_release(
         KeyboardInterrupt: The user stopped it.
     """
     start = time.monotonic()
-    image_version(version)
+    check_release_version(version)
     commit = read_commit(project.root)
     if commit.dirty and not allow_dirty:
         more = len(commit.dirty) - _NAMED

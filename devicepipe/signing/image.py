@@ -45,7 +45,7 @@ _DEPENDENCY = struct.Struct("<B3xBBHI")  # image number, padding, version
 _KEYHASH, _SHA256, _ED25519, _DEPENDS_ON, _SECURITY_COUNTER = 0x01, 0x10, 0x24, 0x40, 0x50
 _NON_BOOTABLE = 0x10
 
-_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(?:\+([0-9A-Za-z.-]+))?")
+_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(?:\+([0-9A-Za-z.-]+))?")
 _VERSION_REMEDY = "use major and minor up to 255, revision up to 65535, and at most a build number, e.g. 1.2.3+45"
 
 # Several imgtool commands in one interpreter: its start costs more than its work. Found by import, not by PATH.
@@ -136,6 +136,19 @@ def image_version(version: str) -> str:
         if value >= 1 << bits:
             raise UsageError(f"version '{version}': {name} does not fit into {bits} bits", remedy=_VERSION_REMEDY)
     return f"{major}.{minor}.{revision}+{int(build)}"
+
+
+def check_release_version(version: str) -> None:
+    """Check that a version is spelled in the one way that a release has: a build number of 0 is left out.
+
+    To a device 1.2.3 and 1.2.3+0 are one version; published as two, one of them could be withdrawn and the other not.
+
+    Raises:
+        UsageError: It is not; as `image_version`.
+    """
+    spelled = image_version(version).removesuffix("+0")
+    if version != spelled:
+        raise UsageError(f"version '{version}' is the version {spelled} of a device", remedy=f"say {spelled}")
 
 
 def next_build(version: str) -> str:

@@ -10,6 +10,7 @@ from devicepipe.analysis.cyclonedx_text import schema_problem
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.campaigns import Campaigns
+from devicepipe.evidence.checks import authors_of
 from devicepipe.evidence.components import components_of
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.decisions import WAIVER_SUFFIX, WAIVERS, VerificationSummary
@@ -91,7 +92,7 @@ def _waivers(context: Context) -> list[GivenWaiver]:
     files = _files(folder)
     waivers = {name: data for name, data in files.items() if is_waiver(name)}
     around, source = beside(files), context.bundle.predicate(SourceInfo)
-    policy = waiver_policy(context.bundle.read(SOURCE_CONFIG), source.authors or ())
+    policy = waiver_policy(context.bundle.read(SOURCE_CONFIG), authors_of(source, kind_of_model(SourceInfo).path_for()))
     for name in sorted(files.keys() & needed(waivers)):
         context.writer.add_bytes(files[name], f"{WAIVERS}{name}")
     given: list[GivenWaiver] = []

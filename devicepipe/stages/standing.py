@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from devicepipe.approval.lifecycle import ApprovalPolicy, Role, Standing
 from devicepipe.approval.record import check_dates, read_record, standing_of
 from devicepipe.errors import IntegrityError
-from devicepipe.evidence.layout import SOURCE_CONFIG
+from devicepipe.evidence import checks
+from devicepipe.evidence.layout import SOURCE_CONFIG, kind_of_model
 from devicepipe.evidence.predicates import Release, SourceInfo
 from devicepipe.evidence.signatures import SignedRecord
 from devicepipe.evidence.verify import ListedBundle, VerifiedBundle
@@ -34,9 +35,9 @@ def policy_of(bundle: ListedBundle) -> ApprovalPolicy:
     )
 
 
-def authors_of(bundle: ListedBundle) -> list[str]:
-    """The e-mail addresses of who wrote what is released."""
-    return bundle.predicate(SourceInfo).authors or []
+def authors_of(bundle: ListedBundle) -> frozenset[str]:
+    """The e-mail addresses of who wrote what is released. Raises IntegrityError where it names nobody."""
+    return checks.authors_of(bundle.predicate(SourceInfo), kind_of_model(SourceInfo).path_for())
 
 
 def signed_standing(bundle: VerifiedBundle) -> tuple[SignedRecord, ApprovalPolicy, Standing]:

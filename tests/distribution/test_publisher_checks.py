@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tuf.api.metadata import TargetFile, Targets
 
 from devicepipe.distribution.layout import release_folder, target_path
 from devicepipe.distribution.releases import STATEMENT, Parcel, releases_of, sha256, targets_with
@@ -273,3 +274,20 @@ def test_a_store_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "repository").write_text("!")
     with pytest.raises((OSError, BenchError)):
         Publisher(tmp_path).create()
+
+
+@pytest.mark.parametrize("second", ["1.0.0+0", "01.0.0", "v1.0.0", "1.0.0 ", "1.0.\u0660"])
+def test_a_withdrawn_version_does_not_come_back_under_another_spelling(publisher: Publisher, second: str) -> None:
+    """To a device 1.0.0 and 1.0.0+0 are one version; to publish both would let one be withdrawn and the other not."""
+    publisher.publish(parcel())
+    publisher.publish(parcel(state="withdrawn"))
+    with pytest.raises(UsageError, match="version"):
+        publisher.publish(parcel(second))
+    # Whoever has the repository's keys signs it all the same: no client reads it.
+    said = parcel(second).state
+    path = f"{release_folder(said.product, second)}/{STATEMENT}"
+    custom = {"custom": {"devicepipe": said.to_json()}}
+    signed = Targets(targets={path: TargetFile(1, {"sha256": said.release}, path, custom)})
+    with pytest.raises(IntegrityError, match="version") as caught:
+        releases_of(signed)
+    assert caught.value.link == path

@@ -293,6 +293,7 @@ class _Maker:
             campaigns=[p.CampaignWish(kind="powercut", points=3, seed=7)],
             vulnerabilities=assessment(self.boards).wish,
             results=[UNIT],
+            authors=["author@example.com"],
         )
         boards = "".join(
             f'[[board]]\nname = "{board}"\nmanifest = "boards/{board}.json"\napplication = "{board}"\nbootloader = "{board}"\n'

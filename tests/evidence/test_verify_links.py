@@ -459,6 +459,10 @@ STORIES: dict[str, tuple[Spoil, str]] = {
         VULNERABILITIES,
     ),
     "vulnerabilities: no document of statements": (Spoil(files={VEX_FILE: b"{}"}), VEX_FILE),
+    # source
+    "a source that names no author": (drop("source", "authors"), SOURCE),
+    "a source with an empty list of authors": (edit("source", "authors", []), SOURCE),
+    "a source whose author has no address": (edit("source", "authors", [" "]), SOURCE),
     # campaigns
     "no campaigns": (Spoil(leave_out=["alpha/campaigns"]), of("campaigns")),
     "campaigns that nobody asks for": (drop("source", "campaigns"), of("campaigns")),
@@ -718,6 +722,13 @@ STORIES: dict[str, tuple[Spoil, str]] = {
 @pytest.mark.parametrize(("spoil", "link"), STORIES.values(), ids=STORIES.keys())
 def test_a_story_that_does_not_hold(tmp_path: Path, spoil: Spoil, link: str) -> None:
     assert broken_link(tmp_path, spoil) == link
+
+
+def test_a_second_spelling_of_one_version_is_refused(tmp_path: Path) -> None:
+    made = make_bundle(tmp_path, version="1.2.3+0")
+    with pytest.raises(IntegrityError, match=r"version '1.2.3\+0' is the version 1.2.3 of a device") as caught:
+        verify_bundle(made.path, made.keys.release.public)
+    assert caught.value.link == SOURCE
 
 
 def test_a_not_releasable_bundle_verifies(tmp_path: Path) -> None:

@@ -188,6 +188,21 @@ def test_a_version_that_no_image_can_carry_is_refused_at_once(released: Product)
     assert "1.2.3-rc.1" in outcome.json()["message"]
 
 
+def test_a_second_spelling_of_a_version_is_refused_at_once(released: Product) -> None:
+    outcome = released.run("release", "1.2.3+0", "--json")
+    assert (outcome.code, outcome.json()["remedy"]) == (2, "say 1.2.3")
+
+
+def test_a_shallow_clone_is_refused(released: Product, tmp_path: Path) -> None:
+    clone = Product(tmp_path / "clone")
+    released.git("clone", "-q", "--depth", "1", released.root.as_uri(), str(clone.root))
+    outcome = clone.run("release", "1.2.4", "--json")
+    assert outcome.code == 2
+    assert "is a shallow clone" in outcome.json()["message"]
+    assert "--unshallow" in outcome.json()["remedy"]
+    assert not (clone.root / "dist").exists()
+
+
 def test_a_dirty_tree_is_refused_and_named(released: Product) -> None:
     (released.root / "stray.txt").write_text("not committed")
     try:

@@ -16,6 +16,7 @@ from devicepipe.errors import IntegrityError, ProductError, UsageError
 from devicepipe.signing import image as module
 from devicepipe.signing.image import (
     SignedImage,
+    check_release_version,
     image_version,
     next_build,
     sign_image,
@@ -209,13 +210,24 @@ def test_versions_that_fit(version: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "version",
-    ["1.2.3-rc.1", "1.2.3-rc.1+4", "256.0.0", "0.256.0", "0.0.65536", "0.0.0+4294967296", "1.2.3+abc", "1.2.3+007",
+    ["1.2.3-rc.1", "1.2.3-rc.1+4", "1.2.1٣", "256.0.0", "0.256.0", "0.0.65536", "0.0.0+4294967296", "1.2.3+abc", "1.2.3+007",
      "1.2.3+1.2", "1.2.3+", "1.2", "v1.2.3", "01.2.3", "1.2.3 ", "1.2.3\n", "1.2.٣", "", "-1.0.0", "1.2.3+99999999999999999999"],
 )  # fmt: skip
 def test_versions_that_do_not_fit(version: str) -> None:
     with pytest.raises(UsageError) as caught:
         image_version(version)
     assert "1.2.3+45" in caught.value.remedy
+
+
+def test_a_version_has_one_spelling_in_a_release() -> None:
+    for version in ("1.2.3", "0.0.0", "1.2.3+45", "1.2.30", "1.2.3+10"):
+        check_release_version(version)
+    for version in ("1.2.3+0", "1.2.3+00", "01.2.3", "1.2.3+01", "v1.2.3", "1.2.3-0", "1.2.1\u0663", "1.2.3 "):
+        with pytest.raises(UsageError):
+            check_release_version(version)
+    with pytest.raises(UsageError) as caught:
+        check_release_version("1.2.3+0")
+    assert caught.value.remedy == "say 1.2.3"
 
 
 @given(st.text(max_size=30))
