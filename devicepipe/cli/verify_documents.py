@@ -11,12 +11,13 @@ from devicepipe.cli.common import counted, json_option, open_project, print_json
 from devicepipe.errors import EXIT_OK, IntegrityError, UsageError
 
 if TYPE_CHECKING:
-    from cryptography import x509
-
     from devicepipe.signing.pdf_check import PdfSignature
 
 
-_REVISION = b"startxref"
+_PDF = ".pdf"
+_MAXIMUM = 256 * 1024 * 1024
+"""Of a signed document, in bytes: it is read whole."""
+_REMEDY = "name the bundle it was made of, and the devicepipe that made that"
 
 
 @click.command("verify-documents")
@@ -28,7 +29,10 @@ _REVISION = b"startxref"
     help="The release that they are documents of.",
 )
 @click.option(
-    "--certificate", required=True, type=click.Path(path_type=Path), help="What the signer's must lead to, in PEM."
+    "--certificate",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="What the signer's must lead to, or is, in PEM.",
 )
 @click.option(
     "--tsa-certificates",
@@ -50,75 +54,73 @@ def verify_documents(
 ) -> int:
     """Check the copies that `sign-documents` wrote into FOLDER, with no network.
 
-    Each is signed once, over all of it, by a certificate that leads to the trusted one; what was signed is the bundle's document
-    with the signatures of people that lie beside the bundle: those up to now, or up to the one that was the last then.
+    Each is signed once, over all of it, by a certificate for documents that leads to the trusted one; what was signed is the
+    bundle's document with the signatures of people that lie beside the bundle (those up to now, or up to the one that was the
+    last then), and the signature added nothing else. Which documents of the release are not in FOLDER is told.
 
     Exit codes: 0 all hold, 2 nothing to check, 4 a copy, the bundle or a signature does not hold; the first is named.
     """
+    from devicepipe.evidence.files import read_file, shown
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.signing.keys import PublicKey
+    from devicepipe.signing.pdf_certificates import read_certificates
     from devicepipe.signing.pdf_check import check_pdf
-    from devicepipe.stages.approved_copies import possible_copies
+    from devicepipe.signing.pdf_revision import check_revision
+    from devicepipe.stages.approved_copies import possible_copies, sealed_copies
     from devicepipe.stages.context import open_keys
 
-    names = sorted(path.name for path in signed.glob("*.pdf"))
+    names = sorted(path.name for path in signed.iterdir() if path.suffix.lower() == _PDF)
     if not names:
         raise UsageError("has no signed documents", file=signed, remedy="name the folder that sign-documents wrote to")
-    trusted = _certificates(certificate)
-    authorities = _certificates(tsa_certificates) if tsa_certificates is not None else []
-    files = {name: (signed / name).read_bytes() for name in names}
-    found = {name: check_pdf(data, trusted, authorities, name) for name, data in files.items()}
+    trusted = read_certificates(certificate)
+    authorities = read_certificates(tsa_certificates) if tsa_certificates is not None else []
     public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).trust
+    verified = verify_bundle(bundle, public)
+    documents = {f"{name}{_PDF}" for name in sealed_copies(verified)}
+    if others := set(names) - documents:
+        raise IntegrityError("is no document of this release", link=shown(min(others)), remedy=_REMEDY)
+    wanted = {name: read_file(signed, name, _MAXIMUM) for name in names}
+    found = {name: check_pdf(data, trusted, authorities, name) for name, data in wanted.items()}
     states: dict[str, str] = {}
-    wanted = dict(files)
-    for state, copies in possible_copies(verify_bundle(bundle, public)):
-        for name in [name for name, data in wanted.items() if _is_of(data, copies.get(name.removesuffix(".pdf")))]:
-            states[name] = state
-            del wanted[name]
+    for state, copies in possible_copies(verified):
+        for name, data in [*wanted.items()]:
+            copy = copies.get(name.removesuffix(_PDF))
+            if copy is not None and data.startswith(copy):
+                check_revision(data, copy, name)
+                states[name] = state
+                del wanted[name]
         if not wanted:
             break
     if wanted:
         raise IntegrityError(
             "is signed, but is no document of this release with the signatures beside it",
             link=min(wanted),
-            remedy="name the bundle it was made of, and the devicepipe that made that",
+            remedy=_REMEDY,
         )
-    _tell(found, states, as_json=as_json)
+    _tell(found, states, sorted(documents - found.keys()), as_json=as_json)
     return EXIT_OK
 
 
-def _is_of(data: bytes, copy: bytes | None) -> bool:
-    """Whether a signed file is that copy and, after it, one revision: that of the signature, which check_pdf found to be last."""
-    return copy is not None and data.startswith(copy) and data.count(_REVISION, len(copy)) == 1
+def _tell(found: dict[str, PdfSignature], states: dict[str, str], missing: list[str], *, as_json: bool) -> None:
+    from devicepipe.evidence.files import shown
 
-
-def _certificates(path: Path) -> list[x509.Certificate]:
-    from cryptography.x509 import load_pem_x509_certificates
-
-    try:
-        return load_pem_x509_certificates(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", file=path) from error
-    except ValueError as error:
-        raise UsageError("holds no certificate in PEM", file=path) from error
-
-
-def _tell(found: dict[str, PdfSignature], states: dict[str, str], *, as_json: bool) -> None:
     if as_json:
-        print_json(
-            [
-                {
-                    "file": name,
-                    "signer": one.signer,
-                    "stampedOn": one.stamped_on.isoformat() if one.stamped_on else None,
-                    "state": states[name] or None,
-                }
-                for name, one in found.items()
-            ]
-        )
+        documents = [
+            {
+                "file": name,
+                "signer": one.signer,
+                "stampedOn": one.stamped_on.isoformat() if one.stamped_on else None,
+                "state": states[name] or None,
+            }
+            for name, one in found.items()
+        ]
+        print_json({"documents": documents, "missing": missing})
         return
     for name, one in found.items():
         when = f", stamped on {one.stamped_on:%Y-%m-%d %H:%M:%S} UTC" if one.stamped_on else ""
         shows = f"shows a release that is {states[name]}" if states[name] else "shows no signatures of people"
-        tell(f"  {name}: signed by {one.signer}{when}; {shows}")
-    tell(f"{counted(len(found), 'document')} of this release, as signed", fg="green")
+        tell(f"  {name}: signed by {shown(one.signer)}{when}; {shows}")
+    count = len(found) + len(missing)
+    tell(f"{len(found)} of {counted(count, 'document')} of this release, as signed", fg="green")
+    if missing:
+        tell(f"not here: {', '.join(missing)}", fg="yellow")

@@ -1,7 +1,8 @@
 """PAdES signatures in finished PDF files: added last, as an incremental update, so that the bytes before it stay as they were.
 
 What always holds: a file that is signed already, or that is no PDF, is refused; the key is RSA, because a signature of another kind
-makes pyHanko raise the file's version above what PDF/A-2 and -3 allow; the certificate is the key's and in force.
+makes pyHanko raise the file's version above what PDF/A-2 and -3 allow; the certificate is the key's, in force and for documents.
+Those of its issuers go along in the signature.
 The signature is PAdES (ETSI EN 319 142-1): of baseline B-T, with a verified time-stamp, where an authority for those is given; else
 B-B, whose time is that of this machine's clock. pyHanko makes it; nothing of CMS or PDF is written here.
 """
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from devicepipe.errors import UsageError
+from devicepipe.signing.pdf_certificates import read_certificates, unfit_for_documents
 from devicepipe.signing.time_stamps import TimeStampAuthority
 
 if TYPE_CHECKING:
@@ -53,33 +55,30 @@ class PdfSigner:
 
         Raises:
             UsageError: A file cannot be read or is not what it should be, the key is not RSA of at least 3072 bits, or the
-                certificate is not the key's or not in force.
+                first certificate is not the key's, not in force or not for documents.
         """
+        from asn1crypto.keys import PrivateKeyInfo
+        from asn1crypto.x509 import Certificate
         from pyhanko.sign import signers
+        from pyhanko_certvalidator.registry import SimpleCertificateStore
 
         private = _private(key, passphrase)
-        chain = _chain(certificate)
-        own = chain[0]
+        own, *issuers = read_certificates(certificate)
         if own.public_key() != private.public_key():
             raise UsageError(
-                "is not the certificate of the key", file=certificate, remedy="name the two that belong together"
-            )
-        now = datetime.now(UTC)
-        if not own.not_valid_before_utc <= now <= own.not_valid_after_utc:
-            raise UsageError(
-                f"is in force from {own.not_valid_before_utc:%Y-%m-%d} to {own.not_valid_after_utc:%Y-%m-%d}, not today",
+                "is not the certificate of the key",
                 file=certificate,
-                remedy="name a certificate that is in force",
+                remedy="name the two that belong together; where the file holds several, the key's comes first",
             )
-        loaded = signers.SimpleSigner.load(  # type: ignore[no-untyped-call]
-            str(key),
-            str(certificate),
-            ca_chain_files=(str(certificate),),
-            key_passphrase=passphrase.encode() if passphrase else None,
-        )
-        if loaded is None:
-            raise UsageError("cannot be used to sign PDF files", file=key, remedy="use an RSA key in PKCS #8")
-        return cls(own, loaded)
+        if (why := unfit_for_documents(own, datetime.now(UTC))) is not None:
+            raise UsageError(
+                f"is {why}", file=certificate, remedy="name a certificate that is in force and for documents"
+            )
+        mine, *others = (Certificate.load(one.public_bytes(Encoding.DER)) for one in (own, *issuers))
+        chain = SimpleCertificateStore()
+        chain.register_multiple(others)
+        secret = PrivateKeyInfo.load(private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+        return cls(own, signers.SimpleSigner(mine, secret, chain))
 
     @property
     def subject(self) -> str:
@@ -136,12 +135,3 @@ def _private(path: Path, passphrase: str | None) -> RSAPrivateKey:
             remedy="other keys make files that are not PDF/A",
         )
     return private
-
-
-def _chain(path: Path) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"certificate cannot be read: {error.strerror}", file=path) from error
-    except ValueError as error:
-        raise UsageError("holds no certificate in PEM", file=path) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from devicepipe.signing.keys import PublicKey
 from devicepipe.signing.pdf_check import check_pdf
 from devicepipe.stages.context import open_keys
 from devicepipe.stages.document import Documents
-from tests.cli.calls import WORDS, run, sign
+from tests.cli.calls import WORDS, run, run_text, sign
 from tests.evidence.synthetic_bundle import Keys, Pair, Spoil, make_bundle
+from tests.signing.issuers import holder
+from tests.signing.test_pdf_revision import shadow
 from tests.signing.test_pdf_signature import certificate, write
 from tests.signing.tsa import tsa
 
@@ -74,6 +77,8 @@ def test_approved_copies_show_every_signature_and_carry_pades_with_a_time_stamp(
     assert {Path(file).name for file in told["files"]} == names
     signed = (tmp_path / f"out/{REPORT}.pdf").read_bytes()
     assert check_pdf(signed, [own], [root_certificate], REPORT).stamped_on is not None
+    checked = verified(bundle, tmp_path / "out", tmp_path / "certificate.pem", "--tsa-certificates", running.root)
+    assert checked == [(name, "approved") for name in sorted(names)]
     shown = text(signed)
     for word in ("Eva", "Ron", "Quinn", "I have read it", "APPROVED", "SUBMITTED", "account quinn"):
         assert word in shown
@@ -111,7 +116,7 @@ def test_a_document_that_is_not_what_the_evidence_gives_gets_no_approval_block(
 
 
 def verified(bundle: Path, folder: Path, certificate: Path, *more: object) -> list[tuple[str, str | None]]:
-    told = run("verify-documents", folder, "--bundle", bundle, "--certificate", certificate, *more)[1]
+    told = run("verify-documents", folder, "--bundle", bundle, "--certificate", certificate, *more)[1]["documents"]
     return [(one["file"], one["state"]) for one in told]
 
 
@@ -140,6 +145,13 @@ def test_signed_copies_are_checked_against_the_bundle_and_its_signatures(
     good = (tmp_path / f"submitted/{name}").read_bytes()
     (one / name).write_bytes(good)
     assert verified(bundle, one, certificate) == [(name, "candidate")]
+    # What is not there is told, not passed over.
+    every = {path.name for path in (tmp_path / "sealed").iterdir()}
+    words = ("verify-documents", one, "--bundle", bundle, "--certificate", certificate)
+    assert run(*words)[1]["missing"] == sorted(every - {name})
+    said = run_text(*words)
+    assert f"1 of {count} documents of this release, as signed" in said
+    assert f"not here: {', '.join(sorted(every - {name}))}" in said
     for share in (0.1, 0.5, 0.999):
         flipped = bytearray(good)
         flipped[int(len(good) * share)] ^= 1
@@ -174,3 +186,36 @@ def test_copies_by_another_signer_or_of_another_release_are_refused(
         verified(bundle, other, stranger)
     with pytest.raises(IntegrityError, match="has no time-stamp"):
         verified(bundle, tmp_path / "out", tmp_path / "certificate.pem", "--tsa-certificates", stranger)
+
+
+def test_who_has_any_certificate_of_the_authority_signed_something_else(bundle: Path, tmp_path: Path) -> None:
+    """The revision that carries the signature replaced what page 1 shows, and the signature covered that as well."""
+    authority = holder("Authority of Example", authority=True)
+    _, trusted = authority.write(tmp_path, "authority")
+    name, out = f"{REPORT}.pdf", tmp_path / "out"
+    out.mkdir()
+    sealed = (bundle / f"documents/record/{name}").read_bytes()
+    anybody = holder("Anybody", authority)
+    (out / name).write_bytes(anybody.sign(sealed))
+    assert verified(bundle, out, trusted) == [(name, None)]
+    (out / name).write_bytes(anybody.sign(sealed, shadow))
+    broken(bundle, out, trusted, name, "was changed by who signed it: .* changes the first page")
+
+
+@pytest.mark.parametrize("name", [f"{REPORT}.pdf", "x.pdf", "X.PDF"])
+def test_what_is_no_file_held_up_the_check(
+    bundle: Path, signer: tuple[list[object], x509.Certificate], tmp_path: Path, name: str
+) -> None:
+    """A FIFO was waited for, and a link followed to wherever it leads."""
+    out = tmp_path / "out"
+    out.mkdir()
+    os.mkfifo(out / name)
+    why = "not a regular file" if name == f"{REPORT}.pdf" else "is no document of this release"
+    broken(bundle, out, tmp_path / "certificate.pem", name, why)
+    (out / name).unlink()
+    (out / name).symlink_to("/dev/zero")
+    broken(bundle, out, tmp_path / "certificate.pem", name, why.replace("not a", "cannot be read as a"))
+    (out / name).unlink()
+    with (out / name).open("wb") as file:
+        file.truncate(10**10)
+    broken(bundle, out, tmp_path / "certificate.pem", name, why.replace("not a regular file", "is larger than"))
