@@ -50,7 +50,7 @@ class Holder:
         change(writer)
         secret = self.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         own = asn1.Certificate.load(self.certificate.public_bytes(Encoding.DER))
-        by = signers.SimpleSigner(own, keys.PrivateKeyInfo.load(secret), SimpleCertificateStore())  # type: ignore[no-untyped-call]
+        by = signers.SimpleSigner(own, keys.PrivateKeyInfo.load(secret), SimpleCertificateStore())
         about = PdfSignatureMetadata(
             field_name="devicepipe", md_algorithm="sha256", reason=reason, subfilter=fields.SigSeedSubFilter.PADES
         )

@@ -140,7 +140,7 @@ def test_what_cannot_sign_is_told(tmp_path: Path, key: rsa.RSAPrivateKey) -> Non
             PdfSigner.load(*write(tmp_path, private, certificate(private)))
     with pytest.raises(UsageError, match="not the certificate of the key"):
         PdfSigner.load(*write(tmp_path, key, certificate(rsa.generate_private_key(65537, 3072))))
-    with pytest.raises(UsageError, match="in force from .* not on"):
+    with pytest.raises(UsageError, match="is in force from"):
         PdfSigner.load(*write(tmp_path, key, certificate(key, days=5, since=10)))
     with pytest.raises(UsageError, match="passphrase is another"):
         PdfSigner.load(*write(tmp_path, key, certificate(key), PASSPHRASE))
