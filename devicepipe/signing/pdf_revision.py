@@ -26,7 +26,10 @@ UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, Asserti
 
 _SIZE, _PREVIOUS, _ID = "/Size", "/Prev", "/ID"
 _MODIFIED = {("http://ns.adobe.com/xap/1.0/", "ModifyDate"), ("http://ns.adobe.com/pdf/1.3/", "Producer")}
-_OBJECT, _ENTRY, _END = re.compile(rb"\d\s+\d+\s+obj"), re.compile(rb"\d{10} \d{5} n"), b"startxref"
+_OBJECT, _LISTED, _END = re.compile(rb"\d\s+\d+\s+obj"), re.compile(rb"\d{10} \d{5} n \n"), b"startxref"
+_TABLE = re.compile(
+    rb"(xref\n(?:\d+ \d+\n(?:\d{10} \d{5} [nf] \n)+)+)trailer\n<<.*>>\nstartxref\n(\d+)\n%%EOF\n", re.DOTALL
+)
 
 Ref = tuple[int, int]
 """Number and generation of an object."""
@@ -90,17 +93,21 @@ def _differences(data: bytes, document: bytes) -> Iterator[str]:
     changed = {(ref.idnum, ref.generation): ref for ref in revision.explicit_refs_in_revision()}
     if revision.refs_freed_in_revision():
         yield "deletes objects"
-    # What a reader would find that looks for objects instead of following the table, and in what a table lists twice.
-    added = data[len(document) :]
-    if {len(_OBJECT.findall(added)), len(_ENTRY.findall(added))} != {len(changed)} or added.count(_END) != 1:
+    # Readers differ in what they make of a table that is written otherwise, or lists an object twice; and those that do not find
+    # it look for objects, wherever they stand.
+    added, place = data[len(document) :], new.last_startxref or 0
+    table = _TABLE.fullmatch(data, place)
+    if table is None or int(table[2]) != place or len(_LISTED.findall(table[1])) != len(changed):
+        yield "has no table of objects as it should be"
+    if len(_OBJECT.findall(added)) != len(changed) or added.count(_END) != 1:
         yield "holds objects that it does not list"
     wanted = _wanted(old, new)
     for key, ref in sorted(changed.items()):
         if key not in wanted:
             yield f"holds object {key[0]}, which is none of a signature"
             continue
-        place, found = new.xrefs[ref], new.get_object(ref)
-        if not isinstance(place, int) or place < len(document) or not _is(found, wanted[key]):
+        at, found = new.xrefs[ref], new.get_object(ref)
+        if not isinstance(at, int) or at < len(document) or not _is(found, wanted[key]):
             yield f"changes {wanted[key].what} (object {key[0]})"
     if _metadata(old) != _metadata(new):
         yield "changes the metadata"

@@ -204,6 +204,25 @@ def test_a_revision_held_an_object_that_it_did_not_list(document: bytes, signer:
     assert "cannot be read" in refused(document + b"[" * 100_000, document)
 
 
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        (b"startxref\n", b"startxref 183\n"),
+        (b"startxref\n", b"startxref\n183\n"),
+        (b" n \n", b" n;\n"),
+        (b"%%EOF\n", b"%%EOF\n%\n"),
+        (b"trailer\n", b"14 1\n0000000015 00000 n \ntrailer\n"),
+    ],
+)
+def test_readers_differed_in_where_the_objects_of_a_revision_are(
+    document: bytes, signer: Holder, was: bytes, becomes: bytes
+) -> None:
+    signed = signer.sign(document)
+    place = signed.rindex(was)
+    said = refused(signed[:place] + becomes + signed[place + len(was) :], document)
+    assert "table of objects" in said or "cannot be read" in said
+
+
 def test_bytes_after_the_signature_value_could_be_altered(document: bytes, authority: Holder, signer: Holder) -> None:
     signed = signer.sign(document)
     end = signed.index(b">", signed.rindex(b"/Contents <"))
