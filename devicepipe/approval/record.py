@@ -202,14 +202,14 @@ def sign(
         UsageError: It may not be signed now, not by this person, or not in this role.
         IntegrityError: The record as it stands does not hold.
     """
-    _check_key(roster, bundle, who)
+    people = open_roster(roster, bundle.trust, bundle.release.product, "the roster")
+    _check_key(people, who)
     folder = record_folder(bundle.folder)
     with alone(folder):
         check_intent(bundle, intent, who.account.id, roster, policy=policy, authors=authors, now=now())
         record = read_record(bundle)
         check(record)
         last = record.signatures[-1] if record.signatures else None
-        people = open_roster(roster, bundle.trust, bundle.release.product, "the roster")
         signature = Signature(
             product=bundle.release.product,
             version=bundle.release.version,
@@ -298,9 +298,8 @@ def _role(one: Given) -> Role:
         raise IntegrityError(f"was given as {one.signature.role}, which is no role", link=one.file) from error
 
 
-def _check_key(roster: bytes, bundle: VerifiedBundle, who: Identified) -> None:
-    people = open_roster(roster, bundle.trust, bundle.release.product, "the roster").people
-    mine = [one for one in people if one.account == who.account.id and one.until is None]
+def _check_key(roster: Roster, who: Identified) -> None:
+    mine = [one for one in roster.people if one.account == who.account.id and one.until is None]
     remedy = "have it signed anew: `devicepipe account roster`"
     known = [one for one in mine if one.public_key.encode() == who.public_key.pem]
     if not known:

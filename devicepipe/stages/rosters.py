@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from devicepipe.approval.accounts import Accounts
+from devicepipe.approval.record import AHEAD
 from devicepipe.approval.roster_changes import Difference, accepted, changed, differences
 from devicepipe.errors import UsageError
 from devicepipe.evidence.dsse import keyid_unverified
@@ -182,12 +183,15 @@ def _refuse(project: Project, found: Sequence[Difference]) -> None:
 
 
 def next_roster(before: Roster | None, newest: LoggedRoster, roster: Roster) -> Roster:
-    """A roster of now, as the one that follows: later than the one before, and not before any signature that is logged.
+    """A roster of now, as the one that follows: not before the one before, nor before any signature that is logged.
 
     Times come from the clocks of several machines: without that, one that is slow would take from people what they signed with.
+    What is dated further ahead than clocks differ is left aside: nobody could sign under such a roster until then.
     """
+    latest = instant(datetime.fromisoformat(roster.on) + AHEAD)
     number = max(before.number if before is not None else 0, newest.number) + 1
-    on = max(roster.on, before.on if before is not None else "", newest.signed)
+    times = (before.on if before is not None else "", newest.signed)
+    on = max(roster.on, *(time for time in times if time <= latest))
     return roster.model_copy(update={"number": number, "on": on})
 
 

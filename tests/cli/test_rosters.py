@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyotp
@@ -12,8 +13,9 @@ import pytest
 
 from devicepipe.approval.secret_box import Secrets
 from devicepipe.errors import IntegrityError, UsageError
-from devicepipe.evidence.signatures import open_roster, record_folder
+from devicepipe.evidence.signatures import Roster, instant, open_roster, record_folder
 from devicepipe.signing.keys import PublicKey
+from devicepipe.stages.rosters import LoggedRoster, next_roster
 from tests.cli.calls import WORDS, entries, run, run_text, sign
 from tests.cli.test_waive_by_account import folder, waive
 
@@ -184,3 +186,16 @@ def test_s4_a_former_key_keeps_the_roles_that_it_had(root: Path, people: dict[st
     roster = open_roster((root / ROSTER).read_bytes(), public, "pump", "roster")
     own = [one for one in roster.people if one.account == "eva"]
     assert [(one.roles, one.until is None) for one in own] == [(["engineer"], False), (["engineer", "qa"], True)]
+
+
+@pytest.mark.parametrize(("ahead", "taken"), [(4, True), (6, False), (60 * 24 * 365, False)])
+@pytest.mark.parametrize("what", ["the roster before", "a logged signature"])
+def test_what_is_dated_far_ahead_keeps_nobody_from_signing_under_the_next_roster(
+    what: str, ahead: int, taken: bool
+) -> None:
+    """A signature by a program of somebody's own, or the clock of whoever made the roster before."""
+    now, then = (instant(datetime.now(UTC) + timedelta(minutes=minutes)) for minutes in (0, ahead))
+    before = Roster(product="pump", number=7, on=then if what == "the roster before" else now, people=[])
+    newest = LoggedRoster(number=7, signed=then if what == "a logged signature" else "")
+    following = next_roster(before, newest, Roster(product="pump", number=1, on=now, people=[]))
+    assert (following.number, following.on) == (8, then if taken else now)
