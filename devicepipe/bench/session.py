@@ -43,6 +43,7 @@ from devicepipe.evidence.predicates import Tool
 from devicepipe.evidence.results import Device, DriverUse, TestCase, TestRun, UartLog, Verdict
 from devicepipe.project.config import Retries
 from devicepipe.project.inventory import EMULATED
+from devicepipe.secret_variables import inherited
 
 Progress = Callable[[TestCase], None]
 
@@ -272,7 +273,7 @@ def _command(spec: SessionSpec, files: _Files) -> list[str]:
 
 def _environment(mark: str) -> dict[str, str]:
     unwanted = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_CURRENT_TEST", "PYTHONOPTIMIZE")
-    environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+    environment = {name: value for name, value in inherited().items() if name not in unwanted}
     # pytest must find this very devicepipe, wherever it was imported from.
     path = [str(Path(devicepipe.__file__).parent.parent), *filter(None, [environment.get("PYTHONPATH")])]
     return environment | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": os.pathsep.join(path), MARK: mark}

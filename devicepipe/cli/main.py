@@ -16,6 +16,7 @@ import click
 from devicepipe.cli.common import print_json
 from devicepipe.cli.lazy import LazyGroup
 from devicepipe.errors import EXIT_USAGE, BenchError, DevicepipeError
+from devicepipe.secret_variables import withhold
 
 EXIT_INTERRUPTED = 130
 EXIT_DEFECT = 70
@@ -92,6 +93,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Entry point of the `devicepipe` command."""
+    withhold()  # before anything is started, that would inherit them
     # A plain `kill` ends a run as Ctrl-C does: nothing half-done stays, no emulator is left.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(_run(sys.argv[1:]))

@@ -1,7 +1,8 @@
 """Where the secrets of signers come from: PINs of tokens, passphrases of key files. Never the command line, never a URI's text.
 
 What always holds: a secret that was asked for once is kept for the life of the process, and only in its memory; a variable of the
-environment that held one is taken out of it, so that no program that is started later inherits it. A secret is in no error.
+environment that held one is taken out of it (secret_variables.py), so that no program that is started later inherits it. A secret
+is in no error.
 
 Sources, in the order in which they are asked for a secret that is called NAME:
 
@@ -27,9 +28,8 @@ from typing import Final
 from securesystemslib.signer import SecretsHandler
 
 from devicepipe.errors import UsageError
+from devicepipe.secret_variables import DESCRIPTOR, SECRET, take
 
-VARIABLE: Final = "DEVICEPIPE_SECRET_"
-DESCRIPTOR: Final = "DEVICEPIPE_SECRETS_FD"
 SERVICE: Final = "devicepipe"
 
 _MAXIMUM = 64 * 1024
@@ -40,7 +40,7 @@ _lines: dict[str, str] = {}
 
 def variable_of(name: str) -> str:
     """The environment variable that may hold the secret of this name."""
-    return VARIABLE + re.sub(r"[^A-Z0-9]", "_", name.upper())
+    return SECRET + re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
 def find_secret(name: str, what: str, ask: SecretsHandler | None = None) -> str:
@@ -58,7 +58,7 @@ def find_secret(name: str, what: str, ask: SecretsHandler | None = None) -> str:
         return _not_empty(ask(name), what)
     with _lock:
         if name not in _kept:
-            found = _taken(variable_of(name)) or _lines_of_descriptor().get(name) or _of_keyring(SERVICE, name)
+            found = take(variable_of(name)) or _lines_of_descriptor().get(name) or _of_keyring(SERVICE, name)
             _kept[name] = _not_empty(found if found is not None else _of_terminal(name, what), what)
         return _kept[name]
 
@@ -67,7 +67,8 @@ def secret_from(source: str, what: str) -> str:
     """A secret from the source that somebody named for it.
 
     Args:
-        source: `env:VARIABLE`, `file:PATH` (its first line; nobody else may read it), `fd:NUMBER` or `keyring:SERVICE/USER`.
+        source: `env:DEVICEPIPE_SECRET_…`, `file:PATH` (its first line; nobody else may read it), `fd:NUMBER` or
+            `keyring:SERVICE/USER`.
         what: What it is, for people.
 
     Raises:
@@ -77,7 +78,7 @@ def secret_from(source: str, what: str) -> str:
     if not colon or scheme not in ("env", "file", "fd", "keyring"):
         raise UsageError(
             f"the source of the {what} is none that is known",
-            remedy="use env:VARIABLE, file:PATH, fd:NUMBER or keyring:SERVICE/USER",
+            remedy=f"use env:{SECRET}…, file:PATH, fd:NUMBER or keyring:SERVICE/USER",
         )
     with _lock:
         if source not in _kept:
@@ -98,7 +99,12 @@ def _of_source(scheme: str, rest: str, what: str) -> str:
         return next(iter(_read_descriptor(rest).splitlines()), "")
     found: str | None
     if scheme == "env":
-        found, place = _taken(rest), f"the environment variable {rest}"
+        if not rest.startswith(SECRET):
+            # Others stay in the environment until they are asked for, and all that is started before that inherits them.
+            raise UsageError(
+                f"the {what} is not taken from an environment variable of that name", remedy=f"call it {SECRET}…"
+            )
+        found, place = take(rest), f"the environment variable {rest}"
     else:
         service, _, user = rest.rpartition("/")
         found, place = _of_keyring(service, user), f"the keyring, service '{service}', user '{user}',"
@@ -107,13 +113,8 @@ def _of_source(scheme: str, rest: str, what: str) -> str:
     return found
 
 
-def _taken(variable: str) -> str | None:
-    """The value of a variable, which is in the environment no longer."""
-    return os.environ.pop(variable, None)
-
-
 def _lines_of_descriptor() -> dict[str, str]:
-    number = _taken(DESCRIPTOR)
+    number = take(DESCRIPTOR)
     if number is not None:
         for line in _read_descriptor(number).splitlines():
             name, equals, value = line.partition("=")

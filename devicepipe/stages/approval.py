@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
 from devicepipe.approval.accounts import AccountRules, Accounts, Identified
@@ -16,12 +15,11 @@ from devicepipe.evidence.signature_proofs import entry_of
 from devicepipe.evidence.signatures import Given
 from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.project.config import CONFIG_NAME, Project
+from devicepipe.secret_variables import ACCOUNTS, look_up
 from devicepipe.stages import ledger
 from devicepipe.stages.context import open_keys
 from devicepipe.stages.logged import check_logged
 from devicepipe.stages.rosters import log_change
-
-ACCOUNTS_VARIABLE = "DEVICEPIPE_ACCOUNTS"
 
 
 def open_accounts(project: Project) -> Accounts:
@@ -31,7 +29,7 @@ def open_accounts(project: Project) -> Accounts:
         BenchError: The database cannot be used.
     """
     settings = project.approval
-    url = os.environ.get(ACCOUNTS_VARIABLE) or settings.accounts
+    url = look_up(ACCOUNTS) or settings.accounts
     scheme, relative, path = url.partition("sqlite:///")
     if relative and not scheme and not path.startswith("/"):
         file = project.root / path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from pathlib import Path
@@ -21,6 +20,7 @@ from devicepipe.evidence.names import RULE, is_name
 from devicepipe.evidence.predicates import ResultsWish, SourceInfo
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.project.exchange import TraceResults
+from devicepipe.secret_variables import inherited
 from devicepipe.stages.context import Context
 
 
@@ -105,7 +105,7 @@ def _run(context: Context, entry: TraceResults, folder: Path, log: Path, commit:
     shutil.copytree(context.project.root, folder, symlinks=True)
     for path in folder.glob(entry.path):  # what is committed is no result of this run
         path.unlink()
-    environment = {**os.environ, "DEVICEPIPE_COMMIT": commit, "DEVICEPIPE_VERSION": context.version}
+    environment = inherited() | {"DEVICEPIPE_COMMIT": commit, "DEVICEPIPE_VERSION": context.version}
     try:
         return run_logged(
             entry.command,

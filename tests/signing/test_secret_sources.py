@@ -13,9 +13,11 @@ import keyring.backend
 import keyring.errors
 import pytest
 
+from devicepipe import secret_variables
 from devicepipe.errors import UsageError
+from devicepipe.secret_variables import DESCRIPTOR
 from devicepipe.signing import secret_sources
-from devicepipe.signing.secret_sources import DESCRIPTOR, find_secret, forget_secret, secret_from, variable_of
+from devicepipe.signing.secret_sources import find_secret, forget_secret, secret_from, variable_of
 
 
 class InMemory(keyring.backend.KeyringBackend):
@@ -45,6 +47,7 @@ def ring(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemory]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(secret_sources, "_kept", {})
     monkeypatch.setattr(secret_sources, "_lines", {})
+    monkeypatch.setattr(secret_variables, "_withheld", {})
     yield backend
     keyring.set_keyring(before)
 
@@ -83,13 +86,16 @@ def test_a_callback_is_the_only_source(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_environment_loses_what_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEVICEPIPE_SECRET_FW", "of the environment")
-    monkeypatch.setenv("MY_PIN", "a PIN of twelve-34")
+    monkeypatch.setenv("DEVICEPIPE_SECRET_PIN", "a PIN of twelve-34")
     assert find_secret("fw", "PIN") == "of the environment"
-    assert secret_from("env:MY_PIN", "PIN") == "a PIN of twelve-34"
+    assert secret_from("env:DEVICEPIPE_SECRET_PIN", "PIN") == "a PIN of twelve-34"
     child = subprocess.run(["env"], capture_output=True, text=True, check=True)
     assert "of the environment" not in child.stdout
     assert "twelve-34" not in child.stdout
-    assert (find_secret("fw", "PIN"), secret_from("env:MY_PIN", "PIN")) == ("of the environment", "a PIN of twelve-34")
+    assert (find_secret("fw", "PIN"), secret_from("env:DEVICEPIPE_SECRET_PIN", "PIN")) == (
+        "of the environment",
+        "a PIN of twelve-34",
+    )
 
 
 def test_nobody_told_it() -> None:
@@ -124,7 +130,25 @@ def test_a_file_that_others_may_read(tmp_path: Path) -> None:
     assert "of the file" not in str(caught.value)
 
 
-REFUSED = ["1234", "pin:1234", "env:NO_SUCH_VARIABLE", "file:/no/such/file", "fd:x", "fd:998", "keyring:a/b", "env:"]
+def test_a_variable_that_would_stay_in_the_environment_until_it_is_asked_for_is_no_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RELEASE_PIN", "a PIN of twelve-34")
+    with pytest.raises(UsageError, match="the PIN is not taken from") as caught:
+        secret_from("env:RELEASE_PIN", "PIN")
+    assert caught.value.remedy == "call it DEVICEPIPE_SECRET_…"
+
+
+REFUSED = [
+    "1234",
+    "pin:1234",
+    "env:DEVICEPIPE_SECRET_NO_SUCH",
+    "file:/no/such/file",
+    "fd:x",
+    "fd:998",
+    "keyring:a/b",
+    "env:",
+]
 
 
 @pytest.mark.parametrize("source", REFUSED)
