@@ -25,9 +25,10 @@ import pyotp
 import sqlalchemy as sa
 from securesystemslib.signer import Signer
 
+from devicepipe.approval.database import open_database, told
 from devicepipe.approval.lifecycle import Role
 from devicepipe.approval.oidc import Login
-from devicepipe.approval.schema import ACCOUNT, FORMER_KEY, IDENTITY, METADATA, ROLE, SESSION
+from devicepipe.approval.schema import ACCOUNT, FORMER_KEY, IDENTITY, ROLE, SESSION
 from devicepipe.approval.secret_box import Cost, Secrets, close, open_box
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.model import Component, ProviderLogin
@@ -121,20 +122,13 @@ class Accounts:
         now: The clock, in UTC.
 
     Raises:
-        BenchError: The database cannot be reached, or is none of ours.
+        UsageError, BenchError: As `open_database`.
     """
 
     def __init__(self, url: str, rules: AccountRules | None = None, now: Callable[[], datetime] | None = None) -> None:
         self._rules = rules or AccountRules()
         self._now = now or (lambda: datetime.now(UTC))
-        try:
-            self._engine = sa.create_engine(url)
-            METADATA.create_all(self._engine)
-        except (sa.exc.SQLAlchemyError, ImportError) as error:
-            raise BenchError(
-                f"the database of accounts cannot be used: {_first_line(error)}",
-                remedy="check `accounts` of [approval] in devicepipe.toml, and that the server runs",
-            ) from error
+        self._engine = open_database(url)
         # What the failure of an unknown account costs, so that its time does not tell which accounts there are.
         self._nobody = close(Secrets(bytes(32), bytes(20)), "", randomness.token_hex(16), self._rules.cost)
 
@@ -431,7 +425,7 @@ class Accounts:
                 yield db
         except sa.exc.SQLAlchemyError as error:
             raise BenchError(
-                f"the database of accounts failed: {_first_line(error)}",
+                f"the database of accounts failed: {told(error, self._engine.url)}",
                 remedy="check the server or file, and run it again",
             ) from error
 
@@ -495,7 +489,3 @@ def _codes(opened: Secrets) -> pyotp.TOTP:
 
 def _uri(opened: Secrets, account: str) -> str:
     return _codes(opened).provisioning_uri(name=account, issuer_name=ISSUER)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

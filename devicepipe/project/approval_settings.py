@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from devicepipe.project.database_url import has_password, is_database_url
 from devicepipe.project.toml_file import Table
 
 ApprovingRole = Literal["reviewer", "qa", "regulatory", "release-manager"]
@@ -53,6 +54,18 @@ class ApprovalSettings(Table):
         if min(value.values()) < 1:
             raise ValueError("a role that is named takes at least 1 approval; leave it out if it takes none")
         return value
+
+    @model_validator(mode="after")
+    def _no_password(self) -> Self:
+        # Of the table, not of the key: an error about a key repeats its value.
+        if not is_database_url(self.accounts):
+            raise ValueError("accounts: expected sqlite:///FILE or postgresql+psycopg://USER@HOST:PORT/NAME")
+        if has_password(self.accounts):
+            raise ValueError(
+                "accounts: holds a password, and this file lies in every bundle: take it out and change it, and put it into a "
+                "password file (~/.pgpass), or the whole URL into the environment variable DEVICEPIPE_ACCOUNTS"
+            )
+        return self
 
     @model_validator(mode="after")
     def _both_of_the_authority(self) -> Self:

@@ -371,6 +371,7 @@ def load_project(path: Path) -> Project:
     """
     source = TomlFile.read(path, advice=_REMEDY)
     file = source.parse(_File)
+    source.refuse_passwords()
     root = path.parent.resolve()
     _check_paths(source, root, file)
     names = [entry.name for entry in file.board]

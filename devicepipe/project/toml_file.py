@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
@@ -21,6 +22,7 @@ Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 _UNKNOWN, _MISSING = "extra_forbidden", "missing"
 _PATTERNS: dict[str, str] = {}
+_PASSWORD_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/@]*:[^\s/@]*@", re.IGNORECASE)
 _OF_KEY = re.compile(r"([a-z][a-z0-9-]*): ")
 
 
@@ -89,6 +91,20 @@ class TomlFile:
         except ValidationError as error:
             raise self._mistake(error, model, remedy) from error
 
+    def refuse_passwords(self) -> None:
+        """See that no value is a URL with a password. Call it of a file that is TOML.
+
+        Raises:
+            UsageError: One is; it is not repeated.
+        """
+        for where, text in _texts(tomllib.loads(self.text)):
+            if _PASSWORD_IN_URL.search(text):
+                raise self.error(
+                    "is a URL that holds a password or a key, and this file lies in every bundle",
+                    where,
+                    remedy="take it out and change it; let what uses it find it in the environment or in its own settings",
+                )
+
     def error(self, message: str, where: Where, *, remedy: str = "") -> UsageError:
         """A UsageError at a key."""
         key = ".".join(str(part) for part in where)
@@ -113,6 +129,15 @@ class TomlFile:
     def _mistake(self, error: ValidationError, model: type[Table], remedy: str) -> UsageError:
         message, where, known = explain(error, model)
         return self.error(message, where, remedy=known or remedy)
+
+
+def _texts(value: Any, where: Where = ()) -> Iterator[tuple[Where, str]]:
+    """Every text in a value of TOML, with its key."""
+    if isinstance(value, str):
+        yield where, value
+    elif isinstance(value, dict | list):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(one, (*where, key))
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, Where, str]:

@@ -26,7 +26,7 @@ def open_accounts(project: Project) -> Accounts:
     """The product's accounts.
 
     Raises:
-        BenchError: The database cannot be used.
+        UsageError, BenchError: As `Accounts`.
     """
     settings = project.approval
     url = look_up(ACCOUNTS) or settings.accounts
