@@ -37,7 +37,7 @@ def write_new(path: Path, data: bytes, beside: Path | None = None) -> bool:
     Raises:
         OSError: It cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(0o755, parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".new-", dir=beside or path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

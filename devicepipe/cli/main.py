@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 from typing import Any, NoReturn
 
@@ -94,6 +95,7 @@ def cli() -> None:
 def main() -> NoReturn:
     """Entry point of the `devicepipe` command."""
     withhold()  # before anything is started, that would inherit them
+    os.umask(os.umask(0o077) | stat.S_IWOTH)  # nothing that is made is for everybody to write
     # A plain `kill` ends a run as Ctrl-C does: nothing half-done stays, no emulator is left.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(_run(sys.argv[1:]))

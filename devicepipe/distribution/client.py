@@ -41,6 +41,7 @@ from devicepipe.evidence.ledger.disk import Disk
 
 FIRST_ROOT: Final = "first-root"
 """The root that trust began with, in the folder of trust."""
+_HISTORY: Final = "root_history"
 _NOT_FOUND: Final = 404
 _ROLE: Final = re.compile(r"\b(root|timestamp|snapshot|targets)\b", re.IGNORECASE)
 
@@ -200,7 +201,8 @@ def open_client(folder: Path, url: str, root: bytes | None = None) -> Iterator[C
     base = url.rstrip("/")
     fetcher = StoreFetcher(base) if base.startswith(("file:", SCHEME)) else Urllib3Fetcher(app_user_agent="devicepipe")
     disk = Disk(folder)
-    disk.make()
+    disk.make(0o700)
+    (folder / _HISTORY).mkdir(0o755, exist_ok=True)  # which the TUF client would make as the umask has it
     with disk.locked():
         first = _first_root(disk, url, root)
         yield Client(folder, first, f"{base}/{METADATA}/", f"{base}/{TARGETS}/", fetcher)
@@ -230,4 +232,4 @@ def _first_root(disk: Disk, url: str, root: bytes | None) -> bytes:
 
 def _followed(disk: Disk) -> list[bytes]:
     """The roots that the client came to from the first one."""
-    return [disk.read(f"root_history/{name}") for name in disk.names("root_history")]
+    return [disk.read(f"{_HISTORY}/{name}") for name in disk.names(_HISTORY)]

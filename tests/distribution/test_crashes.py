@@ -24,7 +24,7 @@ FIRST, SECOND, WITHDRAWN = parcel(), parcel("1.1.0"), parcel(state="withdrawn")
 class Power(ModelDisk):
     """The model, as a place for a repository."""
 
-    def make(self) -> None:
+    def make(self, mode: int = 0o755) -> None:
         """The folder is there."""
 
     def after_kill(self) -> Power:

@@ -22,7 +22,10 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Disk:
-    """The files below a folder, by their names relative to it. Every method raises OSError where the system refuses."""
+    """The files below a folder, by their names relative to it. Every method raises OSError where the system refuses.
+
+    What it makes nobody but its owner may write, whatever the umask: these are files that somebody believes.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -100,17 +103,18 @@ class Disk:
     @contextmanager
     def locked(self, name: str = ".lock") -> Iterator[None]:
         """Alone among all that lock by this file. Waits for the one who has it, and the kernel ends that with its process."""
-        handle = os.open(self.folder / name, _CREATE, 0o666)
+        handle = os.open(self.folder / name, _CREATE, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
             os.close(handle)
 
-    def make(self) -> None:
-        """Make the folder itself, and make that last. Does nothing where it is there."""
+    def make(self, mode: int = 0o755) -> None:
+        """Make the folder itself and those above it, with that mode, and make that last. Does nothing where it is there."""
         missing = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
-        self.folder.mkdir(parents=True, exist_ok=True)
+        for one in reversed(missing):
+            one.mkdir(mode, exist_ok=True)
         for one in missing:
             _sync(one.parent, os.O_RDONLY | os.O_DIRECTORY, os.fsync)
 
@@ -130,10 +134,10 @@ class Disk:
         return (self.folder / name).is_dir()
 
     def _make_folder(self, name: str) -> None:
-        (self.folder / name).mkdir(exist_ok=True)
+        (self.folder / name).mkdir(0o755, exist_ok=True)
 
     def _write(self, name: str, data: bytes) -> None:
-        handle = os.open(self.folder / name, _CREATE | os.O_TRUNC, 0o666)
+        handle = os.open(self.folder / name, _CREATE | os.O_TRUNC, 0o644)
         try:
             _write_all(handle, data)
         finally:
