@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from devicepipe.cli.common import counted, json_option, note, open_project, print_json, project_option, tell
+from devicepipe.cli.log_trust import believed_keys, project_trust, trust_of, witness_key
 from devicepipe.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
+    from devicepipe.evidence.key_trust import KeyTrust
     from devicepipe.evidence.ledger.checkpoint import SignedCheckpoint, Trust
     from devicepipe.evidence.ledger.entry import Entry
     from devicepipe.evidence.ledger.log import Log
-    from devicepipe.evidence.ledger.note import NoteKey
 
 _TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d+)?)?)?)?)?)?Z?")
 _KINDS = (
@@ -38,6 +39,11 @@ _log_argument = click.argument("log_folder", metavar="[LOG]", required=False, ty
 _trusted_key = click.option("--key", metavar="KEY", help="The log's key: a PEM file, a verifier key, or a file of one.")
 _origin = click.option(
     "--origin", help="The log's name, where KEY is a PEM file (default: the one that it gives itself)."
+)
+_history = click.option(
+    "--history",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --key: the history of the product's keys: the log's former keys count, too.",
 )
 _witnesses = click.option("--witness", "witnesses", metavar="VKEY", multiple=True, help="A witness's verifier key.")
 _quorum = click.option(
@@ -64,6 +70,7 @@ def log() -> None:
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many, the first ones.")
 @click.option("--scan", is_flag=True, help="Read the log itself, without the index: slower, and believes nothing else.")
 @_trusted_key
+@_history
 @_origin
 @project_option
 @json_option
@@ -79,6 +86,7 @@ def show(
     limit: int | None,
     scan: bool,
     key: str | None,
+    history: Path | None,
     origin: str | None,
     folder: Path,
     as_json: bool,
@@ -89,7 +97,7 @@ def show(
     """
     from devicepipe.evidence.ledger import index
 
-    opened = _open(log_folder, folder, key, origin)
+    opened = _open(log_folder, folder, key, history, origin)
     search = index.Search(kinds, person, _time(since, "--since"), _time(until, "--until"), subject, digest)
     found = index.scan(opened, search) if scan else index.find(opened, search, opened.disk.folder / index.INDEX)
     rows = islice(found, limit)
@@ -109,6 +117,7 @@ def show(
 @log.command()
 @_log_argument
 @_trusted_key
+@_history
 @_origin
 @click.option(
     "--earlier",
@@ -132,6 +141,7 @@ def verify(
     log_folder: Path | None,
     *,
     key: str | None,
+    history: Path | None,
     origin: str | None,
     earlier: tuple[Path, ...],
     witnesses: tuple[str, ...],
@@ -149,9 +159,9 @@ def verify(
 
     if key is None:
         raise UsageError("--key is missing", remedy="name the log's key, from somewhere else than the log's folder")
-    trust = _trust(key, origin, witnesses, quorum)
+    trust, believed = trust_of(key, history, origin, witnesses, quorum), believed_keys(key, history)
     if proofs:
-        return _verify_proofs(proofs, trust, as_json=as_json)
+        return _verify_proofs(proofs, trust, believed, as_json=as_json)
     place = _folder(log_folder, folder)
     verified = verify_log(place, trust, earlier=read_earlier(earlier), processes=processes)
     if as_json:
@@ -184,6 +194,7 @@ def verify(
 @_log_argument
 @click.option("--output", type=click.Path(path_type=Path), help="Write the proof into this file (default: print it).")
 @_trusted_key
+@_history
 @_origin
 @project_option
 @json_option
@@ -193,6 +204,7 @@ def prove(
     *,
     output: Path | None,
     key: str | None,
+    history: Path | None,
     origin: str | None,
     folder: Path,
     as_json: bool,
@@ -201,7 +213,7 @@ def prove(
 
     Exit codes: 0 made, 2 no such log or entry, 4 the log does not hold there.
     """
-    opened = _open(log_folder, folder, key, origin)
+    opened = _open(log_folder, folder, key, history, origin)
     data = opened.prove(index).to_bytes()
     if output is not None:
         _write(output, data)
@@ -219,6 +231,7 @@ def prove(
 @log.command()
 @_log_argument
 @_trusted_key
+@_history
 @_origin
 @click.option("--state", required=True, type=click.Path(path_type=Path), help="The witness's file for this log.")
 @click.option("--name", required=True, help="The witness's name, e.g. witness.example.com/qa.")
@@ -235,6 +248,7 @@ def witness(
     log_folder: Path | None,
     *,
     key: str | None,
+    history: Path | None,
     origin: str | None,
     state: Path,
     name: str,
@@ -260,7 +274,7 @@ def witness(
 
     if key is None:
         raise UsageError("--key is missing", remedy="name the log's key, from somewhere else than the log's folder")
-    trust, place, half = _trust(key, origin), _folder(log_folder, folder), PublicKey.load(public)
+    trust, place, half = trust_of(key, history, origin), _folder(log_folder, folder), PublicKey.load(public)
     own = NoteSigner(NoteKey.of_witness(name, half), load_signer(signer, half, Path()))
     if full:
         verify_log(place, trust)
@@ -290,6 +304,7 @@ def witness(
     "--output", type=click.Path(path_type=Path), help="Write the checkpoint into this file (default: print it)."
 )
 @_trusted_key
+@_history
 @_origin
 @project_option
 @json_option
@@ -301,6 +316,7 @@ def checkpoint(
     vkey: bool,
     output: Path | None,
     key: str | None,
+    history: Path | None,
     origin: str | None,
     folder: Path,
     as_json: bool,
@@ -313,9 +329,9 @@ def checkpoint(
     from devicepipe.evidence.ledger.verify import read_earlier
     from devicepipe.evidence.ledger.writer import store_cosignatures
 
-    signed = _settled(log_folder, folder, key, origin)
-    place, trust = _folder(log_folder, folder), _log_trust(key, origin, folder)
-    keys = [NoteKey.from_text(_text_or_file(one)) for one in witnesses]
+    signed = _settled(log_folder, folder, key, history, origin)
+    place, trust = _folder(log_folder, folder), project_trust(key, history, origin, folder)
+    keys = [witness_key(one) for one in witnesses]
     for name, data in read_earlier(added).items():
         signed = store_cosignatures(place, trust, data, keys, name)
     text = NoteKey.of_log(signed.origin, signed.key).text()
@@ -337,89 +353,47 @@ def checkpoint(
 # --- what they share ---------------------------------------------------------------------------------------------------
 
 
-def _settled(log_folder: Path | None, folder: Path, key: str | None, origin: str | None) -> SignedCheckpoint:
+def _settled(
+    log_folder: Path | None, folder: Path, key: str | None, history: Path | None, origin: str | None
+) -> SignedCheckpoint:
     """The log's checkpoint, once what waits in its journal is published."""
     from devicepipe.evidence.ledger.journal import JOURNAL
     from devicepipe.evidence.ledger.writer import recover_log
 
-    opened = _open(log_folder, folder, key, origin)
+    opened = _open(log_folder, folder, key, history, origin)
     journal = opened.disk.folder / JOURNAL
     if not journal.is_file() or not journal.stat().st_size:
         return opened.signed
-    recovery = recover_log(opened.disk.folder, _log_trust(key, origin, folder))
+    recovery = recover_log(opened.disk.folder, project_trust(key, history, origin, folder))
     if recovery.published:
         note(f"published {recovery.published} entries that an interrupted append left")
     if recovery.torn:
         note(f"cut off {recovery.torn} bytes of a batch that was never acknowledged")
-    return _open(log_folder, folder, key, origin).signed
+    return _open(log_folder, folder, key, history, origin).signed
 
 
 def _folder(log_folder: Path | None, folder: Path) -> Path:
     return log_folder if log_folder is not None else open_project(folder).state / "log"
 
 
-def _open(log_folder: Path | None, folder: Path, key: str | None, origin: str | None) -> Log:
+def _open(log_folder: Path | None, folder: Path, key: str | None, history: Path | None, origin: str | None) -> Log:
     from devicepipe.evidence.ledger.log import Log
 
-    return Log.open(_folder(log_folder, folder), _log_trust(key, origin, folder))
+    return Log.open(_folder(log_folder, folder), project_trust(key, history, origin, folder))
 
 
-def _log_trust(key: str | None, origin: str | None, folder: Path) -> Trust:
-    """The key that is named, or the project's release key with those that its history of keys joins with it."""
-    from devicepipe.evidence.key_trust import KeyTrust
-    from devicepipe.evidence.ledger.checkpoint import Trust
-    from devicepipe.stages.context import load_history, public_half
+def _verify_proofs(paths: Sequence[Path], trust: Trust, believed: KeyTrust, *, as_json: bool) -> int:
+    from dataclasses import replace
 
-    if key is not None:
-        return _trust(key, origin)
-    project = open_project(folder)
-    public, history = public_half(project, "release"), load_history(project)
-    if public is None:
-        raise UsageError("the project has no release key yet", remedy="name the log's key with --key")
-    return Trust(KeyTrust.of(public, history).unrevoked, origin)
-
-
-def _trust(key: str, origin: str | None, witnesses: Sequence[str] = (), quorum: int | None = None) -> Trust:
-    from devicepipe.evidence.ledger.checkpoint import Trust
-    from devicepipe.evidence.ledger.note import NoteKey
-    from devicepipe.signing.keys import PublicKey
-
-    keys = tuple(NoteKey.from_text(_text_or_file(one)) for one in witnesses)
-    wanted = len(keys) if quorum is None else quorum
-    text = _text_or_file(key)
-    if "-----BEGIN" in text:
-        return Trust((PublicKey.from_pem(text.encode(), Path(key)),), origin, keys, wanted)
-    named: NoteKey = NoteKey.from_text(text)
-    if origin is not None and origin != named.name:
-        raise UsageError(
-            f"--origin {origin} is not the name in the verifier key, {named.name}", remedy="leave --origin out"
-        )
-    return Trust((named.public,), named.name, keys, wanted)
-
-
-def _text_or_file(value: str) -> str:
-    """What a key is given as: the text itself, or the text of the file of that name."""
-    path = Path(value)
-    try:
-        return path.read_text(encoding="utf-8") if path.is_file() else _not_a_path(value)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            "is no file of a key", file=path, remedy="name a PEM file, or a file of a verifier key"
-        ) from error
-
-
-def _not_a_path(value: str) -> str:
-    if "+" not in value:
-        raise UsageError(f"there is no key file '{value}'", remedy="name an existing PEM file, or a verifier key")
-    return value
-
-
-def _verify_proofs(paths: Sequence[Path], trust: Trust, *, as_json: bool) -> int:
     from devicepipe.evidence.ledger.entry import decode_entry
     from devicepipe.evidence.ledger.proof import verify_proof
     from devicepipe.evidence.ledger.verify import read_earlier
 
-    proven = [(name, verify_proof(data, trust, name)) for name, data in read_earlier(paths).items()]
+    # Of a revoked key those count that its revocation lists.
+    data, any_key = read_earlier(paths), replace(trust, keys=believed.keys, former=())
+    proven = [(name, verify_proof(one, any_key, name)) for name, one in data.items()]
+    for name, one in proven:
+        believed.check_kept(one.checkpoint.key, data[name], name)
     entries = [(name, one, decode_entry(one.entry, name)) for name, one in proven]
     if as_json:
         print_json(

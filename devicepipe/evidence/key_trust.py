@@ -76,6 +76,11 @@ class KeyTrust:
         """Those of the keys that were not revoked, the trusted one first."""
         return tuple(one for one in self.keys if (life := self._life(one.keyid)) is None or life.revoked is None)
 
+    @property
+    def revoked(self) -> tuple[PublicKey, ...]:
+        """Those of the keys that were revoked."""
+        return tuple(one for one in self.keys if one not in self.unrevoked)
+
     def key_of(self, data: bytes, link: str) -> PublicKey:
         """The key to open an envelope with: the release key that it names, else the trusted one, which will refuse it.
 

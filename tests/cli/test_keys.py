@@ -4,95 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pyotp
 import pytest
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.key_history import verify_history
 from devicepipe.evidence.signatures import open_roster, record_folder, sign_roster
-from devicepipe.project.config import load_project
-from devicepipe.signing.keys import ECDSA_P256, ED25519, PublicKey
+from devicepipe.signing.keys import ED25519, PublicKey
 from devicepipe.signing.secret_sources import forget_secret
-from devicepipe.stages.context import open_keys
 from tests.cli.calls import WORDS, entries, run, run_text, sign
-from tests.evidence.synthetic_bundle import Keys, Made, Pair, Spoil, make_bundle
-from tests.signing.softhsm import PIN, Token, softhsm_tokens
+from tests.cli.rotation import HISTORY, Rotated, configure, own_keys, release, revoke, verify
+from tests.signing.softhsm import PIN, Token
 
 AFTER = "2100-01-01T00:00:00Z"
-REASON = "planned change of keys"
-HISTORY = Path("keys/history")
-
-
-@pytest.fixture
-def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
-    with softhsm_tokens(tmp_path_factory.mktemp("hsm")) as tokens:
-        yield tokens.make("vault")
-
-
-def configure(root: Path, **values: str) -> None:
-    """Set [keys] of devicepipe.toml."""
-    path = root / "devicepipe.toml"
-    text = path.read_text().partition("\n[keys]")[0]
-    lines = "".join(f"{key.replace('_', '-')} = {json.dumps(value)}\n" for key, value in values.items())
-    path.write_text(f"{text}\n[keys]\n{lines}")
-
-
-def own_keys(root: Path) -> Keys:
-    keys = open_keys(load_project(root / "devicepipe.toml"))
-    return Keys(Pair(keys.image.signer, keys.image.public), Pair(keys.release.signer, keys.release.public))
-
-
-def release(root: Path, version: str, sealed: str | None = None, keys: Keys | None = None) -> Made:
-    edit = Spoil(edit={"release": lambda data: data.update(sealedOn=sealed)}) if sealed else Spoil()
-    return make_bundle(root / "dist", keys=keys or own_keys(root), version=version, name=f"pump-{version}", spoil=edit)
-
-
-@dataclass
-class Rotated:
-    """A product whose release key was rotated from a development key to one on a token."""
-
-    root: Path
-    token: Token
-    first: Path
-    old: Path
-    new: Path
-    old_keys: Keys
-    people: dict[str, pyotp.TOTP]
-
-
-@pytest.fixture(params=[ED25519, ECDSA_P256])
-def rotated(root: Path, people: dict[str, pyotp.TOTP], token: Token, request: pytest.FixtureRequest) -> Rotated:
-    (root / "dist").mkdir()
-    old_keys = own_keys(root)
-    first = release(root, "1.0.0").path
-    sign("submit", first, "eva", WORDS["eva"], people["eva"].now())
-    sign("approve", first, "ron", WORDS["ron"], people["ron"].now())
-    old, new = root / "release-1.pub.pem", root / "release-2.pub.pem"
-    shutil.copy(root / ".devicepipe/keys/release.pub.pem", old)
-    uri = token.uri("release")
-    run("keys", "make", uri, "--public", new, "--scheme", request.param)
-    _, told = run("keys", "rotate", "release", "--signer", uri, "--public", new, "--reason", REASON)
-    assert told["files"] == [
-        "keys/history/0001.dsse.json",
-        "keys/history/0002.dsse.json",
-        "keys/history/0001.tlog-proof",
-        "keys/history/0002.tlog-proof",
-        "approval/roster.dsse.json",
-    ]
-    configure(root, release=uri, release_public=new.name)
-    return Rotated(root, token, first, old, new, old_keys, people)
-
-
-def verify(bundle: Path, key: Path, *more: object) -> dict[str, Any]:
-    told: dict[str, Any] = run("verify", bundle, "--key", key, *more)[1]
-    return told
 
 
 # --- rotation ---
@@ -251,13 +176,6 @@ def test_the_history_of_another_product_is_refused(rotated: Rotated, monkeypatch
 
 
 # --- revocation ---
-
-
-def revoke(rotated: Rotated, *keep: Path) -> dict[str, Any]:
-    words = [word for path in keep for word in ("--keep", path)]
-    keyid = PublicKey.load(rotated.old).keyid
-    told: dict[str, Any] = run("keys", "revoke", keyid[:20], "--reason", "laptop stolen", *words)[1]
-    return told
 
 
 def test_a_revoked_key_counts_only_for_what_is_kept(rotated: Rotated) -> None:

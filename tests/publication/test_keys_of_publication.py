@@ -16,7 +16,7 @@ from devicepipe.errors import IntegrityError
 from devicepipe.evidence.key_history import verify_history
 from devicepipe.signing.keys import PublicKey
 from tests.cli.calls import run
-from tests.cli.test_keys import configure
+from tests.cli.rotation import configure
 from tests.publication.publishing import pull, sign, stock
 from tests.signing.softhsm import Token, softhsm_tokens
 

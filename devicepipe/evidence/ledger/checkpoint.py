@@ -63,12 +63,15 @@ class Trust:
         origin: The log's name; None takes the one that a checkpoint gives.
         witnesses: The keys of witnesses.
         quorum: How many of the witnesses must have cosigned.
+        former: Keys of the log that were revoked. Nothing counts by them but a checkpoint that the reader kept, which the log must
+            have grown from: a forged one could only have the log refused.
     """
 
     keys: tuple[PublicKey, ...]
     origin: str | None = None
     witnesses: tuple[NoteKey, ...] = ()
     quorum: int = 0
+    former: tuple[PublicKey, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.keys:
@@ -196,7 +199,8 @@ def open_checkpoint(data: bytes, trust: Trust, link: str) -> SignedCheckpoint:
         raise IntegrityError(
             f"is not signed by a trusted key ({wanted}), but by {names}",
             link=link,
-            remedy="make sure that this is the log's key; if it is, do not trust the file",
+            remedy="make sure that this is the log's key; where that was rotated, name the history of the product's keys "
+            "(--history); if it is by none of them, do not trust the file",
         )
     cosigned = signed_by(note, trust.witnesses, link) if trust.witnesses else []
     if len({key.public.keyid for key, _ in cosigned}) < trust.quorum:

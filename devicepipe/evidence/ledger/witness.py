@@ -107,8 +107,9 @@ def _seen(state: Path, trust: Trust, signer: NoteSigner, *, first: bool) -> Sign
         )
     if first:
         raise UsageError("the witness has seen this log already", file=state, remedy="leave --first out")
-    link = str(state)
-    return open_checkpoint(state.read_bytes(), Trust(trust.keys, trust.origin, (signer.key,), quorum=1), link)
+    # The witness cosigned it: that the log's key was revoked since takes nothing from what it saw.
+    keys, link = trust.keys + trust.former, str(state)
+    return open_checkpoint(state.read_bytes(), Trust(keys, trust.origin, (signer.key,), quorum=1), link)
 
 
 def _check_growth(seen: SignedCheckpoint, signed: SignedCheckpoint, proof: Sequence[bytes]) -> None:
