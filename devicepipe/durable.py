@@ -63,10 +63,25 @@ def alone(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Hold a lock file, which stays: of the processes that ask for it, one goes on at a time. A link is none (OSError)."""
-    lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    """Hold a lock file, which stays: of the processes that ask for it, one goes on at a time. A link is none (OSError).
+
+    The kernel ends it with the process. Who removes the file lets the next process in beside the one that holds it: what must not
+    be lost even so is looked at again before it is replaced.
+    """
+    while True:
+        lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is_there(lock, file):
+                yield
+                return
+            # Removed while this process waited: what it has now is a lock on a file that nobody else will ask for.
+        finally:
+            os.close(lock)
+
+
+def _is_there(lock: int, file: Path) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
+        return os.path.samestat(os.fstat(lock), os.lstat(file))
+    except FileNotFoundError:
+        return False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
+import threading
 from pathlib import Path
 
 import pytest
 
-from devicepipe.durable import alone, sync_tree, write_new
+from devicepipe.durable import alone, locked, sync_tree, write_new
 
 
 def test_a_file_is_written_once_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -44,3 +46,34 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None
     with pytest.raises(OSError, match="symbolic link"), alone(tmp_path / "file"):
         pass
     assert (tmp_path / "victim").read_text() == "text"
+
+
+def test_whoever_waited_for_a_lock_whose_file_was_removed_is_alone_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, asked, let_go = tmp_path / "lock", threading.Event(), threading.Event()
+    inside = threading.Event()
+    flock = fcntl.flock
+
+    def asking(lock: int, operation: int) -> None:
+        asked.set()
+        flock(lock, operation)
+
+    def hold() -> None:
+        with locked(file):
+            inside.set()
+            let_go.wait(10)
+
+    waiting = threading.Thread(target=hold)
+    with locked(file):
+        monkeypatch.setattr("devicepipe.durable.fcntl.flock", asking)
+        waiting.start()
+        assert asked.wait(10)
+        file.unlink()
+    try:
+        assert inside.wait(10)
+        with file.open() as again, pytest.raises(BlockingIOError):  # it has the file that the next one asks for
+            flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        let_go.set()
+        waiting.join()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.ledger.checkpoint import Trust, origin_of
+from devicepipe.evidence.ledger.disk import Disk
 from devicepipe.evidence.ledger.entry import Entry, Kind, decode_entry, encode_entry
 from devicepipe.evidence.ledger.index import INDEX, Search, find
-from devicepipe.evidence.ledger.log import CHECKPOINT, Log
+from devicepipe.evidence.ledger.log import Log, has_log
 from devicepipe.evidence.ledger.note import NoteKey, NoteSigner
 from devicepipe.evidence.ledger.proof import verify_proof
 from devicepipe.evidence.ledger.tree import CompactRange, leaf_hash
@@ -38,11 +39,11 @@ def append(project: Project, entries: Sequence[Entry], keys: Keys | None = None)
     """
     keys = keys or open_keys(project)
     signer, folder = _signer(project, keys.release), log_folder(project)
-    if not (folder / CHECKPOINT).exists():
+    if not _is_there(project):
         try:
             create_log(folder, signer)
         except UsageError:
-            if not (folder / CHECKPOINT).exists():  # else another process was first
+            if not _is_there(project):  # else another process was first
                 raise
     with open_writer(folder, signer, _former(keys)) as writer:
         return writer.append(entries)
@@ -53,7 +54,7 @@ def append_once(project: Project, entries: Sequence[Entry], keys: Keys | None = 
     if not entries:
         return []
     keys, there = keys or open_keys(project), dict[bytes, int]()
-    if (log_folder(project) / CHECKPOINT).exists():
+    if _is_there(project):
         recover_log(log_folder(project), _trust(project, keys))
         log = _open(project, keys)
         for entry in entries:
@@ -79,7 +80,7 @@ def entries_about(project: Project, kind: Kind, digest: str, *, recover: bool) -
         UsageError, BenchError: As `open_keys`.
         IntegrityError: The log is not to be trusted.
     """
-    if not (log_folder(project) / CHECKPOINT).exists():
+    if not _is_there(project):
         return None
     found = entries_with(project, (f'"digest":"{digest}"'.encode(),), recover=recover)
     return {number: entry for number, entry in found.items() if (entry.kind, entry.digest) == (kind, digest)}
@@ -90,7 +91,7 @@ def entries_with(
 ) -> dict[int, Entry]:
     """The entries whose text has one of these in it, by their numbers, none where there is no log; read as by `entries_about`."""
     folder = log_folder(project)
-    if not (folder / CHECKPOINT).exists():
+    if not _is_there(project):
         return {}
     keys = keys or open_keys(project)
     if recover:
@@ -116,7 +117,7 @@ def entry_at(project: Project, index: int) -> bytes | None:
         UsageError, BenchError: As `open_keys`.
         IntegrityError: The log is not to be trusted.
     """
-    if not (log_folder(project) / CHECKPOINT).exists():
+    if not _is_there(project):
         return None
     keys = open_keys(project)
     log = _open(project, keys)
@@ -146,10 +147,15 @@ def check(project: Project) -> None:
 
     Raises:
         UsageError, BenchError: The release key cannot be used.
-        IntegrityError: The log's checkpoint is not to be trusted.
+        IntegrityError: The log's checkpoint is missing, or not to be trusted.
     """
-    if (log_folder(project) / CHECKPOINT).exists():
+    if _is_there(project):
         _open(project)
+
+
+def _is_there(project: Project) -> bool:
+    """Whether the product has a log. Raises IntegrityError where it had one."""
+    return has_log(Disk(log_folder(project)))
 
 
 def _open(project: Project, keys: Keys | None = None) -> Log:

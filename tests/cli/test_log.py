@@ -17,6 +17,7 @@ from devicepipe.cli.main import cli
 from devicepipe.errors import EXIT_INTEGRITY, IntegrityError, UsageError
 from devicepipe.evidence.ledger import writer as writer_module
 from devicepipe.evidence.ledger.entry import Kind
+from devicepipe.evidence.ledger.note import NoteKey
 from devicepipe.evidence.ledger.writer import open_writer
 from tests.evidence.ledger.keys import ORIGIN, log_signer, witness_signer
 from tests.evidence.ledger.logs import make_log, sample
@@ -160,6 +161,17 @@ def test_witness(log: Path, tmp_path: Path) -> None:
     assert (told["before"], told["size"], told["vkey"]) == (40, 41, vkey)
     (log / "checkpoint").write_bytes(cosigned.read_bytes())
     refused(IntegrityError, "the log was rolled back", "witness", log, "--key", VKEY, *own)
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_the_logs_verifier_key_is_taken_for_a_witness(log: Path, pem: Path, form: tuple[str, ...]) -> None:
+    own = NoteKey.of_witness("witness.example.com/qa", log_signer().key.public).text()
+    for vkey, wrong in ((VKEY, "makes no cosignatures"), (own, "a log is no witness of itself")):
+        for key in (VKEY, pem):
+            refused(UsageError, wrong, "verify", log, "--key", key, "--witness", vkey, "--quorum", 1, *form)
+        refused(
+            UsageError, wrong, "checkpoint", log, "--key", VKEY, "--add", log / "checkpoint", "--witness", vkey, *form
+        )
 
 
 def test_checkpoint(log: Path, pem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

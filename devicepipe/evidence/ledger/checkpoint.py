@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.ledger.note import (
     DAMAGED,
+    TYPE_COSIGNATURE,
     Note,
     NoteKey,
     NoteSigner,
@@ -61,7 +62,7 @@ class Trust:
     Attributes:
         keys: The log's public keys: the present one, and former ones.
         origin: The log's name; None takes the one that a checkpoint gives.
-        witnesses: The keys of witnesses.
+        witnesses: The keys of witnesses; none of them a key of the log.
         quorum: How many of the witnesses must have cosigned.
         former: Keys of the log that were revoked. Nothing counts by them but a checkpoint that the reader kept, which the log must
             have grown from: a forged one could only have the log refused.
@@ -76,6 +77,7 @@ class Trust:
     def __post_init__(self) -> None:
         if not self.keys:
             raise UsageError("no key of the log is named", remedy="name the log's public key")
+        check_witnesses(self.witnesses, self.keys)
         if not 0 <= self.quorum <= len(self.witnesses):
             raise UsageError(f"{self.quorum} of {len(self.witnesses)} witnesses cannot be asked for")
 
@@ -128,6 +130,25 @@ class SignedCheckpoint:
 def origin_of(product: str) -> str:
     """The name of a product's log."""
     return f"{product}/log"
+
+
+def check_witnesses(witnesses: Sequence[NoteKey], keys: Sequence[PublicKey]) -> None:
+    """See that keys are those of witnesses, who are others than the log.
+
+    Raises:
+        UsageError: One makes no cosignatures, or is a key of the log under another name.
+    """
+    for one in witnesses:
+        if one.kind != TYPE_COSIGNATURE:
+            raise UsageError(
+                f"the verifier key {one.name!r} is that of a log, and makes no cosignatures",
+                remedy="name the key that the witness printed: `devicepipe log witness`",
+            )
+        if one.public.keyid in {key.keyid for key in keys}:
+            raise UsageError(
+                f"the witness {one.name!r} has the log's own key: a log is no witness of itself",
+                remedy="have somebody else witness it, with another key",
+            )
 
 
 def check_origin(origin: str) -> str:

@@ -7,12 +7,13 @@ of order. Tests put another file system in its place, that loses what it may los
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+
+from devicepipe.durable import locked
 
 MAXIMUM_READ = 128 * 1024 * 1024
 """The most that is read of a file, in bytes: more than any file of a log can have."""
@@ -47,6 +48,13 @@ class Disk:
             return sorted(os.listdir(self.folder / folder))  # noqa: PTH208 - names, not paths
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    def size(self, name: str) -> int:
+        """How many bytes a file has; 0 where there is none."""
+        try:
+            return os.lstat(self.folder / name).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -102,13 +110,9 @@ class Disk:
 
     @contextmanager
     def locked(self, name: str = ".lock") -> Iterator[None]:
-        """Alone among all that lock by this file. Waits for the one who has it, and the kernel ends that with its process."""
-        handle = os.open(self.folder / name, _CREATE, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        """Alone among all that lock by this file, as `durable.locked`."""
+        with locked(self.folder / name):
             yield
-        finally:
-            os.close(handle)
 
     def make(self, mode: int = 0o755) -> None:
         """Make the folder itself and those above it, with that mode, and make that last. Does nothing where it is there."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.ledger.checkpoint import SignedCheckpoint, Trust, open_checkpoint
 from devicepipe.evidence.ledger.disk import Disk
+from devicepipe.evidence.ledger.journal import JOURNAL
 from devicepipe.evidence.ledger.proof import LogProof
 from devicepipe.evidence.ledger.tiles import (
     ENTRIES,
@@ -37,25 +38,40 @@ _CACHED = 64
 _VERIFY = "run `devicepipe log verify`, which names all that is broken, and restore the log from a copy"
 
 
+def has_log(disk: Disk) -> bool:
+    """Whether there is a log in the folder.
+
+    Raises:
+        IntegrityError: There is what only a log has, and no checkpoint: it was lost, and nothing is to be begun over the rest.
+    """
+    # First what a log has, and then its checkpoint: another process may be making the log, and that is there before the rest.
+    left = "tiles" if disk.names("tile") else "a journal" if disk.size(JOURNAL) else ""
+    if CHECKPOINT in disk.names(""):
+        return True
+    if left:
+        raise IntegrityError(
+            f"is missing, though the log has {left}",
+            link=CHECKPOINT,
+            remedy=f"restore it from a copy of the log: {disk.folder / CHECKPOINT}",
+        )
+    return False
+
+
 def read_checkpoint(disk: Disk) -> bytes:
     """The bytes of a log's checkpoint.
 
     Raises:
         UsageError: There is no log in the folder.
-        IntegrityError: There are tiles of one, and no checkpoint.
+        IntegrityError: As `has_log`.
     """
-    try:
-        return disk.read(CHECKPOINT)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        if (disk.folder / "tile").is_dir():
-            raise IntegrityError(
-                "is missing, though the log has tiles",
-                link=CHECKPOINT,
-                remedy="restore it from a copy of the log",
-            ) from error
+    if not has_log(disk):
         raise UsageError(
             "there is no log here: it has no checkpoint", file=disk.folder, remedy="name the folder of a log"
-        ) from error
+        )
+    try:
+        return disk.read(CHECKPOINT)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise IntegrityError(f"cannot be read: {error.strerror}", link=CHECKPOINT) from error
 
 
 @dataclass

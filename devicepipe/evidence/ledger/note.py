@@ -44,7 +44,7 @@ DAMAGED: Final = "the file is damaged, or was altered: take it from where it cam
 _TYPES = {TYPE_ED25519: "Ed25519", TYPE_ECDSA: "ECDSA P-256", TYPE_COSIGNATURE: "cosignature/v1 with Ed25519"}
 _ID_SIZE = 4
 _TIME_SIZE = 8
-_LAST_TIME = 2**63 - 1
+_LAST_TIME = 253402300799  # 9999-12-31T23:59:59Z: no date can be told of a later one
 _CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _KEY_REMEDY = "a verifier key is written NAME+ID+BASE64, e.g. as `devicepipe log checkpoint --vkey` prints it"

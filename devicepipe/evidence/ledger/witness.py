@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devicepipe.errors import IntegrityError, UsageError
-from devicepipe.evidence.ledger.checkpoint import SignedCheckpoint, Trust, open_checkpoint
+from devicepipe.evidence.ledger.checkpoint import SignedCheckpoint, Trust, check_witnesses, open_checkpoint
 from devicepipe.evidence.ledger.disk import Disk
 from devicepipe.evidence.ledger.log import Log
 from devicepipe.evidence.ledger.note import NoteSigner
@@ -82,6 +82,7 @@ def witness_checkpoint(
         from what
             was seen (a fork). Nothing is cosigned, and what was seen stays.
     """
+    check_witnesses((signer.key,), trust.keys)
     disk = Disk(state.parent)
     disk.make()
     with disk.locked(f".{state.name}.lock"):

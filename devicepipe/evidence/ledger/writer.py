@@ -26,6 +26,7 @@ from devicepipe.evidence.ledger.checkpoint import (
     Trust,
     add_cosignatures,
     check_origin,
+    check_witnesses,
     open_checkpoint,
     sign_checkpoint,
 )
@@ -33,7 +34,7 @@ from devicepipe.evidence.ledger.disk import Disk
 from devicepipe.evidence.ledger.entry import Entry, encode_entry
 from devicepipe.evidence.ledger.growth import Growth
 from devicepipe.evidence.ledger.journal import JOURNAL, Record, parse_journal
-from devicepipe.evidence.ledger.log import CHECKPOINT, Log, read_checkpoint
+from devicepipe.evidence.ledger.log import CHECKPOINT, Log, has_log, read_checkpoint
 from devicepipe.evidence.ledger.note import NoteKey, NoteSigner
 from devicepipe.evidence.ledger.tiles import Tile
 from devicepipe.evidence.ledger.tree import EMPTY_ROOT
@@ -109,10 +110,12 @@ class LogWriter:
             checkpoint = Checkpoint(self._published.origin, self._growth.size, self._growth.root())
             signed = sign_checkpoint(checkpoint, self._signer)
             record = Record(old, tuple(entries), signed.data).to_bytes()
+            self._check_alone()
             self._disk.append(JOURNAL, record)
+            self._journal += len(record)
+            self._check_alone()
         # From here on the batch is in the log, whatever happens.
         self._signed = signed
-        self._journal += len(record)
         if self._journal >= PUBLISH_AT:
             self.publish()
         return range(old, self._growth.size)
@@ -126,11 +129,13 @@ class LogWriter:
         if self._broken or self._signed.size == self._published.size:
             return self._published
         with self._or_broken():
+            self._check_alone()
             tiles = self._growth.tiles(self._published.size)
             for tile, data in tiles:
                 assert tile.size > self._published.size
                 self._disk.write(tile.path, data)
             self._disk.sync()
+            self._check_alone()
             self._disk.replace(CHECKPOINT, self._signed.data, NEW_CHECKPOINT)
             self._disk.truncate(JOURNAL, 0)
         self._published, self._journal = self._signed, 0
@@ -154,22 +159,36 @@ class LogWriter:
 
     def _recover(self) -> Recovery:
         try:
-            journal = parse_journal(self._disk.read(JOURNAL))
+            data = self._disk.read(JOURNAL)
         except FileNotFoundError:
             # A copy of a log has none.
             self._disk.write(JOURNAL, b"")
             self._disk.sync()
             return Recovery()
+        journal, self._journal = parse_journal(data), len(data)
         before = self._published.size
         signed = replay(self._growth, journal.records, self._trust, before)
         if signed is not None:
             self._signed = signed
             self.publish()
-        elif journal.end:
-            self._disk.truncate(JOURNAL, 0)  # all of it is published: only the emptying is missing
-        elif journal.torn:
-            self._disk.truncate(JOURNAL, journal.end)
+        elif data:
+            self._disk.truncate(
+                JOURNAL, 0
+            )  # all of it is published, and only the emptying is missing; or it was never whole
+            self._journal = 0
         return Recovery(self._growth.size - before, journal.torn)
+
+    def _check_alone(self) -> None:
+        """See that checkpoint and journal are as this writer left them: a lock keeps out nobody once its file was removed.
+
+        Raises:
+            BenchError: Another process appended meanwhile. What this one was acknowledged, the other found in the journal.
+        """
+        if self._disk.size(JOURNAL) != self._journal or self._disk.read(CHECKPOINT) != self._published.data:
+            raise BenchError(
+                f"somebody else wrote to the log while this process had it locked: {self._disk.folder}",
+                remedy="leave its `.lock` alone, see `devicepipe log verify`, and append again",
+            )
 
     @contextmanager
     def _or_broken(self) -> Iterator[None]:
@@ -220,6 +239,7 @@ def create_log(folder: Path, signer: NoteSigner, disk: Disk | None = None) -> Si
 
     Raises:
         UsageError: There is one already, or the folder cannot be made.
+        IntegrityError: There was one, and its checkpoint is missing.
     """
     check_origin(signer.key.name)
     try:
@@ -227,7 +247,7 @@ def create_log(folder: Path, signer: NoteSigner, disk: Disk | None = None) -> Si
             disk = Disk(folder)
             disk.make()
         with disk.locked():
-            if CHECKPOINT in disk.names(""):
+            if has_log(disk):
                 raise UsageError("there is a log already", file=folder, remedy="append to it, or name another folder")
             signed = sign_checkpoint(Checkpoint(signer.key.name, 0, EMPTY_ROOT), signer)
             disk.write(JOURNAL, b"")
@@ -292,9 +312,10 @@ def store_cosignatures(
         link: What the copy is called in errors.
 
     Raises:
-        UsageError: There is no log.
+        UsageError: There is no log, or a key is no witness's.
         IntegrityError: A signature is wrong, or the copy is of another checkpoint.
     """
+    check_witnesses(witnesses, trust.keys)
     disk = Disk(folder)
     log = Log.open(folder, trust, disk)
     with disk.locked():

@@ -68,6 +68,9 @@ class ModelDisk(Disk):
     def names(self, folder: str) -> list[str]:
         return sorted(self.tree.get(folder, {}))
 
+    def size(self, name: str) -> int:
+        return len(self.read(name)) if name in self.tree[""] else 0
+
     def _inode(self, name: str) -> Inode:
         folder, _, last = name.rpartition("/")
         found = self.tree.get(folder, {}).get(last)

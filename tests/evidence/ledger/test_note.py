@@ -202,7 +202,7 @@ def test_bad_names(name: str) -> None:
         NoteKey.of_log(name, log_signer().key.public)
 
 
-def test_cosignatures_bind_text_and_time() -> None:
+def test_cosignatures_bind_text_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
     text = b"example.com/log\n1\nf+7CoKgXKE/tNys9TTXcr/ad6U/K3xvznmzew9y6SP0=\n"
     witness = witness_signer()
     made = witness.cosign(text, 1679315147)
@@ -213,6 +213,12 @@ def test_cosignatures_bind_text_and_time() -> None:
     assert not witness.key.verifies(text, (1679315148).to_bytes(8, "big") + made.made[8:])
     assert not witness.key.verifies(text, (2**63).to_bytes(8, "big") + made.made[8:])
     assert not witness.key.verifies(text, made.made[:8])
+    last = 253402300799  # the end of the year 9999: no later time can be shown as a date
+    assert witness.key.verifies(text, witness.cosign(text, last).made)
+    monkeypatch.setattr("devicepipe.evidence.ledger.note._LAST_TIME", 2**63 - 1)
+    later = witness.cosign(text, last + 1).made
+    monkeypatch.undo()
+    assert not witness.key.verifies(text, later)
     # The same key as a log's is another key: one signature never passes for the other.
     as_log = NoteKey.of_log(witness.key.name, witness.key.public)
     assert as_log.key_id != witness.key.key_id

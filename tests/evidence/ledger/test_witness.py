@@ -8,6 +8,7 @@ import pytest
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.ledger.checkpoint import Checkpoint, Trust, open_checkpoint, sign_checkpoint
 from devicepipe.evidence.ledger.log import CHECKPOINT, Log
+from devicepipe.evidence.ledger.note import NoteKey, NoteSigner
 from devicepipe.evidence.ledger.proof import verify_proof
 from devicepipe.evidence.ledger.tree import EMPTY_ROOT
 from devicepipe.evidence.ledger.witness import Witnessed, witness_checkpoint, witness_log
@@ -127,3 +128,20 @@ def test_an_empty_log(tmp_path: Path, state: Path) -> None:
     assert see(log, state, first=True).signed.size == 0
     grow(log, 3)
     assert see(log, state).before == 0
+
+
+def test_the_logs_own_key_meets_the_quorum_as_its_witness(log: Path, state: Path) -> None:
+    public = log_signer().key.public
+    own = NoteSigner(NoteKey.of_witness("witness.example.com/qa", public), log_signer().signer)
+    with pytest.raises(UsageError, match="is that of a log, and makes no cosignatures"):
+        Trust(TRUST.keys, ORIGIN, (log_signer().key,), quorum=1)
+    with pytest.raises(UsageError, match="has the log's own key: a log is no witness of itself"):
+        Trust(TRUST.keys, ORIGIN, (own.key,), quorum=1)
+    with pytest.raises(UsageError, match="no witness of itself"):  # nor with a key that was the log's
+        Trust((log_signer(1).key.public, public), ORIGIN, (WITNESS.key, own.key), quorum=1)
+    with pytest.raises(UsageError, match="no witness of itself"):
+        witness_log(Log.open(log, TRUST), TRUST, state, own, first=True)
+    assert not state.exists()
+    for key, match in ((log_signer().key, "makes no cosignatures"), (own.key, "no witness of itself")):
+        with pytest.raises(UsageError, match=match):
+            store_cosignatures(log, TRUST, (log / CHECKPOINT).read_bytes(), [key], "copy")
