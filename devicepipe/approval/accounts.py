@@ -129,12 +129,23 @@ class Accounts:
         self._rules = rules or AccountRules()
         self._now = now or (lambda: datetime.now(UTC))
         self._engine = open_database(url)
+        self._together: sa.Connection | None = None
         # What the failure of an unknown account costs, so that its time does not tell which accounts there are.
         self._nobody = close(Secrets(bytes(32), bytes(20)), "", randomness.token_hex(16), self._rules.cost)
 
     def dispose(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is done in here is done as a whole when the block ends well, and else not at all; others see it only then."""
+        with self._begin() as db:
+            self._together = db
+            try:
+                yield
+            finally:
+                self._together = None
 
     # --- who there is
 
@@ -420,6 +431,9 @@ class Accounts:
 
     @contextmanager
     def _begin(self) -> Iterator[sa.Connection]:
+        if self._together is not None:
+            yield self._together
+            return
         try:
             with self._engine.begin() as db:
                 yield db

@@ -51,10 +51,10 @@ def add(
     check_words(name, "--name")
     given = _roles(roles)
     project, secret = open_project(folder), SecretsIn(secrets_fd)
-    with _accounts(project, change=True) as accounts:
-        uri = accounts.add(id_, name, email, given, secret.ask(f"First password of {id_}", confirm=True))
-        roster = _renew(project, accounts, id_, "added", roles)
-    _tell_enrolment(id_, uri, roster, as_json=as_json)
+    word = secret.ask(f"First password of {id_}", confirm=True)
+    with _changing(project, id_, "added", roles) as accounts:
+        uri = accounts.add(id_, name, email, given, word)
+    _tell_enrolment(id_, uri, project, as_json=as_json)
 
 
 @account.command("list")
@@ -96,9 +96,9 @@ def roles(id_: str, *, roles: tuple[str, ...], folder: Path, as_json: bool) -> N
     """Give the account ID other roles."""
     given = _roles(roles)
     project = open_project(folder)
-    with _accounts(project, change=True) as accounts:
+    with _changing(project, id_, "roles", roles) as accounts:
         accounts.set_roles(id_, given)
-        _tell_roster(_renew(project, accounts, id_, "roles", roles), as_json=as_json)
+    _tell_roster(project, as_json=as_json)
 
 
 @account.command()
@@ -127,10 +127,10 @@ def reset(id_: str, *, secrets_fd: int | None, folder: Path, as_json: bool) -> N
     What was signed with the old key stays valid; nothing more is signed with it.
     """
     project, secret = open_project(folder), SecretsIn(secrets_fd)
-    with _accounts(project, change=True) as accounts:
-        uri = accounts.reset(id_, secret.ask(f"New password of {id_}", confirm=True))
-        roster = _renew(project, accounts, id_, "reset")
-    _tell_enrolment(id_, uri, roster, as_json=as_json)
+    word = secret.ask(f"New password of {id_}", confirm=True)
+    with _changing(project, id_, "reset") as accounts:
+        uri = accounts.reset(id_, word)
+    _tell_enrolment(id_, uri, project, as_json=as_json)
 
 
 @account.command()
@@ -144,16 +144,18 @@ def link(id_: str, *, remove: bool, folder: Path, as_json: bool) -> None:
     From then on the first signature of a session takes the password and a login there, in the place of a one-time code.
     """
     from devicepipe.cli.identify import log_in_at_provider
+    from devicepipe.stages.rosters import roster_file
 
     project = open_project(folder)
-    with _accounts(project, change=True) as accounts:
-        if remove:
+    if remove:
+        with _changing(project, id_, "unlinked") as accounts:
             accounts.unlink(id_)
-            _tell_roster(_renew(project, accounts, id_, "unlinked"), as_json=as_json)
-            return
-        login = log_in_at_provider(project)
+        _tell_roster(project, as_json=as_json)
+        return
+    login = log_in_at_provider(project)
+    with _changing(project, id_, "linked") as accounts:
         accounts.link(id_, login)
-        roster = _renew(project, accounts, id_, "linked")
+    roster = roster_file(project)
     if as_json:
         print_json({"account": id_, "issuer": login.issuer, "subject": login.subject, "roster": str(roster)})
     else:
@@ -167,9 +169,9 @@ def link(id_: str, *, remove: bool, folder: Path, as_json: bool) -> None:
 def close(id_: str, *, folder: Path, as_json: bool) -> None:
     """Close the account ID for good. What its person signed stays valid."""
     project = open_project(folder)
-    with _accounts(project, change=True) as accounts:
+    with _changing(project, id_, "closed") as accounts:
         accounts.close(id_)
-        _tell_roster(_renew(project, accounts, id_, "closed"), as_json=as_json)
+    _tell_roster(project, as_json=as_json)
 
 
 @account.command()
@@ -187,39 +189,38 @@ def roster(*, accept: bool, folder: Path, as_json: bool) -> None:
     Shows what the database of accounts has otherwise than the newest roster: nothing does, unless a command was killed, the roster
     is an older one, or somebody wrote into the database. It is signed only with --accept-differences, and each is logged.
     """
-    from devicepipe.stages.rosters import differences_of, renew_roster
+    from devicepipe.stages.rosters import alone_with_roster, differences_of, renew_roster
 
     project = open_project(folder)
-    with _accounts(project) as accounts:
+    with alone_with_roster(project), _accounts(project) as accounts:
         found = differences_of(project, accounts)
         for one in () if as_json else found:
             tell(f"  {one}", fg="yellow")
-        path = renew_roster(project, accounts, "roster", "signed anew", accept=accept)
+        path = renew_roster(project, accounts, accept=accept)
     if as_json:
         print_json({"roster": str(path), "differences": [str(one) for one in found]})
     else:
-        _tell_roster(path, as_json=False)
+        _tell_roster(project, as_json=False)
 
 
 @contextmanager
-def _accounts(project: Project, *, change: bool = False) -> Iterator[Accounts]:
-    """The accounts; for a change of them that the roster has to follow, only where it has them as they are."""
+def _accounts(project: Project) -> Iterator[Accounts]:
     from devicepipe.stages.approval import open_accounts
-    from devicepipe.stages.rosters import check_accounts
 
     accounts = open_accounts(project)
     try:
-        if change:
-            check_accounts(project, accounts)
         yield accounts
     finally:
         accounts.dispose()
 
 
-def _renew(project: Project, accounts: Accounts, account: str, change: str, roles: Sequence[str] = ()) -> Path:
-    from devicepipe.stages.rosters import renew_roster
+@contextmanager
+def _changing(project: Project, account: str, change: str, roles: Sequence[str] = ()) -> Iterator[Accounts]:
+    """The accounts, for a change of one that the roster follows. Nobody is asked for anything in here: others wait."""
+    from devicepipe.stages.rosters import changing
 
-    return renew_roster(project, accounts, account, change, roles)
+    with _accounts(project) as accounts, changing(project, accounts, account, change, roles):
+        yield accounts
 
 
 def _roles(names: tuple[str, ...]) -> list[Role]:
@@ -231,7 +232,10 @@ def _roles(names: tuple[str, ...]) -> list[Role]:
     return [Role(name) for name in names]
 
 
-def _tell_enrolment(id_: str, uri: str, roster: Path, *, as_json: bool) -> None:
+def _tell_enrolment(id_: str, uri: str, project: Project, *, as_json: bool) -> None:
+    from devicepipe.stages.rosters import roster_file
+
+    roster = roster_file(project)
     if as_json:
         print_json({"account": id_, "authenticator": uri, "roster": str(roster)})
         return
@@ -240,7 +244,10 @@ def _tell_enrolment(id_: str, uri: str, roster: Path, *, as_json: bool) -> None:
     tell(f"commit {roster}")
 
 
-def _tell_roster(roster: Path, *, as_json: bool) -> None:
+def _tell_roster(project: Project, *, as_json: bool) -> None:
+    from devicepipe.stages.rosters import roster_file
+
+    roster = roster_file(project)
     if as_json:
         print_json({"roster": str(roster)})
     else:

@@ -35,13 +35,20 @@ from devicepipe.evidence.layout import IMAGE_KEY, PROOF_SUFFIX, RELEASE_ENVELOPE
 from devicepipe.evidence.ledger.checkpoint import Trust
 from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF, verify_proof
 from devicepipe.evidence.production import ATTESTATION, production_folder, verify_production
-from devicepipe.evidence.signatures import Roster, instant, open_roster, sign_roster
+from devicepipe.evidence.signatures import Roster, instant
 from devicepipe.evidence.verify import VerifiedBundle, verify_bundle
 from devicepipe.project.config import Project
 from devicepipe.signing.keys import PublicKey
 from devicepipe.stages import ledger
 from devicepipe.stages.context import Keys, SigningKey, default_tester, load_history, open_key, public_half
-from devicepipe.stages.rosters import newest_logged, next_roster, replace_roster
+from devicepipe.stages.rosters import (
+    alone_with_roster,
+    newest_logged,
+    next_roster,
+    present_roster,
+    replace_roster,
+    roster_file,
+)
 
 _LEAST = 8
 _ROLES: tuple[Role, ...] = ("release", "image", "production")
@@ -72,25 +79,26 @@ def rotate_key(project: Project, role: Role, new: SigningKey, reason: str) -> Ch
         reason: Why.
 
     Raises:
-        UsageError: The keys in force cannot be used, or the new one is known already.
+        UsageError: The keys in force cannot be used, the new one is known already, or the roster is not the newest.
         IntegrityError: The history as it stands does not hold.
         BenchError: A signing device failed.
     """
-    history = load_history(project)
-    authority = open_key(project, "release", history)
-    people = _present_roster(project, KeyTrust.of(authority.public, history)) if role == "release" else None
-    work = _Work(project, authority, history)
-    work.begin(role, reason)
-    before = work.history.of_role(role)
-    if before:
-        work.change("rotate", role, reason, new=new, replaces=before[-1].public.keyid)
-    else:
-        work.change("begin", role, reason, new=new)
-    release = new if role == "release" else authority
-    files = work.files + _log(project, work.history, release)
-    if people is not None:
-        files += (_sign_roster_anew(project, people, Keys(release, release, work.history)),)
-    return ChangedKeys(work.history, files)
+    with alone_with_roster(project):
+        history = load_history(project)
+        authority = open_key(project, "release", history)
+        people = present_roster(project, Keys(authority, authority, history)) if role == "release" else None
+        work = _Work(project, authority, history)
+        work.begin(role, reason)
+        before = work.history.of_role(role)
+        if before:
+            work.change("rotate", role, reason, new=new, replaces=before[-1].public.keyid)
+        else:
+            work.change("begin", role, reason, new=new)
+        release = new if role == "release" else authority
+        files = work.files + _log(project, work.history, release)
+        if people is not None:
+            files += (_sign_roster_anew(project, people, Keys(release, release, work.history)),)
+        return ChangedKeys(work.history, files)
 
 
 def revoke_key(project: Project, keyid: str, reason: str, keep: Sequence[Path] = ()) -> ChangedKeys:
@@ -221,17 +229,11 @@ def _log(project: Project, history: KeyHistory, release: SigningKey) -> tuple[Pa
     return tuple(made)
 
 
-def _present_roster(project: Project, trust: KeyTrust) -> Roster | None:
-    path = project.root / project.approval.roster
-    return open_roster(path.read_bytes(), trust, project.product.name, path.name) if path.exists() else None
-
-
 def _sign_roster_anew(project: Project, people: Roster, keys: Keys) -> Path:
     """The same people, under the new release key."""
     now = people.model_copy(update={"on": instant(datetime.now(UTC))})
-    roster = next_roster(people, newest_logged(project, keys), now)
-    replace_roster(project, roster, sign_roster(roster, *_pair(keys.release)), keys)
-    return project.root / project.approval.roster
+    replace_roster(project, next_roster(people, newest_logged(project, keys), now), keys)
+    return roster_file(project)
 
 
 def _signed_by(bundle: VerifiedBundle, key: PublicKey, role: Role) -> set[str]:

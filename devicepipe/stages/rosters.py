@@ -1,13 +1,16 @@
 """The roster of people: signed by the release key, logged before it counts, and taken only where it is the newest that the log has.
 
 What always holds: numbers and times of rosters only rise, whoever makes them; a roster is in the log, with its digest, before its
-file is there. A process that is killed in between leaves the new file beside the old one, and the next reader puts it in its place.
+file is there; one process at a time changes accounts and roster. A change of the database is committed once the roster with it is
+signed and lies beside the old one. There it stays where the process is killed thereafter: if it was logged, the next reader puts it
+in its place; if not, the next change signs and logs it anew.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +18,12 @@ from pathlib import Path
 from devicepipe.approval.accounts import Accounts
 from devicepipe.approval.record import AHEAD
 from devicepipe.approval.roster_changes import Difference, accepted, changed, differences
-from devicepipe.errors import UsageError
+from devicepipe.durable import locked
+from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.dsse import keyid_unverified
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.key_uses import use_of_key
+from devicepipe.evidence.ledger.disk import Disk
 from devicepipe.evidence.ledger.entry import Entry, make_entry
 from devicepipe.evidence.signatures import Roster, instant, open_roster, sign_roster
 from devicepipe.project.config import Project
@@ -47,6 +52,11 @@ class LoggedRoster:
     signed: str = ""
 
 
+def roster_file(project: Project) -> Path:
+    """Where the product's roster is."""
+    return project.root / project.approval.roster
+
+
 def newest_logged(project: Project, keys: Keys) -> LoggedRoster:
     """The newest roster of the product's log. Raises as `ledger.entries_with`."""
     number, digest, at, signed = 0, "", "", ""
@@ -67,7 +77,7 @@ def current_roster(project: Project) -> bytes:
         UsageError: There is none yet, it is not the newest one that the log has, or not by the release key in force.
         BenchError, IntegrityError: As `ledger.entries_with`.
     """
-    path = project.root / project.approval.roster
+    path = roster_file(project)
     keys = open_keys(project)
     newest = newest_logged(project, keys)
     _finish(path, newest)
@@ -79,12 +89,7 @@ def current_roster(project: Project) -> bytes:
             file=path,
             remedy="make accounts with `devicepipe account add`; who holds the release key signs their roster",
         ) from error
-    if newest.number and _digest(data) != newest.digest:
-        raise UsageError(
-            f"this is not the newest roster, which is number {newest.number} of {newest.at}",
-            file=path,
-            remedy="restore the newest one from version control, or have one signed anew: `devicepipe account roster`",
-        )
+    _check_newest(path, data, newest)
     if keyid_unverified(data, path.name) in {one.keyid for one in keys.trust.keys} - {keys.release.public.keyid}:
         raise UsageError(
             "the roster is signed by a release key that is in force no longer",
@@ -94,48 +99,115 @@ def current_roster(project: Project) -> bytes:
     return data
 
 
-def differences_of(project: Project, accounts: Accounts) -> list[Difference]:
-    """What is in the database of accounts otherwise than in the newest roster. Raises as `renew_roster`."""
-    before, newest, path = _before(project, open_keys(project))
-    return _not_newest(path, newest) + differences(before.people if before is not None else [], accounts.people())
+def present_roster(project: Project, keys: Keys) -> Roster | None:
+    """The product's roster, checked; None where it has none.
+
+    Raises:
+        UsageError: It is not the newest one that the log has.
+        BenchError, IntegrityError: As `renew_roster`.
+    """
+    before, newest, path = _before(project, keys)
+    if before is not None:
+        _check_newest(path, path.read_bytes(), newest)
+    return before
 
 
-def check_accounts(project: Project, accounts: Accounts) -> None:
+@contextmanager
+def alone_with_roster(project: Project) -> Iterator[None]:
+    """Wait until nobody else changes accounts, roster or keys: what was checked in here holds until it is signed."""
+    project.state.mkdir(exist_ok=True)
+    with locked(project.state / "roster.lock"):  # not beside the roster, where git would see it
+        yield
+
+
+@contextmanager
+def changing(
+    project: Project, accounts: Accounts, account: str, change: str, roles: Sequence[str] = ()
+) -> Iterator[None]:
+    """Change an account, in the block, and the roster with it: alone, and both of them or neither.
+
+    Nothing is changed where the block or the signature fails. Where the log cannot be appended to after that, or the process is
+    killed, the next change or `devicepipe account roster` logs it and goes on.
+
+    Args:
+        project: The product.
+        accounts: Its accounts.
+        account: The account that is changed.
+        change: What is done, as `roster_changes.changed` knows it.
+        roles: The roles that it gets, where they are given.
+
+    Raises:
+        UsageError: The database differs from the newest roster, before or in more than the change, or that is not the newest.
+        BenchError, IntegrityError: As `renew_roster`.
+    """
+    with alone_with_roster(project):
+        keys = open_keys(project)
+        check_accounts(project, accounts, keys)
+        with accounts.together():
+            yield
+            signed = _sign_next(project, accounts, keys, account, change, roles)
+        _take(project, *signed, keys)
+
+
+def differences_of(project: Project, accounts: Accounts, keys: Keys | None = None) -> list[Difference]:
+    """What is in the database of accounts otherwise than in the newest roster, once an interrupted change of both was finished.
+
+    The caller is `alone_with_roster`. Raises as `renew_roster`.
+    """
+    keys = keys or open_keys(project)
+    before, newest, path = _before(project, keys)
+    signed, found = before.people if before is not None else [], accounts.people()
+    stale, others = _not_newest(path, newest), differences(signed, found)
+    pending = _interrupted(path, before, newest, keys, project.product.name) if others and not stale else None
+    if pending is not None and not differences(pending.people, found):
+        # Its time is that of then, and people may have signed since by the roster before it: so it is signed anew.
+        now = pending.model_copy(update={"on": instant(datetime.now(UTC))})
+        entries = [_changed(one.account, "interrupted change finished", reason=one.what) for one in others]
+        _take(project, *_sign(project, next_roster(before, newest, now), keys), entries, keys)
+        return []
+    return stale + others
+
+
+def check_accounts(project: Project, accounts: Accounts, keys: Keys) -> None:
     """Find out, before an account is changed, whether the roster can be signed anew with that change alone.
 
     Raises:
         UsageError: The database differs from the newest roster, or the roster is not the newest.
         BenchError, IntegrityError: As `renew_roster`.
     """
-    _refuse(project, differences_of(project, accounts))
+    _refuse(project, differences_of(project, accounts, keys))
 
 
-def renew_roster(
-    project: Project,
-    accounts: Accounts,
-    account: str,
-    change: str,
-    roles: Sequence[str] = (),
-    *,
-    accept: bool = False,
-) -> Path:
-    """Sign the roster before with one change, by the release key, and log why; returns its file, to be committed.
+def renew_roster(project: Project, accounts: Accounts, *, accept: bool = False) -> Path:
+    """Sign the roster anew, by the release key, and log it; returns its file. The caller is `alone_with_roster`.
 
     Args:
         project: The product.
-        accounts: Its accounts, already changed.
-        account: The account that was changed; the roster itself where none was.
-        change: What was done, as `roster_changes.changed` knows it.
-        roles: The roles that it has now, where they were given.
-        accept: Sign it as the database is, whatever else differs; each difference is logged.
+        accounts: Its accounts.
+        accept: Sign it as the database is, whatever differs; each difference is logged.
 
     Raises:
-        UsageError: The database differs from the roster before in more than the change.
+        UsageError: The database differs from the roster before.
         BenchError: As `open_keys` and `keys.sign`.
         IntegrityError: The roster that is there is not one of this release key, the new one gives keys times that cannot be, or
             the log is not to be trusted.
     """
     keys = open_keys(project)
+    _take(project, *_sign_next(project, accounts, keys, "roster", "signed anew", accept=accept), keys)
+    return roster_file(project)
+
+
+def _sign_next(
+    project: Project,
+    accounts: Accounts,
+    keys: Keys,
+    account: str,
+    change: str,
+    roles: Sequence[str] = (),
+    *,
+    accept: bool = False,
+) -> tuple[Roster, bytes, list[Entry]]:
+    """Sign the roster before with one change and lay it beside that; returns it, its file's bytes, and what the log is told."""
     before, newest, path = _before(project, keys)
     signed, found = before.people if before is not None else [], accounts.people()
     roster = next_roster(
@@ -147,16 +219,50 @@ def renew_roster(
         people = accepted(signed, found, roster.on)
     else:
         _refuse(project, others)
-    data = sign_roster(roster.model_copy(update={"people": people}), keys.release.signer, keys.release.public)
-    roster = open_roster(data, keys.trust, project.product.name, path.name)
+    roster, data = _sign(project, roster.model_copy(update={"people": people}), keys)
     entries = [_changed(one.account, "difference accepted", reason=one.what) for one in others]
-    replace_roster(project, roster, data, keys, [*entries, _changed(account, change, roles, _digest(data))])
-    return path
+    return roster, data, [*entries, _changed(account, change, roles, _digest(data))]
+
+
+def _sign(project: Project, roster: Roster, keys: Keys) -> tuple[Roster, bytes]:
+    """Sign a roster, check it as its readers do, and bring it to the disk beside the one before."""
+    path = roster_file(project)
+    data = sign_roster(roster, keys.release.signer, keys.release.public)
+    checked = open_roster(data, keys.trust, project.product.name, path.name)
+    disk = Disk(path.parent)
+    disk.make()
+    disk.write(_beside(path).name, data)
+    disk.sync()
+    return checked, data
+
+
+def _take(project: Project, roster: Roster, signed: bytes, entries: Sequence[Entry], keys: Keys) -> None:
+    """Log a roster that lies beside the one before, and put it in the place of that. Raises as `ledger.append`."""
+    path = roster_file(project)
+    use = use_of_key(
+        keys.release.public.keyid,
+        "roster",
+        f"{_SUBJECT}{roster.number}",
+        _digest(signed),
+        at=utc_now(),
+        by=default_tester(),
+    )
+    ledger.append(project, [*entries, use], keys)
+    _beside(path).replace(path)
+
+
+def _interrupted(path: Path, before: Roster | None, newest: LoggedRoster, keys: Keys, product: str) -> Roster | None:
+    """The roster that a process signed which ended before it was logged: the next one by its number, none given up since."""
+    try:
+        roster = open_roster(_beside(path).read_bytes(), keys.trust, product, _beside(path).name)
+    except (OSError, IntegrityError):
+        return None
+    return roster if roster.number == next_roster(before, newest, roster).number else None
 
 
 def _before(project: Project, keys: Keys) -> tuple[Roster | None, LoggedRoster, Path]:
     """The roster that is there, if one is, what the log has, and the roster's file."""
-    path = project.root / project.approval.roster
+    path = roster_file(project)
     newest = newest_logged(project, keys)
     _finish(path, newest)
     if not path.exists():
@@ -170,13 +276,22 @@ def _not_newest(path: Path, newest: LoggedRoster) -> list[Difference]:
     return [Difference("roster", f"the newest is number {newest.number} of {newest.at}, which the file is not")]
 
 
+def _check_newest(path: Path, data: bytes, newest: LoggedRoster) -> None:
+    if newest.number and _digest(data) != newest.digest:
+        raise UsageError(
+            f"this is not the newest roster, which is number {newest.number} of {newest.at}",
+            file=path,
+            remedy="restore the newest one from version control, or have one signed anew: `devicepipe account roster`",
+        )
+
+
 def _refuse(project: Project, found: Sequence[Difference]) -> None:
     if not found:
         return
     more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     raise UsageError(
         f"the accounts are not as the newest roster has them: {'; '.join(map(str, found[:_SHOWN]))}{more}",
-        file=project.root / project.approval.roster,
+        file=roster_file(project),
         remedy="restore the newest roster and find out who changed the database of accounts; if all that is right, sign it as "
         "it is: `devicepipe account roster --accept-differences`",
     )
@@ -195,22 +310,9 @@ def next_roster(before: Roster | None, newest: LoggedRoster, roster: Roster) -> 
     return roster.model_copy(update={"number": number, "on": on})
 
 
-def replace_roster(project: Project, roster: Roster, signed: bytes, keys: Keys, entries: Sequence[Entry] = ()) -> None:
-    """Log a roster (and its file's bytes), and put it in the place of the one before. Raises as `ledger.append`."""
-    path = project.root / project.approval.roster
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = _beside(path)
-    new.write_bytes(signed)
-    use = use_of_key(
-        keys.release.public.keyid,
-        "roster",
-        f"{_SUBJECT}{roster.number}",
-        _digest(signed),
-        at=utc_now(),
-        by=default_tester(),
-    )
-    ledger.append(project, [*entries, use], keys)
-    new.replace(path)
+def replace_roster(project: Project, roster: Roster, keys: Keys) -> None:
+    """Sign a roster, log it, and put it in the place of the one before. Raises as `renew_roster`."""
+    _take(project, *_sign(project, roster, keys), [], keys)
 
 
 def log_change(project: Project, account: str, change: str) -> None:
