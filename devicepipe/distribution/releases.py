@@ -127,7 +127,7 @@ def targets_with(targets: Targets, parcel: Parcel) -> dict[str, TargetFile]:
     """The targets with a release in its state: that of `parcel`, which has all of its files if it is released.
 
     Raises:
-        UsageError: Another release of that version is published, or it was withdrawn.
+        UsageError: Another release of that version is published, or with other files, or it was withdrawn.
         IntegrityError: As `releases_of`.
     """
     state = parcel.state
@@ -137,6 +137,8 @@ def targets_with(targets: Targets, parcel: Parcel) -> dict[str, TargetFile]:
         raise UsageError(f"{title} was withdrawn on {before.state.on}", remedy="that is for good: make a new version")
     if before is None and state.state == "withdrawn":
         raise UsageError(f"{title} is not published in this repository")
+    if before is not None and state.state == "released":
+        _check_same(before, parcel)
     folder = f"{release_folder(state.product, state.version)}/"
     kept = {path: target for path, target in targets.targets.items() if not path.startswith(folder)}
     for name, data in sorted(parcel.files.items()):
@@ -152,6 +154,17 @@ def targets_with(targets: Targets, parcel: Parcel) -> dict[str, TargetFile]:
     if kept[f"{folder}{STATEMENT}"].hashes["sha256"] != state.release:
         raise IntegrityError("is not the release statement of the state", link=STATEMENT)
     return dict(sorted(kept.items()))
+
+
+def _check_same(before: Published, parcel: Parcel) -> None:
+    """See that what ships of a release that is published is what is published. Raises UsageError where it is not."""
+    there = {name: one.hashes["sha256"] for name, one in before.targets.items() if not name.startswith(_KEPT)}
+    given = {name: sha256(data) for name, data in parcel.files.items() if not name.startswith(_KEPT)}
+    if changed := sorted(name for name in there.keys() | given.keys() if there.get(name) != given.get(name)):
+        raise UsageError(
+            f"{before.title} is published, and its {changed[0]} is another one",
+            remedy="a version is published once: restore what was made for it (its folder .production) from a copy",
+        )
 
 
 def in_one_line(text: str) -> str:

@@ -291,3 +291,15 @@ def test_a_withdrawn_version_does_not_come_back_under_another_spelling(publisher
     with pytest.raises(IntegrityError, match="version") as caught:
         releases_of(signed)
     assert caught.value.link == path
+
+
+@pytest.mark.parametrize("change", ["another", "one more", "one less"])
+def test_what_ships_of_a_published_release_is_not_exchanged(publisher: Publisher, change: str) -> None:
+    """Production that was made anew has other logs: who has the release already would find it to be another one."""
+    publisher.publish(parcel())
+    given = parcel(files={IMAGE: b"another"} if change == "another" else {"images/beta/factory.hex": b"more"})
+    if change == "one less":
+        given = Parcel(parcel().state, {name: data for name, data in parcel().files.items() if name != IMAGE})
+    with pytest.raises(UsageError, match=r"pump 1\.0\.0 is published, and its images/.*factory\.hex is another one"):
+        publisher.publish(given)
+    assert publisher.publish(parcel()) is False
