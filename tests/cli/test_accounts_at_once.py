@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pyotp
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.signatures import open_roster
 from devicepipe.project.config import load_project
-from devicepipe.signing.make_keys import make_key_pair
 from devicepipe.stages import rosters
 from devicepipe.stages.rosters import alone_with_roster
 from tests.cli.calls import enrol, entries, run
@@ -46,11 +47,12 @@ def add(who: str) -> Callable[[], object]:
 
 
 def rotate(root: Path) -> None:
-    """Bring another release key in; the configuration names it."""
-    made = make_key_pair(f"file:{root / 'next.key.pem'}", "ed25519", root)
-    (root / "next.pub.pem").write_bytes(made.public.pem)
-    words = ("--signer", f"file:{root / 'next.key.pem'}", "--public", root / "next.pub.pem", "--reason", "it is time")
-    run("keys", "rotate", "release", *words)
+    """Bring another release key in."""
+    key = Ed25519PrivateKey.generate()
+    private, public = root / "next.key.pem", root / "next.pub.pem"
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    run("keys", "rotate", "release", "--signer", f"file:{private}", "--public", public, "--reason", "it is time")
 
 
 def child(action: Callable[[], object]) -> int:
@@ -200,5 +202,4 @@ def test_an_older_roster_is_not_signed_anew_by_a_rotation(root: Path, people: di
     with pytest.raises(UsageError, match="this is not the newest roster, which is number 4"):
         rotate(root)
     (root / ROSTER).write_bytes(newest)
-    (root / "next.key.pem").unlink()
     assert waits(root, lambda: rotate(root))
