@@ -31,7 +31,6 @@ _KINDS = (
     "lease-override",
     "login",
     "publication",
-    "release-state",
     "waiver",
 )
 

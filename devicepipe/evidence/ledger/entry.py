@@ -30,7 +30,6 @@ Kind = Literal[
     "lease-override",
     "login",
     "publication",
-    "release-state",
     "waiver",
 ]
 
@@ -78,9 +77,6 @@ KINDS: Final[Mapping[str, KindRule]] = {
     "login": KindRule("somebody logged in, or failed to", "the account", "", ("outcome",), ("components", "session")),
     "publication": KindRule(
         "a release was published or taken back", "the release", "the release statement", ("outcome",), ("repository",)
-    ),
-    "release-state": KindRule(
-        "a release came into another state", "the release", "the release statement", ("from", "to"), ("reason",)
     ),
     "waiver": KindRule(
         "a rule was waived", "the waiver's file", "the waiver", ("rule", "until"), ("board", "reason", "role")
