@@ -17,7 +17,7 @@ test: setup  ## Linters, types, import contracts, unit tests and the device suit
 	@$(BIN)/ruff format --quiet --check
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 host-tests: setup  ## The firmware's unit tests on this computer under sanitizers, and the gate on their branch coverage
 	@$(BIN)/python tools/host_tests.py
