@@ -25,10 +25,11 @@ import pyotp
 import sqlalchemy as sa
 from securesystemslib.signer import Signer
 
+from devicepipe.approval import sessions
 from devicepipe.approval.database import open_database, told
 from devicepipe.approval.lifecycle import Role
 from devicepipe.approval.oidc import Login
-from devicepipe.approval.schema import ACCOUNT, FORMER_KEY, IDENTITY, ROLE, SESSION
+from devicepipe.approval.schema import ACCOUNT, FORMER_KEY, IDENTITY, ROLE
 from devicepipe.approval.secret_box import Cost, Secrets, close, open_box
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.model import Component, ProviderLogin
@@ -51,7 +52,7 @@ class AccountRules:
         password_days: How old a password may be.
         lock_after: How many failed attempts in a row lock an account.
         lock_minutes: For how long.
-        session_minutes: How long after its last signature a signing session goes on.
+        session_minutes: How long after its beginning a signing session goes on.
         cost: What a guess of a password costs.
     """
 
@@ -86,7 +87,8 @@ class Identified:
         signer: The signer of the person's key.
         public_key: Its public half.
         components: By what the person was identified this time.
-        session: The signing session.
+        session: The id of the signing session, as evidence and log have it.
+        session_secret: By what the session goes on; it is nobody's but the person's.
         first: Whether this is the session's first identification.
         provider_login: The login at the OpenID provider, where that was a component.
     """
@@ -96,6 +98,7 @@ class Identified:
     public_key: PublicKey
     components: tuple[Component, ...]
     session: str
+    session_secret: str
     first: bool
     provider_login: Login | None = None
 
@@ -269,7 +272,7 @@ class Accounts:
             fresh |= {"failures": 0, "locked_until": None}
             changed = self._box(made, account, password, now) | fresh
             db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(changed))
-            db.execute(SESSION.delete().where(SESSION.c.account == account))
+            sessions.end_all(db, account)
         return _uri(made, account)
 
     def set_roles(self, account: str, roles: Sequence[Role]) -> None:
@@ -286,7 +289,7 @@ class Accounts:
         with self._begin() as db:
             self._row(db, account)
             db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(closed=self._now()))
-            db.execute(SESSION.delete().where(SESSION.c.account == account))
+            sessions.end_all(db, account)
 
     def link(self, account: str, login: Login) -> None:
         """Link an account to somebody of an OpenID provider, whose login is from now on asked for in the place of the code.
@@ -307,14 +310,14 @@ class Accounts:
                 )
             db.execute(IDENTITY.delete().where(IDENTITY.c.account == account))
             db.execute(IDENTITY.insert().values(values))
-            db.execute(SESSION.delete().where(SESSION.c.account == account))
+            sessions.end_all(db, account)
 
     def unlink(self, account: str) -> None:
         """Ask an account's person for one-time codes again. Raises UsageError where there is no such account, or it is closed."""
         with self._begin() as db:
             self._row(db, account)
             db.execute(IDENTITY.delete().where(IDENTITY.c.account == account))
-            db.execute(SESSION.delete().where(SESSION.c.account == account))
+            sessions.end_all(db, account)
 
     def identity_of(self, account: str) -> Identity | None:
         """Whom of an OpenID provider an account is linked to; None where to nobody, or where there is no such account."""
@@ -332,7 +335,7 @@ class Accounts:
             account: The account's id.
             password: Its password.
             code: A one-time code: needed unless `session` goes on, or the account is linked to a provider.
-            session: The signing session that should go on.
+            session: The secret of the signing session that should go on.
             login: A login at the provider that the account is linked to: needed there unless `session` goes on.
 
         Raises:
@@ -342,31 +345,34 @@ class Accounts:
         opened, row = self._open(account, password)
         now = self._now()
         with self._begin() as db:
-            goes_on = self._goes_on(db, account, session, now)
+            session_now = sessions.running(db, account, session, now, self._rules.session_minutes)
+            goes_on, identity = session_now is not None, self._identity(db, account)
             components: tuple[Component, ...] = ("password",)
-            identity = None
-            if not goes_on:
-                identity = self._identity(db, account)
+            if session_now is None:
                 if identity is not None:
                     _check_login(identity, login)
                     components = ("password", "oidc")
                 else:
                     self._check_code(db, account, opened, code, now)
                     components = ("password", "totp")
-                session = randomness.token_hex(8)
-                db.execute(SESSION.insert().values(id=session, account=account, started=now, used=now))
-            else:
-                db.execute(SESSION.update().where(SESSION.c.id == session).values(used=now))
+                session_now = sessions.begin(db, account, now)
             db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=0, locked_until=None))
             info = self._info(db, row)
-        key = PublicKey.from_pem(row["public_key"].encode())
-        used = login if identity is not None else None
-        return Identified(info, opened.signer(), key, components, session, not goes_on, used)
+        return Identified(
+            account=info,
+            signer=opened.signer(),
+            public_key=PublicKey.from_pem(row["public_key"].encode()),
+            components=components,
+            session=session_now.id,
+            session_secret=session_now.secret,
+            first=not goes_on,
+            provider_login=login if identity is not None and not goes_on else None,
+        )
 
     def goes_on(self, account: str, session: str) -> bool:
-        """Whether a signing session of an account still goes on, so that the next signature takes no code."""
+        """Whether a signing session of an account still goes on by its secret, so that the next signature takes no code."""
         with self._begin() as db:
-            return self._goes_on(db, account, session, self._now())
+            return sessions.running(db, account, session, self._now(), self._rules.session_minutes) is not None
 
     def _open(self, account: str, password: str, *, aged: bool = False) -> tuple[Secrets, Any]:
         """The secrets of an account; the attempt is counted first, and forgiven by `identify` alone."""
@@ -396,13 +402,6 @@ class Accounts:
                 remedy="run `devicepipe account password`",
             )
         return opened, row
-
-    def _goes_on(self, db: sa.Connection, account: str, session: str, now: datetime) -> bool:
-        if not session:
-            return False
-        chosen = sa.select(SESSION).where(SESSION.c.id == session, SESSION.c.account == account)
-        row = db.execute(chosen).mappings().first()
-        return row is not None and row["used"] + timedelta(minutes=self._rules.session_minutes) > now
 
     def _check_code(self, db: sa.Connection, account: str, opened: Secrets, code: str, now: datetime) -> None:
         """Take a one-time code, once: the step that it is of is stored, and none up to it is taken again (RFC 6238, 5.2)."""

@@ -68,10 +68,10 @@ IDENTITY = sa.Table(
     sa.UniqueConstraint("issuer", "subject"),  # a person of a provider is one account
 )
 SESSION = sa.Table(
-    "signing_session",
+    "open_session",
     METADATA,
-    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("secret_sha256", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(16), nullable=False, unique=True),  # what evidence and log have of it
     sa.Column("account", sa.ForeignKey(ACCOUNT.c.id), nullable=False),
     sa.Column("started", UtcTime, nullable=False),
-    sa.Column("used", UtcTime, nullable=False),
 )

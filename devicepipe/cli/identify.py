@@ -40,14 +40,14 @@ def identify(project: Project, account: str, secrets_fd: int | None) -> Identifi
         secrets_fd: The file descriptor that the answers are read from; None asks on the terminal.
 
     Raises:
-        UsageError, BenchError, IntegrityError: As `Accounts.identify`, `oidc.log_in` and `ledger.append`.
+        UsageError, BenchError, IntegrityError: As `Accounts.identify`, `oidc.log_in`, `ledger.append` and `keep_session`.
     """
     from devicepipe.stages.approval import identified, open_accounts
+    from devicepipe.stages.session_file import keep_session, read_session
 
-    session, secret = project.state / f"session-{account}", SecretsIn(secrets_fd)
+    secret, earlier = SecretsIn(secrets_fd), read_session(project, account)
     accounts = open_accounts(project)
     try:
-        earlier = session.read_text(encoding="ascii") if session.is_file() else ""
         word = secret.ask(f"Password of {account}")
         goes_on, linked = accounts.goes_on(account, earlier), accounts.identity_of(account) is not None
         code = "" if goes_on or linked else secret.ask("One-time code")
@@ -55,6 +55,6 @@ def identify(project: Project, account: str, secrets_fd: int | None) -> Identifi
         who = identified(project, accounts, account, (word, code), earlier, login)
     finally:
         accounts.dispose()
-    session.touch(mode=0o600)
-    session.write_text(who.session, encoding="ascii")
+    if who.first:
+        keep_session(project, account, who.session_secret)
     return who

@@ -30,7 +30,7 @@ class ApprovalSettings(Table):
         password_days: How old a password may be.
         lock_after: How many failed attempts in a row lock an account.
         lock_minutes: For how long.
-        session_minutes: How long a signing session goes on after its last signature.
+        session_minutes: How long a signing session goes on after its beginning; at most a working day.
         oidc: The OpenID provider whose login goes before the one-time code, for accounts that are linked to it.
         tsa: The address of the time-stamping authority (RFC 3161) for signed documents; without it they have none.
         tsa_certificates: The file of the certificates, in PEM, that the authority's own must lead to.
@@ -43,7 +43,7 @@ class ApprovalSettings(Table):
     password_days: int = Field(default=365, ge=1)
     lock_after: int = Field(default=5, ge=1)
     lock_minutes: int = Field(default=15, ge=1)
-    session_minutes: int = Field(default=15, ge=0)
+    session_minutes: int = Field(default=15, ge=0, le=480)
     oidc: OidcSettings | None = None
     tsa: str | None = None
     tsa_certificates: str | None = None

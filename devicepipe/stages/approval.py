@@ -76,7 +76,7 @@ def identified(
         accounts: Its accounts.
         account: Whose person is identified.
         secrets: The password, and the one-time code, "" where none was asked for.
-        session: The signing session that should go on.
+        session: The secret of the signing session that should go on.
         log_in: Has the person log in at the OpenID provider; None where that is not asked for.
 
     Raises:

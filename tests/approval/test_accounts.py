@@ -66,27 +66,6 @@ def test_a_code_is_taken_once_and_none_before_it(accounts: Accounts, quinn: str,
     assert accounts.identify("quinn", PASSWORD, code(quinn, clock)).first
 
 
-def test_a_session_goes_on_with_the_password_until_it_rests_too_long(
-    accounts: Accounts, quinn: str, clock: Clock
-) -> None:
-    session = accounts.identify("quinn", PASSWORD, code(quinn, clock)).session
-    for _ in range(3):
-        clock.pass_(minutes=14)
-        later = accounts.identify("quinn", PASSWORD, session=session)
-        assert (later.components, later.session, later.first) == (("password",), session, False)
-    clock.pass_(minutes=15)
-    assert not accounts.goes_on("quinn", session)
-    with pytest.raises(UsageError, match="takes a one-time code"):
-        accounts.identify("quinn", PASSWORD, session=session)
-
-
-def test_nobody_goes_on_in_the_session_of_another(accounts: Accounts, quinn: str, clock: Clock) -> None:
-    accounts.add("ron", "Ron", "ron@example.com", [Role.REVIEWER], "another good phrase")
-    session = accounts.identify("quinn", PASSWORD, code(quinn, clock)).session
-    with pytest.raises(UsageError, match="takes a one-time code"):
-        accounts.identify("ron", "another good phrase", session=session)
-
-
 def test_too_many_failures_lock_the_account_also_for_the_right_password(
     accounts: Accounts, quinn: str, clock: Clock
 ) -> None:
@@ -152,11 +131,11 @@ def test_a_reset_gives_a_new_key_and_keeps_the_old_one_in_the_roster(
     accounts: Accounts, quinn: str, clock: Clock
 ) -> None:
     (before,) = accounts.people()
-    session = accounts.identify("quinn", PASSWORD, code(quinn, clock)).session
-    clock.pass_(hours=1)
+    session = accounts.identify("quinn", PASSWORD, code(quinn, clock)).session_secret
+    clock.pass_(minutes=10)
     uri = accounts.reset("quinn", "quite another phrase")
     old, new = accounts.people()
-    assert old == before.model_copy(update={"until": "2026-03-02T04:04:05.000000Z"})
+    assert old == before.model_copy(update={"until": "2026-03-02T03:14:05.000000Z"})
     assert new.since == old.until
     assert new.public_key != old.public_key
     assert not accounts.goes_on("quinn", session)

@@ -258,14 +258,18 @@ def test_11_200_a_1_i_in_one_session_the_first_takes_all_and_the_next_at_least_o
 def test_11_200_a_1_ii_outside_a_session_each_takes_all(sign: Signer) -> None:
     sign("submit", "eva")
     sign("approve", "ron")
-    sign.clock.pass_(minutes=16)
+    sign.clock.pass_(minutes=8)
+    sign("retract", "ron", WORDS["ron"])
+    sign.clock.pass_(minutes=8)
     with pytest.raises(UsageError, match="no line for: One-time code"):
-        sign("retract", "ron", WORDS["ron"])
+        sign("approve", "ron", WORDS["ron"])
+    sign("approve", "ron")
+    sign.clock.pass_(hours=1)
     assert sign("retract", "ron")["components"] == ["password", "totp"]
 
 
 def test_11_200_a_2_a_signature_is_used_by_its_owner_alone(sign: Signer) -> None:
-    """Nobody goes on in the session of another, and a code is taken once."""
+    """Nobody goes on in the session of another, nor by what the record and the log have of it, and a code is taken once."""
     sign("submit", "eva")
     code = sign.people["ron"].at(sign.clock.now)
     run("approve", sign.bundle, "--as", "ron", "--meaning", MEANING, secrets=(WORDS["ron"], code))
@@ -273,6 +277,11 @@ def test_11_200_a_2_a_signature_is_used_by_its_owner_alone(sign: Signer) -> None
     shutil.copy(state / "session-ron", state / "session-quinn")
     with pytest.raises(UsageError, match="no line for: One-time code"):
         sign("approve", "quinn", WORDS["quinn"])
+    known = run("approvals", sign.bundle)[1]["signatures"][-1]["session"]
+    assert known == entries("login")[-1]["details"]["session"]
+    (state / "session-ron").write_text(known)
+    with pytest.raises(UsageError, match="no line for: One-time code"):
+        sign("retract", "ron", WORDS["ron"])
     (state / "session-ron").unlink()
     with pytest.raises(UsageError, match="is wrong"):
         run("retract", sign.bundle, "--as", "ron", "--meaning", MEANING, secrets=(WORDS["ron"], code))
