@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -62,10 +63,22 @@ ACCOUNT_FORM: Final = re.compile(r"[a-z][a-z0-9._-]{0,31}")
 Account = Annotated[str, StringConstraints(pattern=rf"^{ACCOUNT_FORM.pattern}$")]
 """The id of an account: of one person for ever (11.100(a))."""
 MOST_WORDS: Final = 2000
-UNPRINTABLE: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-"""What could make a text look like other lines than it is: control characters, line breaks, and overrides of the direction."""
-_Words = Annotated[str, StringConstraints(max_length=MOST_WORDS, pattern=f"^[^{UNPRINTABLE}]+$")]
-"""Text of one line that is not empty, as a terminal and a document show it."""
+UNPRINTABLE: Final = (
+    r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+    r"\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
+    r"\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f"
+    r"\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+)
+"""What could make a text look like another one or like other lines than it is: control characters and line breaks, the format
+characters (Cf) of Unicode 16, and letters and signs that are blank. Written out, so that no other version judges otherwise."""
+_Words = Annotated[
+    str,
+    StringConstraints(
+        max_length=MOST_WORDS,
+        pattern=rf"^[^{UNPRINTABLE}]*[\p{{L}}\p{{N}}\p{{P}}\p{{S}}&&[^{UNPRINTABLE}]][^{UNPRINTABLE}]*$",
+    ),
+]
+"""Text of one line that has something to be seen, as a terminal and a document show it."""
 _Pem = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 
 
@@ -199,8 +212,10 @@ def check_words(text: str, option: str) -> None:
     if found := re.search(rf"[{UNPRINTABLE}\ud800-\udfff]", text):
         raise UsageError(
             f"{option} has a character that is not printed as it is: {ascii(found[0])[1:-1]}",
-            remedy="give it as one line of text, without line breaks, control characters and overrides of the direction",
+            remedy="give it as one line of text, without line breaks, control characters, and characters that show nothing",
         )
+    if not any(unicodedata.category(one)[0] in "LNPS" for one in text):
+        raise UsageError(f"{option} has nothing that can be seen", remedy="give words")
 
 
 def instant(moment: datetime) -> str:

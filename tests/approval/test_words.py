@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from devicepipe.approval.lifecycle import Action, Role
 from devicepipe.approval.record import read_record
 from devicepipe.cli.main import cli
 from devicepipe.errors import IntegrityError, UsageError
-from devicepipe.evidence.signatures import Person
+from devicepipe.evidence.signatures import UNPRINTABLE, Person, check_words
 from tests.approval.forging import forge
 from tests.approval.test_record import KEYS, Team, team
 from tests.cli.calls import run
@@ -26,7 +28,14 @@ SPOILT = {
     "another line break": "Ready\u2028APPROVED",
     "a control character of 8 bits": "Ready\x9b2K",
     "an override of the direction": "Ready \u202eDEVORPPA",
+    "a mark of the direction": "Ready\u200e",
+    "an Arabic mark of the direction": "Ready\u061c",
+    "a space of no width": "Rea\u200bdy",
+    "a joiner": "Rea\u2060dy",
+    "a tag": "Ready\U000e0041",
+    "a blank letter": "\u3164",
 }
+BLANK = (" ", "\u00a0\u2003", "\u3000", "\ufe0f")
 
 
 @pytest.mark.parametrize("what", SPOILT)
@@ -66,6 +75,25 @@ def test_nobody_has_such_a_name_in_a_roster(team: Team, what: str) -> None:
         Person.from_json(person | {"name": SPOILT[what]})
     with pytest.raises(ValidationError, match="roles"):
         Person.from_json(person | {"roles": [SPOILT[what]]})
+
+
+@pytest.mark.parametrize("blank", BLANK)
+def test_blanks_are_no_name_and_no_meaning(team: Team, blank: str) -> None:
+    person = team.accounts.people()[0].to_json()
+    with pytest.raises(ValidationError, match="name"):
+        Person.from_json(person | {"name": blank})
+    with pytest.raises(UsageError, match="--name has nothing that can be seen"):
+        check_words(blank, "--name")
+    forge(team, "eva", "submit", "engineer", meaning="x")
+    file = forge(team, "eva", "submit", "engineer", meaning=blank)
+    with pytest.raises(IntegrityError, match="meaning") as caught:
+        read_record(team.bundle)
+    assert caught.value.link == file
+
+
+def test_every_format_character_of_unicode_is_refused() -> None:
+    of_unicode = {chr(one) for one in range(0x110000) if unicodedata.category(chr(one)) in ("Cf", "Cc", "Zl", "Zp")}
+    assert {one for one in of_unicode if not re.search(f"[{UNPRINTABLE}]", one)} == set()
 
 
 def test_such_a_name_is_refused_for_an_account(tmp_path: Path) -> None:
