@@ -1,10 +1,11 @@
 """Accounts of people: how they are made, how somebody shows to be one, and what the roster says of them.
 
-What always holds (21 CFR 11.100, 11.200, 11.300): an account belongs to one person for ever, and its id is never given again, also
-when it is closed; a failed attempt is counted before it is judged, so that attempts at once are no more attempts; too many lock the
-account for a time; a password that is too old signs nothing; a one-time code is taken once; the first identification of a
-signing session takes password and code (or a login at the OpenID provider that the account is linked to), each later one the
-password, without which there is no key to sign with.
+What always holds (21 CFR 11.100, 11.200, 11.300): an account belongs to one person for ever, and a person has one: neither its id
+nor its address, nor a login that it was linked to, is given to another one, also when it is closed; who comes back has it opened
+again. A failed attempt is counted before it is judged, so that attempts at once are no more attempts; too many lock the account
+for a time. A password that is too old signs nothing, and none of the last ones is taken again; a one-time code is taken once. The
+first identification of a signing session takes password and code (or a login at the OpenID provider that the account is linked to),
+each later one the password, without which there is no key to sign with.
 
 The database (SQLite, or PostgreSQL by URL) is not what signatures rest on: who may sign, with which key, in which role, is in the
 rosters that the release key signed. A role or key that somebody writes into the database is in no roster, and comes into none with
@@ -21,15 +22,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pyotp
 import sqlalchemy as sa
 from securesystemslib.signer import Signer
 
-from devicepipe.approval import sessions
+from devicepipe.approval import passwords, sessions
 from devicepipe.approval.database import open_database, told
 from devicepipe.approval.lifecycle import Role
 from devicepipe.approval.oidc import Login
-from devicepipe.approval.schema import ACCOUNT, FORMER_KEY, IDENTITY, ROLE
+from devicepipe.approval.one_time_codes import enrolment_uri, take_code
+from devicepipe.approval.passwords import check_password
+from devicepipe.approval.schema import ACCOUNT, FORMER_IDENTITY, FORMER_KEY, IDENTITY, ROLE
 from devicepipe.approval.secret_box import Cost, Secrets, close, open_box
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.model import Component, ProviderLogin
@@ -37,10 +39,7 @@ from devicepipe.evidence.names import address
 from devicepipe.evidence.signatures import Identity, Person, instant
 from devicepipe.signing.keys import PublicKey
 
-ISSUER = "devicepipe"
 _ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
-_STEP = 30  # seconds that a one-time code holds (RFC 6238, section 5.2)
-_WINDOW = 1  # steps that a clock may be off
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +189,7 @@ class Accounts:
         """Make an account; returns the URI that an authenticator takes (shown once, to its person).
 
         Raises:
-            UsageError: The id is taken, now or ever; no role; or the password will not do.
+            UsageError: The id or the address is another account's, also of a closed one; no role; or the password will not do.
         """
         given = sorted({*roles})
         if not given:
@@ -203,7 +202,7 @@ class Accounts:
                 f"'{email}' is no e-mail address",
                 remedy="name the one that the person's commits have: authors do not approve",
             )
-        self._check_password(account, password)
+        check_password(account, password, self._rules.shortest)
         made, now = Secrets.new(), self._now()
         values = {
             "id": account,
@@ -217,13 +216,17 @@ class Accounts:
         with self._begin() as db:
             taken = sa.select(ACCOUNT.c.id).where(ACCOUNT.c.id == account)
             if db.execute(taken).first():
-                raise UsageError(f"the account {account} is taken, and an id is never given again")
-            same = sa.select(ACCOUNT.c.id).where(ACCOUNT.c.email == mail, ACCOUNT.c.closed.is_(None))
-            if other := db.execute(same).first():
-                raise UsageError(f"{mail} is the address of {other[0]}: one person is one account")
+                raise UsageError(
+                    f"the account {account} is taken, and an id is never given again",
+                    remedy="take another id; who comes back has the own account opened again: `devicepipe account reopen`",
+                )
+            same = sa.select(ACCOUNT.c.id, ACCOUNT.c.closed).where(ACCOUNT.c.email == mail)
+            if other := db.execute(same).mappings().first():
+                raise _one_person(f"{mail} is the address of", other)
             db.execute(ACCOUNT.insert().values(values))
+            passwords.remember(db, account, password, self._rules.cost)
             db.execute(ROLE.insert(), [{"account": account, "role": role} for role in given])
-        return _uri(made, account)
+        return enrolment_uri(made, account)
 
     def change_password(self, account: str, old: str, new: str) -> None:
         """Close a person's secrets under a new password; keys and codes stay, and failed attempts stay counted.
@@ -231,18 +234,27 @@ class Accounts:
         It takes no code: forgave it failed attempts, whoever has the password could guess codes without end.
 
         Raises:
-            UsageError: As `identify`, or the new password will not do.
+            UsageError: As `identify`; the new password will not do, or is one of the last ones; or the account was changed.
         """
         self.check_new_password(account, old, new)
-        opened, _ = self._open(account, old, aged=True)
+        opened, row = self._open(account, old, aged=True)
+        fewer = sa.case((ACCOUNT.c.failures > 0, ACCOUNT.c.failures - 1), else_=0)
         with self._begin() as db:
-            box = self._box(opened, account, new, self._now())
-            # `_open` counted this attempt, which did not fail; those before it stay.
-            db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=ACCOUNT.c.failures - 1, **box))
+            # `_open` counted this attempt, which did not fail; those before it stay, unless a login has forgiven them since.
+            db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=fewer))
+            marks = passwords.marks_of(db, account)
+        passwords.check_not_had(account, new, marks)
+        box = self._box(opened, account, new, self._now())
+        with self._begin() as db:
+            # A reset or another change has given the account other secrets, which these must not replace.
+            as_it_was = (ACCOUNT.c.id == account, ACCOUNT.c.box == row["box"], ACCOUNT.c.closed.is_(None))
+            if not db.execute(ACCOUNT.update().where(*as_it_was).values(box)).rowcount:
+                raise UsageError(f"the account {account} was changed meanwhile", remedy="run it again")
+            passwords.remember(db, account, new, self._rules.cost)
 
     def check_new_password(self, account: str, old: str, new: str) -> None:
         """Whether a password will do in the place of another. Raises UsageError."""
-        self._check_password(account, new)
+        check_password(account, new, self._rules.shortest)
         if new == old:
             raise UsageError("the new password is the old one")
 
@@ -252,28 +264,42 @@ class Accounts:
         The key is new, too: nobody but the person could have opened the old one. What was signed with it stays valid.
 
         Raises:
-            UsageError: There is no such account, it is closed, or the password will not do.
+            UsageError: There is no such account, it is closed, or the password will not do, or is one of the last ones.
         """
-        self._check_password(account, password)
+        return self._renew(account, password)
+
+    def reopen(self, account: str, roles: Iterable[Role], password: str) -> str:
+        """Give a person who comes back the closed account again, with new secrets; returns the URI for the authenticator.
+
+        The key is new, as after `reset`; between the two nothing was signed.
+
+        Raises:
+            UsageError: There is no such account, it is not closed, no role; or as `reset`.
+        """
+        given = sorted({*roles})
+        if not given:
+            raise UsageError("an account has at least one role", remedy=f"roles: {', '.join(Role)}")
+        return self._renew(account, password, given)
+
+    def _renew(self, account: str, password: str, reopened: Sequence[Role] = ()) -> str:
+        """New secrets for an account that is open, or for one that is closed and has these roles from now on."""
+        check_password(account, password, self._rules.shortest)
         made, now = Secrets.new(), self._now()
         with self._begin() as db:
-            row = self._row(db, account)
-            db.execute(
-                FORMER_KEY.insert().values(
-                    account=account,
-                    name=row["name"],
-                    email=row["email"],
-                    public_key=row["public_key"],
-                    since=row["key_since"],
-                    until=now,
-                )
-            )
-            fresh = {"public_key": made.public_key().pem.decode(), "key_since": now, "last_step": 0}
+            row = self._row(db, account, closed=bool(reopened))
+            passwords.check_not_had(account, password, passwords.marks_of(db, account))
+            former = {"account": account, "since": row["key_since"], "until": row["closed"] or now}
+            former |= {name: row[name] for name in ("name", "email", "public_key")}
+            db.execute(FORMER_KEY.insert().values(former))
+            fresh = {"public_key": made.public_key().pem.decode(), "key_since": now, "last_step": 0, "closed": None}
             fresh |= {"failures": 0, "locked_until": None}
             changed = self._box(made, account, password, now) | fresh
             db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(changed))
+            if reopened:
+                self._give(db, account, reopened)
+            passwords.remember(db, account, password, self._rules.cost)
             sessions.end_all(db, account)
-        return _uri(made, account)
+        return enrolment_uri(made, account)
 
     def set_roles(self, account: str, roles: Sequence[Role]) -> None:
         """Give an account other roles. Raises UsageError where there is no such account, or no role is left."""
@@ -281,11 +307,10 @@ class Accounts:
             raise UsageError("an account has at least one role", remedy="close the account instead")
         with self._begin() as db:
             self._row(db, account)
-            db.execute(ROLE.delete().where(ROLE.c.account == account))
-            db.execute(ROLE.insert(), [{"account": account, "role": role} for role in sorted({*roles})])
+            self._give(db, account, roles)
 
     def close(self, account: str) -> None:
-        """Close an account for good: it signs nothing from now on. Raises UsageError where it is not there or closed."""
+        """Close an account: it signs nothing from now on. Raises UsageError where it is not there or closed."""
         with self._begin() as db:
             self._row(db, account)
             db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(closed=self._now()))
@@ -295,28 +320,25 @@ class Accounts:
         """Link an account to somebody of an OpenID provider, whose login is from now on asked for in the place of the code.
 
         Raises:
-            UsageError: There is no such account, it is closed, or that somebody is another account.
+            UsageError: There is no such account, it is closed, or that somebody is another account, or was one that is closed now.
         """
-        values = {"account": account, "issuer": login.issuer, "subject": login.subject}
+        who = {"issuer": login.issuer, "subject": login.subject}
         with self._begin() as db:
             self._row(db, account)
-            taken = sa.select(IDENTITY.c.account).where(
-                IDENTITY.c.issuer == login.issuer, IDENTITY.c.subject == login.subject, IDENTITY.c.account != account
-            )
-            if other := db.execute(taken).first():
-                raise UsageError(
-                    f"{login.subject} of {login.issuer} is the account {other[0]}",
-                    remedy="log in as the account's person",
-                )
-            db.execute(IDENTITY.delete().where(IDENTITY.c.account == account))
-            db.execute(IDENTITY.insert().values(values))
+            for table, closed in ((IDENTITY, sa.true()), (FORMER_IDENTITY, ACCOUNT.c.closed.is_not(None))):
+                them = [table.c[name] == value for name, value in who.items()]
+                others = sa.select(ACCOUNT.c.id, ACCOUNT.c.closed).join(table, table.c.account == ACCOUNT.c.id)
+                if other := db.execute(others.where(*them, closed, ACCOUNT.c.id != account)).mappings().first():
+                    raise _one_person(f"{login.subject} of {login.issuer} is", other)
+            self._unlink(db, account)
+            db.execute(IDENTITY.insert().values(who | {"account": account}))
             sessions.end_all(db, account)
 
     def unlink(self, account: str) -> None:
         """Ask an account's person for one-time codes again. Raises UsageError where there is no such account, or it is closed."""
         with self._begin() as db:
             self._row(db, account)
-            db.execute(IDENTITY.delete().where(IDENTITY.c.account == account))
+            self._unlink(db, account)
             sessions.end_all(db, account)
 
     def identity_of(self, account: str) -> Identity | None:
@@ -353,7 +375,10 @@ class Accounts:
                     _check_login(identity, login)
                     components = ("password", "oidc")
                 else:
-                    self._check_code(db, account, opened, code, now)
+                    if not code:
+                        raise UsageError("the first signature of a session takes a one-time code as well")
+                    if not take_code(db, account, opened, code, now):
+                        raise UsageError("account, password or code is wrong")
                     components = ("password", "totp")
                 session_now = sessions.begin(db, account, now)
             db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=0, locked_until=None))
@@ -403,29 +428,6 @@ class Accounts:
             )
         return opened, row
 
-    def _check_code(self, db: sa.Connection, account: str, opened: Secrets, code: str, now: datetime) -> None:
-        """Take a one-time code, once: the step that it is of is stored, and none up to it is taken again (RFC 6238, 5.2)."""
-        if not code:
-            raise UsageError("the first signature of a session takes a one-time code as well")
-        codes = _codes(opened)
-        step = int(now.timestamp()) // _STEP
-        found = next(
-            (
-                one
-                for one in range(step - _WINDOW, step + _WINDOW + 1)
-                if pyotp.utils.strings_equal(codes.at(one * _STEP), code)
-            ),
-            None,
-        )
-        taken = None
-        if found is not None:
-            unused = (
-                ACCOUNT.update().where(ACCOUNT.c.id == account, ACCOUNT.c.last_step < found).values(last_step=found)
-            )
-            taken = db.execute(unused).rowcount
-        if not taken:
-            raise UsageError("account, password or code is wrong")
-
     # --- small things
 
     @contextmanager
@@ -442,14 +444,28 @@ class Accounts:
                 remedy="check the server or file, and run it again",
             ) from error
 
-    def _row(self, db: sa.Connection, account: str) -> Any:
+    def _row(self, db: sa.Connection, account: str, *, closed: bool = False) -> Any:
         row = db.execute(sa.select(ACCOUNT).where(ACCOUNT.c.id == account)).mappings().first()
-        if row is None or row["closed"] is not None:
+        if row is None or (row["closed"] is not None) != closed:
+            state = "not closed" if closed else "closed"
             raise UsageError(
-                f"there is no account {account}" if row is None else f"the account {account} is closed",
+                f"there is no account {account}" if row is None else f"the account {account} is {state}",
                 remedy="see `devicepipe account list`",
             )
         return row
+
+    def _give(self, db: sa.Connection, account: str, roles: Iterable[Role]) -> None:
+        db.execute(ROLE.delete().where(ROLE.c.account == account))
+        db.execute(ROLE.insert(), [{"account": account, "role": role} for role in sorted({*roles})])
+
+    def _unlink(self, db: sa.Connection, account: str) -> None:
+        """End the link of an account, and remember whose it was."""
+        if identity := self._identity(db, account):
+            was = {"account": account, "issuer": identity.issuer, "subject": identity.subject}
+            known = sa.select(FORMER_IDENTITY).where(*(FORMER_IDENTITY.c[name] == value for name, value in was.items()))
+            if not db.execute(known).first():
+                db.execute(FORMER_IDENTITY.insert().values(was))
+            db.execute(IDENTITY.delete().where(IDENTITY.c.account == account))
 
     def _roles(self, db: sa.Connection, account: str) -> tuple[Role, ...]:
         rows = db.execute(sa.select(ROLE.c.role).where(ROLE.c.account == account).order_by(ROLE.c.role))
@@ -477,14 +493,15 @@ class Accounts:
         box = close(opened, account, password, self._rules.cost)
         return {"box": box, "password_on": now}
 
-    def _check_password(self, account: str, password: str) -> None:
-        if len(password) < self._rules.shortest:
-            raise UsageError(f"a password has at least {self._rules.shortest} characters")
-        if account in password.lower() or len({*password}) < self._rules.shortest // 3:
-            raise UsageError(
-                "the password is too easily guessed",
-                remedy="take several words that do not belong together, and not the account's id",
-            )
+
+def _one_person(what: str, other: sa.RowMapping) -> UsageError:
+    """Why somebody who is a person of an account already gets no other."""
+    if other["closed"] is None:
+        return UsageError(f"{what} {other['id']}: one person is one account", remedy="use that account")
+    return UsageError(
+        f"{what} {other['id']}, an account that is closed: one person is one account",
+        remedy=f"give that person the account again: `devicepipe account reopen {other['id']} --role ROLE`",
+    )
 
 
 def _check_login(identity: Identity, login: Login | None) -> None:
@@ -492,13 +509,3 @@ def _check_login(identity: Identity, login: Login | None) -> None:
         raise UsageError(f"the first signature of a session takes a login at {identity.issuer} as well")
     if (login.issuer, login.subject) != (identity.issuer, identity.subject):
         raise UsageError("account, password or login is wrong", remedy="log in as the person of the account")
-
-
-def _codes(opened: Secrets) -> pyotp.TOTP:
-    import base64
-
-    return pyotp.TOTP(base64.b32encode(opened.totp).decode(), interval=_STEP)
-
-
-def _uri(opened: Secrets, account: str) -> str:
-    return _codes(opened).provisioning_uri(name=account, issuer_name=ISSUER)

@@ -53,7 +53,7 @@ def changed(
         signed: The people of the signed roster.
         found: Those of the database; nothing is taken from there but what the change is about.
         account: The account that was changed.
-        change: What was done: added, roles, reset, linked, unlinked or closed; another word changes nothing.
+        change: What was done: added, roles, reset, linked, unlinked, closed or reopened; another word changes nothing.
         roles: The roles that it was given.
     """
     own = {one.public_key: one for one in found if one.account == account}
@@ -64,6 +64,9 @@ def changed(
     ]
     if change == "added" and not before:
         return [*signed, *(one.model_copy(update={"roles": sorted({*roles})}) for one in fresh[:1])]
+    if change == "reopened" and before and active is None:
+        last = max(before, key=lambda one: one.since)
+        return [*signed, *(_of(last, one).model_copy(update={"roles": sorted({*roles})}) for one in fresh[:1])]
     if active is None:
         return [*signed]
     now = own.get(active.public_key, active)
@@ -76,9 +79,14 @@ def changed(
         new = active.model_copy(update={"until": now.until})
     people = [new if one is active else one for one in signed]
     if change == "reset":
-        same = {"name": active.name, "email": active.email, "roles": active.roles, "identity": active.identity}
-        people += [one.model_copy(update=same) for one in fresh[:1]]
+        people += [_of(active, one) for one in fresh[:1]]
     return people
+
+
+def _of(person: Person, fresh: Person) -> Person:
+    """A new key as that of a person whom the roster has."""
+    same = {"name": person.name, "email": person.email, "roles": person.roles, "identity": person.identity}
+    return fresh.model_copy(update=same)
 
 
 def accepted(signed: Sequence[Person], found: Sequence[Person], on: str) -> list[Person]:

@@ -32,7 +32,7 @@ ACCOUNT = sa.Table(
     METADATA,
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
-    sa.Column("email", sa.Text, nullable=False),
+    sa.Column("email", sa.Text, nullable=False, unique=True),  # of closed accounts, too: one person is one account
     sa.Column("created", UtcTime, nullable=False),
     sa.Column("closed", UtcTime),
     sa.Column("box", sa.LargeBinary, nullable=False),
@@ -59,6 +59,13 @@ FORMER_KEY = sa.Table(
     sa.Column("public_key", sa.Text, nullable=False),
     sa.Column("since", UtcTime, nullable=False),
 )
+PASSWORD_MARK = sa.Table(
+    "password_mark",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("account", sa.ForeignKey(ACCOUNT.c.id), nullable=False),
+    sa.Column("mark", sa.LargeBinary, nullable=False),
+)
 IDENTITY = sa.Table(
     "account_identity",
     METADATA,
@@ -66,6 +73,13 @@ IDENTITY = sa.Table(
     sa.Column("issuer", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False),
     sa.UniqueConstraint("issuer", "subject"),  # a person of a provider is one account
+)
+FORMER_IDENTITY = sa.Table(
+    "former_identity",
+    METADATA,
+    sa.Column("issuer", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("account", sa.ForeignKey(ACCOUNT.c.id), primary_key=True),
 )
 SESSION = sa.Table(
     "open_session",

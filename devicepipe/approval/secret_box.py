@@ -1,8 +1,8 @@
 """What only a person can open: the private key of the signatures and the secret of the one-time codes, under the person's password.
 
 What always holds: neither leaves the box but in the memory of the process that was given the password; a wrong password opens
-nothing, and whoever has the box alone has neither (Argon2id, RFC 9106; AES-256-GCM, NIST SP 800-38D). There is no second record of
-the password: that the box opens is the check.
+nothing, and whoever has the box alone has neither (Argon2id, RFC 9106; AES-256-GCM, NIST SP 800-38D). That the box opens is the
+check of the password. The mark of a password, by which it is known again, is a box with nothing in it: no cheaper to guess by.
 """
 
 from __future__ import annotations
@@ -83,6 +83,16 @@ def open_box(box: bytes, account: str, password: str) -> Secrets | None:
     except (InvalidTag, ValueError, MemoryError):
         return None
     return Secrets(data[:_SEED], data[_SEED:])
+
+
+def mark(account: str, password: str, cost: Cost) -> bytes:
+    """The mark of a password of an account, by which it is known again, and which opens nothing."""
+    return close(Secrets(b"", b""), account, password, cost)
+
+
+def is_mark_of(found: bytes, account: str, password: str) -> bool:
+    """Whether a mark is that of a password of an account."""
+    return open_box(found, account, password) is not None
 
 
 def _key(password: str, salt: bytes, cost: Cost) -> bytes:

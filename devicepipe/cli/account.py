@@ -49,6 +49,7 @@ def add(
             f"'{id_}' cannot name an account", remedy="a to z, digits, '.', '_' and '-', at most 32, a letter first"
         )
     check_words(name, "--name")
+    check_words(email, "--email")
     given = _roles(roles)
     project, secret = open_project(folder), SecretsIn(secrets_fd)
     word = secret.ask(f"First password of {id_}", confirm=True)
@@ -167,11 +168,30 @@ def link(id_: str, *, remove: bool, folder: Path, as_json: bool) -> None:
 @project_option
 @json_option
 def close(id_: str, *, folder: Path, as_json: bool) -> None:
-    """Close the account ID for good. What its person signed stays valid."""
+    """Close the account ID. What its person signed stays valid; who comes back has it opened again (`reopen`)."""
     project = open_project(folder)
     with _changing(project, id_, "closed") as accounts:
         accounts.close(id_)
     _tell_roster(project, as_json=as_json)
+
+
+@account.command()
+@click.argument("id_", metavar="ID")
+@click.option("--role", "roles", multiple=True, required=True, help="The roles that it has from now on (repeatable).")
+@secrets_option
+@project_option
+@json_option
+def reopen(id_: str, *, roles: tuple[str, ...], secrets_fd: int | None, folder: Path, as_json: bool) -> None:
+    """Open the closed account ID again for the person whose it was, with a new password, authenticator and key.
+
+    It is never for anybody else: make another account for somebody who follows in the same place.
+    """
+    given = _roles(roles)
+    project, secret = open_project(folder), SecretsIn(secrets_fd)
+    word = secret.ask(f"New password of {id_}", confirm=True)
+    with _changing(project, id_, "reopened", roles) as accounts:
+        uri = accounts.reopen(id_, given, word)
+    _tell_enrolment(id_, uri, project, as_json=as_json)
 
 
 @account.command()

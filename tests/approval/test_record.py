@@ -292,7 +292,7 @@ def test_what_was_signed_with_a_key_that_was_replaced_stays_valid_and_it_signs_n
     old = team.identified("eva")
     team.sign("eva", Action.SUBMIT, Role.ENGINEER)
     team.clock.pass_(hours=1)
-    team.uris["quinn"] = team.accounts.reset("quinn", PASSWORD)
+    team.accounts.reset("quinn", "quite another phrase")
     team.accounts.close("eva")
     team.clock.pass_(hours=1)
     assert team.standing().state is State.CANDIDATE
@@ -306,5 +306,5 @@ def test_what_was_signed_with_a_key_that_was_replaced_stays_valid_and_it_signs_n
             authors=(),
             now=team.clock,
         )
-    team.sign("quinn", Action.APPROVE, Role.QA)
+    team.sign("ron", Action.APPROVE, Role.REVIEWER)
     assert len(read_record(team.bundle).signatures) == 2

@@ -15,7 +15,7 @@ from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.model import ProviderLogin
 from devicepipe.evidence.signatures import Identity, Person, Signature, check_login, record_folder
 from tests.approval.provider import Running, provider
-from tests.cli.calls import WORDS, entries, run, sign
+from tests.cli.calls import WORDS, enrol, entries, run, sign
 
 
 @pytest.fixture
@@ -112,10 +112,39 @@ def test_a_one_time_code_is_no_longer_taken_until_the_link_is_removed(
 
 def test_a_person_of_the_provider_is_one_account(people: dict[str, pyotp.TOTP], running: Running) -> None:
     assert running
-    with pytest.raises(UsageError, match="is the account quinn"):
+    with pytest.raises(UsageError, match="is quinn: one person is one account"):
         run("account", "link", "ron")
     with pytest.raises(UsageError, match="there is no account nobody"):
         run("account", "link", "nobody")
+
+
+@pytest.mark.parametrize("unlinked", [False, True], ids=["linked", "unlinked-before"])
+def test_a_person_of_the_provider_whose_account_is_closed_gets_no_second_one(
+    people: dict[str, pyotp.TOTP], running: Running, unlinked: bool
+) -> None:
+    assert running
+    if unlinked:
+        run("account", "link", "quinn", "--remove")
+    run("account", "close", "quinn")
+    enrol("quinn2", "four green umbrellas", "qa")
+    with pytest.raises(UsageError, match="is quinn, an account that is closed: one person is one account") as caught:
+        run("account", "link", "quinn2")
+    assert "account reopen quinn --role" in caught.value.remedy
+    run("account", "reopen", "quinn", "--role", "qa", secrets=("seven green umbrellas",))
+    run("account", "link", "quinn")
+
+
+def test_a_link_to_the_wrong_person_is_mended(people: dict[str, pyotp.TOTP], running: Running) -> None:
+    """ron sat at the machine when quinn's account was linked anew: ron's own account is linked once that is taken back."""
+    assert people
+    running.who = "ron@example.com"
+    run("account", "link", "quinn")
+    with pytest.raises(UsageError, match="is quinn: one person is one account"):
+        run("account", "link", "ron")
+    running.who = "quinn@example.com"
+    run("account", "link", "quinn")
+    running.who = "ron@example.com"
+    run("account", "link", "ron")
 
 
 def test_a_product_without_a_provider_says_how_to_name_one(people: dict[str, pyotp.TOTP]) -> None:

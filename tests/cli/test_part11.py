@@ -9,6 +9,7 @@ import functools
 import re
 import shutil
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pyotp
@@ -231,10 +232,27 @@ def test_11_70_a_signature_is_neither_excised_nor_copied_nor_transferred(sign: S
 
 
 def test_11_100_a_a_signature_is_of_one_person_and_never_given_again(sign: Signer) -> None:
+    """Nor has one person a second account: who comes back has the own one opened again, and signs with a new key."""
+    sign("submit", "eva")
     run("account", "close", "eva")
-    words = ("account", "add", "eva", "--name", "Evan", "--email", "evan@example.com", "--role", "engineer")
+    others = ("--name", "Eva", "--role", "engineer", "--email")
     with pytest.raises(UsageError, match="an id is never given again"):
-        run(*words, secrets=("another phrase altogether",))
+        run("account", "add", "eva", *others, "evan@example.com", secrets=("another phrase altogether",))
+    with pytest.raises(UsageError, match="is the address of eva, an account that is closed"):
+        run("account", "add", "eva2", *others, "Eva@example.com", secrets=("another phrase altogether",))
+    sign.clock.pass_(seconds=31)
+    reopened = run("account", "reopen", "eva", "--role", "qa", secrets=("another phrase altogether",))[1]
+    totp = pyotp.parse_uri(reopened["authenticator"])
+    assert isinstance(totp, pyotp.TOTP)
+    with pytest.raises(UsageError, match="is wrong"):
+        sign("withdraw", "eva")
+    sign.clock.pass_(seconds=31)
+    assert (
+        sign("withdraw", "eva", "another phrase altogether", totp.at(sign.clock.now + timedelta(seconds=31)))["role"]
+        == "qa"
+    )
+    assert [one["role"] for one in run("approvals", sign.bundle)[1]["signatures"]] == ["engineer", "qa"]
+    assert entries("account")[-1]["details"] == {"change": "reopened", "role": "qa"}
 
 
 def test_11_200_a_1_a_signature_takes_two_components(sign: Signer) -> None:
@@ -322,6 +340,8 @@ def test_11_300_b_passwords_age(sign: Signer) -> None:
     with pytest.raises(UsageError, match="too old"):
         sign("submit", "eva")
     run_text("account", "password", "eva", secrets=(WORDS["eva"], "four green umbrellas"))
+    with pytest.raises(UsageError, match="had this password already"):
+        run_text("account", "password", "eva", secrets=("four green umbrellas", WORDS["eva"]))
     code = sign.people["eva"].at(sign.clock.now)
     assert (
         run("submit", sign.bundle, "--as", "eva", "--meaning", MEANING, secrets=("four green umbrellas", code))[0] == 0
