@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from devicepipe.errors import UsageError
 
 
 def sync(path: Path) -> None:
@@ -63,13 +66,17 @@ def alone(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Hold a lock file, which stays: of the processes that ask for it, one goes on at a time. A link is none (OSError).
+    """Hold a lock file, which stays: of the processes that ask for it, one goes on at a time.
 
     The kernel ends it with the process. Who removes the file lets the next process in beside the one that holds it: what must not
     be lost even so is looked at again before it is replaced.
+
+    Raises:
+        UsageError: A link is in its place.
+        OSError: It cannot be made or opened.
     """
     while True:
-        lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        lock = _opened(file)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if _is_there(lock, file):
@@ -78,6 +85,17 @@ def locked(file: Path) -> Iterator[None]:
             # Removed while this process waited: what it has now is a lock on a file that nobody else will ask for.
         finally:
             os.close(lock)
+
+
+def _opened(file: Path) -> int:
+    try:
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise UsageError(
+            "is a link, and no lock file: where it leads, others would not wait", file=file, remedy="remove it"
+        ) from error
 
 
 def _is_there(lock: int, file: Path) -> bool:

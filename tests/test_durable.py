@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from devicepipe.durable import alone, locked, sync_tree, write_new
+from devicepipe.errors import UsageError
+from devicepipe.evidence.ledger.disk import Disk
 
 
 def test_a_file_is_written_once_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -43,7 +45,11 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("text")
     (tmp_path / ".file.lock").symlink_to(tmp_path / "victim")
-    with pytest.raises(OSError, match="symbolic link"), alone(tmp_path / "file"):
+    with pytest.raises(UsageError, match="is a link, and no lock file") as caught, alone(tmp_path / "file"):
+        pass
+    assert caught.value.file == tmp_path / ".file.lock"
+    (tmp_path / ".lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(UsageError, match="is a link, and no lock file"), Disk(tmp_path).locked():
         pass
     assert (tmp_path / "victim").read_text() == "text"
 
