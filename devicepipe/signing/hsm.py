@@ -1,7 +1,8 @@
 """Keys on PKCS #11 tokens: hardware security modules, smart cards, SoftHSM2. Ed25519 and ECDSA P-256.
 
 What always holds: the private key stays on the token. One that could be read out (CKA_EXTRACTABLE), or whose value is not kept
-secret (CKA_SENSITIVE is false), is refused. A PIN is tried once; what is wrong is not tried again, because tokens lock themselves.
+secret (CKA_SENSITIVE is false), is refused. A PIN is tried once: to a token that has refused one, no other is given by the same
+process, because tokens lock themselves.
 
 A module is used by one thread at a time, and a token is logged in to once in a process: both are PKCS #11's own conditions.
 Sources: PKCS #11 v2.40 and v3.0 (EdDSA), RFC 7512. python-pkcs11 calls the module; nothing of PKCS #11 is written here.
@@ -39,6 +40,12 @@ _EDWARDS = bytes.fromhex(
 # One lock for all: modules are initialised for one thread (C_Initialize without arguments).
 _lock = RLock()
 _sessions: dict[tuple[str, str, bytes], pkcs11.Session] = {}
+_refused: dict[tuple[str, str, bytes], str] = {}
+"""The tokens that refused a PIN, and how they put it."""
+
+
+class PinRefusedError(UsageError):
+    """A token did not take its PIN, now or earlier in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +207,14 @@ def make_key(uri: str, scheme: str, base: Path, secrets: SecretsHandler | None =
 
 
 def forget_tokens() -> None:
-    """Close all modules: the next use opens them, and asks for PINs, anew."""
+    """Close all modules: the next use opens them, and asks for PINs, anew, as another process would."""
     import pkcs11
 
     with _lock:
         for module in {module for module, _, _ in _sessions}:
             pkcs11.unload(module)
         _sessions.clear()
+        _refused.clear()
 
 
 # --- tokens and sessions --------------------------------------------------------------------------------------------------
@@ -249,33 +257,40 @@ def _session(uri: Pkcs11Uri, secrets: SecretsHandler | None) -> pkcs11.Session:
     key = (uri.module, token.label, token.serial)
     if key in _sessions:
         return _sessions[key]
+    if key in _refused:
+        raise _pin_refused(token, _refused[key])
     if not token.flags & pkcs11.TokenFlag.LOGIN_REQUIRED:
         _sessions[key] = token.open()
-    elif token.flags & pkcs11.TokenFlag.PROTECTED_AUTHENTICATION_PATH:
-        _sessions[key] = token.open(user_pin=pkcs11.PROTECTED_AUTH)
-    else:
+        return _sessions[key]
+    try:
         _sessions[key] = _logged_in(token, uri, secrets)
+    except (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange, pkcs11.PinLocked, pkcs11.PinExpired) as error:
+        forget_secret(uri.pin_source or token.label)
+        _refused[key] = _told(error)
+        raise _pin_refused(token, _refused[key]) from error
     return _sessions[key]
 
 
 def _logged_in(token: pkcs11.Token, uri: Pkcs11Uri, secrets: SecretsHandler | None) -> pkcs11.Session:
     import pkcs11
 
-    what = f"PIN of the token '{token.label}'"
-    if secrets is None and uri.pin_source is not None:
-        pin = secret_from(uri.pin_source, what)
-    else:
-        pin = find_secret(token.label, what, secrets)
+    what, pin = f"PIN of the token '{token.label}'", pkcs11.PROTECTED_AUTH
+    if not token.flags & pkcs11.TokenFlag.PROTECTED_AUTHENTICATION_PATH:
+        if secrets is None and uri.pin_source is not None:
+            pin = secret_from(uri.pin_source, what)
+        else:
+            pin = find_secret(token.label, what, secrets)
     try:
         return token.open(user_pin=pin)
     except pkcs11.UserAlreadyLoggedIn:  # by another part of the program
         return token.open()
-    except (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange, pkcs11.PinLocked, pkcs11.PinExpired) as error:
-        forget_secret(uri.pin_source or token.label)
-        raise UsageError(
-            f"the token '{token.label}' does not take the PIN: {_told(error)}",
-            remedy="correct it before you try again: a token locks itself after a few wrong ones",
-        ) from error
+
+
+def _pin_refused(token: pkcs11.Token, told: str) -> PinRefusedError:
+    return PinRefusedError(
+        f"the token '{token.label}' does not take the PIN: {told}",
+        remedy="correct it before you try again: a token locks itself after a few wrong ones",
+    )
 
 
 def _token(uri: Pkcs11Uri) -> pkcs11.Token:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pkcs11.util.ec import decode_ec_private_key, encode_named_curve_parameters
 
 from devicepipe.errors import BenchError, DevicepipeError, UsageError
-from devicepipe.signing.hsm import Pkcs11Signer, describe_key, forget_tokens
+from devicepipe.signing.hsm import PinRefusedError, Pkcs11Signer, describe_key, forget_tokens
 from devicepipe.signing.image import sign_image, verify_image
 from devicepipe.signing.keys import ECDSA_P256, ED25519, PublicKey, load_signer, sign
 from devicepipe.signing.secret_sources import forget_secret, variable_of
@@ -324,9 +324,13 @@ def test_a_wrong_pin_is_tried_once_and_not_told(token: Token, monkeypatch: pytes
         load_signer(token.uri("release"), public, HERE, ask)
     assert asked == ["fw"]
     assert "wrong-5678" not in told(caught.value)
-    monkeypatch.setenv(variable_of("fw"), "wrong-5678")
-    with pytest.raises(UsageError, match="does not take the PIN"):
-        load_signer(token.uri("release"), public, HERE)
+    for secrets in (ask, None):  # no other source is asked either: the token was told no
+        monkeypatch.setenv(variable_of("fw"), "wrong-5678")
+        with pytest.raises(PinRefusedError, match="does not take the PIN: PinIncorrect"):
+            load_signer(token.uri("release"), public, HERE, secrets)
+    assert asked == ["fw"]
+    forget_tokens()  # as another process
+    forget_secret("fw")
     monkeypatch.setenv(variable_of("fw"), PIN)
     assert sign(load_signer(token.uri("release"), public, HERE), public, b"data")
 
