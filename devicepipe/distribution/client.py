@@ -2,7 +2,8 @@
 
 What always holds: metadata are trusted by the TUF client's rules only, none of which is written here; what was trusted once is
 never traded for something older; a file is given away only with the length and the digest that the targets metadata name. One
-process at a time uses a folder of trust, and one that is killed at any point leaves it so that the next one goes on from it.
+process at a time uses a folder of trust, and one that is killed at any point leaves it so that the next one goes on from it. No
+server keeps it waiting for ever.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tuf.api.exceptions import (
     DownloadLengthMismatchError,
     ExpiredMetadataError,
     RepositoryError,
+    SlowRetrievalError,
 )
 from tuf.api.metadata import Root, TargetFile, Targets
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
@@ -36,6 +38,7 @@ from devicepipe.distribution.layout import (
 from devicepipe.distribution.object_store import SCHEME, ObjectStore
 from devicepipe.distribution.state import check_root, read_metadata
 from devicepipe.distribution.store import FolderStore, Store
+from devicepipe.distribution.timely import CHUNK, timely
 from devicepipe.errors import BenchError, IntegrityError, UsageError
 from devicepipe.evidence.ledger.disk import Disk
 
@@ -63,6 +66,19 @@ class StoreFetcher(FetcherInterface):
             return iter((self._store.read(unquote(url.removeprefix(self._base))),))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DownloadHTTPError(f"there is no {url}", _NOT_FOUND) from error
+
+
+class WebFetcher(FetcherInterface):
+    """Fetches over HTTP(S), in time or not at all."""
+
+    def __init__(self) -> None:
+        self._fetcher = Urllib3Fetcher(chunk_size=CHUNK, app_user_agent="devicepipe")
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        try:
+            yield from timely(lambda: self._fetcher.fetch(url), url.rpartition("/")[2])
+        except TimeoutError as error:
+            raise SlowRetrievalError(str(error)) from error
 
 
 class _Noting(FetcherInterface):
@@ -199,7 +215,7 @@ def open_client(folder: Path, url: str, root: bytes | None = None) -> Iterator[C
             f"'{url}' is no repository", remedy="name a folder, or an address: https://…, file:///…, s3://…"
         )
     base = url.rstrip("/")
-    fetcher = StoreFetcher(base) if base.startswith(("file:", SCHEME)) else Urllib3Fetcher(app_user_agent="devicepipe")
+    fetcher = StoreFetcher(base) if base.startswith(("file:", SCHEME)) else WebFetcher()
     disk = Disk(folder)
     disk.make(0o700)
     (folder / _HISTORY).mkdir(0o755, exist_ok=True)  # which the TUF client would make as the umask has it

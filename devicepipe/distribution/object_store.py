@@ -7,11 +7,12 @@ an object is written whole or not at all, is read as written at once, and is put
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from devicepipe.distribution.store import conflict
+from devicepipe.distribution.timely import CHUNK, timely
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.ledger.disk import MAXIMUM_READ
 
@@ -52,13 +53,20 @@ class ObjectStore:
     def read(self, name: str) -> bytes:
         """See `Store.read`."""
 
-        def get() -> bytes:
+        def get() -> Iterator[bytes]:
             found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)
-            self._tags[name] = found["ETag"]
-            data: bytes = found["Body"].read(MAXIMUM_READ)
-            return data
+            self._tags[name] = found.get("ETag", "")
+            yield from found["Body"].iter_chunks(CHUNK)
 
-        return self._asked(name, get)
+        def got() -> bytes:
+            data = bytearray()
+            for chunk in timely(get, name):
+                data += chunk
+                if len(data) >= MAXIMUM_READ:
+                    break
+            return bytes(data[:MAXIMUM_READ])
+
+        return self._asked(name, got)
 
     def names(self, folder: str) -> list[str]:
         """See `Store.names`."""
@@ -104,6 +112,8 @@ class ObjectStore:
             return ask()
         except ClientError as error:
             raise self._told(name, error) from error
+        except TimeoutError as error:
+            raise BenchError(f"{self.url} is too slow: {error}", remedy="check the network, and try again") from error
         except BotoCoreError as error:
             raise BenchError(
                 f"{self.url} cannot be used: {error}", remedy="check network, endpoint, region and credentials of boto3"

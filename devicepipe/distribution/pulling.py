@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from tuf.api.metadata import TargetFile
 
 from devicepipe.distribution.client import Client
-from devicepipe.distribution.releases import Published, sha256
+from devicepipe.distribution.releases import Published, sha256, too_large
 from devicepipe.durable import alone, sync, sync_tree
 from devicepipe.errors import DevicepipeError, IntegrityError, UsageError
 from devicepipe.evidence.files import read_file, walk
@@ -49,12 +49,15 @@ def wanted_files(published: Published, boards: Collection[str] = ()) -> dict[str
 
     Raises:
         UsageError: It is for no such board.
-        IntegrityError: A name is none that a file of a release can have.
+        IntegrityError: A name is none that a file of a release can have, or a file is too large (`too_large`).
     """
     files = dict(published.targets)
     bad = next((name for name in files if not is_name(name)), None) or clash(sorted(files))
     if bad is not None:
         raise IntegrityError("is no name for a file of a release", link=bad)
+    # Before anything is fetched: who has the targets' key says how long files are.
+    if large := too_large({name: one.length for name, one in files.items()}):
+        raise IntegrityError(f"is too large: {large[1]}", link=large[0])
     of_board = {name: match[1] for name in files if (match := _OF_BOARD.fullmatch(name))}
     if unknown := {*boards} - {*of_board.values()}:
         raise UsageError(

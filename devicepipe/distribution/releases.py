@@ -22,6 +22,7 @@ from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT, SOUR
 from devicepipe.evidence.ledger.disk import MAXIMUM_READ
 from devicepipe.evidence.ledger.entry import Said
 from devicepipe.evidence.model import Model, Sha256, Time
+from devicepipe.evidence.statement import MAXIMUM_BYTES
 from devicepipe.signing.image import check_release_version
 
 EVIDENCE: Final = "release/"
@@ -31,6 +32,11 @@ EVIDENCE_FILES: Final = (RELEASE_STATEMENT, RELEASE_ENVELOPE, SOURCE_CONFIG, kin
 STATEMENT: Final = f"{EVIDENCE}{RELEASE_STATEMENT}"
 SIGNATURES: Final = "release.signatures/"
 """What people signed."""
+LARGEST_FILE: Final = MAXIMUM_READ - 1
+LARGEST_EVIDENCE: Final = MAXIMUM_BYTES
+LARGEST_RELEASE: Final = 1024 * 1024 * 1024
+"""What a release may have, in bytes: a file of it, its evidence and signatures together, all of it. More is neither published nor
+fetched."""
 _KEPT: Final = (EVIDENCE, SIGNATURES)
 _CUSTOM: Final = "devicepipe"
 
@@ -56,6 +62,11 @@ class PublishedState(Model):
     signature: Sha256
     meaning: Said
 
+    @property
+    def title(self) -> str:
+        """Product and version."""
+        return f"{self.product} {self.version}"
+
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
@@ -75,7 +86,7 @@ class Published:
     @property
     def title(self) -> str:
         """Product and version."""
-        return f"{self.state.product} {self.state.version}"
+        return self.state.title
 
 
 def releases_of(targets: Targets) -> tuple[Published, ...]:
@@ -132,21 +143,21 @@ def targets_with(targets: Targets, parcel: Parcel) -> dict[str, TargetFile]:
     """
     state = parcel.state
     before = check_version(targets, state.product, state.version, state.release)
-    title = f"{state.product} {state.version}"
+    title = state.title
     if before is not None and before.state.state == "withdrawn" and state.state == "released":
         raise UsageError(f"{title} was withdrawn on {before.state.on}", remedy="that is for good: make a new version")
     if before is None and state.state == "withdrawn":
-        raise UsageError(f"{title} is not published in this repository")
+        raise UsageError(f"{title} was withdrawn on {state.on}, and is not published in this repository")
     if before is not None and state.state == "released":
         _check_same(before, parcel)
+    if large := too_large({name: len(data) for name, data in parcel.files.items()}):
+        raise UsageError(f"{large[0]} cannot be published: {large[1]}")
     folder = f"{release_folder(state.product, state.version)}/"
     kept = {path: target for path, target in targets.targets.items() if not path.startswith(folder)}
     for name, data in sorted(parcel.files.items()):
         if state.state == "withdrawn" and not name.startswith(_KEPT):
             continue
         path = target_path(state.product, state.version, name)
-        if len(data) >= MAXIMUM_READ:
-            raise UsageError(f"{name} has {len(data)} bytes, and fewer than {MAXIMUM_READ} can be published")
         custom = {_CUSTOM: state.to_json()} if name == STATEMENT else None
         kept[path] = TargetFile(len(data), {"sha256": sha256(data)}, path, {"custom": custom} if custom else None)
     if f"{folder}{STATEMENT}" not in kept:
@@ -165,6 +176,25 @@ def _check_same(before: Published, parcel: Parcel) -> None:
             f"{before.title} is published, and its {changed[0]} is another one",
             remedy="a version is published once: restore what was made for it (its folder .production) from a copy",
         )
+
+
+def too_large(lengths: Mapping[str, int]) -> tuple[str, str] | None:
+    """The first file of a release that is too large, by itself or with those before it, and why; None where none is.
+
+    Args:
+        lengths: The lengths of its files, in bytes, by name.
+    """
+    total = evidence = 0
+    for name, length in sorted(lengths.items()):
+        total, evidence = total + length, evidence + (length if name.startswith(_KEPT) else 0)
+        for what, size, most in (
+            ("it has", length, LARGEST_FILE),
+            ("evidence and signatures have", evidence, LARGEST_EVIDENCE),
+            ("the release has", total, LARGEST_RELEASE),
+        ):
+            if size > most:
+                return name, f"{what} {size} bytes, {most} at most"
+    return None
 
 
 def in_one_line(text: str) -> str:

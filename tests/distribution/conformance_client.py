@@ -11,9 +11,7 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
-from tuf.ngclient import Urllib3Fetcher
-
-from devicepipe.distribution.client import FIRST_ROOT, Client
+from devicepipe.distribution.client import FIRST_ROOT, Client, WebFetcher
 from devicepipe.errors import DevicepipeError
 
 
@@ -35,9 +33,8 @@ def main() -> int:
         first.write_bytes(given.trusted_root.read_bytes())
         return 0
     try:
-        fetcher = Urllib3Fetcher(app_user_agent="devicepipe")
         targets_url = given.target_base_url or given.metadata_url
-        client = Client(given.metadata_dir, first.read_bytes(), given.metadata_url, targets_url, fetcher)
+        client = Client(given.metadata_dir, first.read_bytes(), given.metadata_url, targets_url, WebFetcher())
         client.refresh()
         for name in given.target_name:
             target = client.find(name)
