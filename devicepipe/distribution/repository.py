@@ -2,13 +2,13 @@
 
 What always holds: files and metadata are written under names of their own and never again; the timestamp, which leads to the
 rest, is swapped last. A process that is killed at any point leaves what was published before, or the new state whole, and running
-the same again finishes. Every new state is built on one that was verified, and that is not older than the last one seen here.
+the same again finishes. Every new state is built on one that was verified, not older than the last one seen or made here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,13 +17,14 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 
 from devicepipe.distribution import layout
-from devicepipe.distribution.releases import Parcel, sha256, targets_with
+from devicepipe.distribution.releases import Parcel, releases_of, sha256, targets_with
 from devicepipe.distribution.seen import Seen
 from devicepipe.distribution.signing import Setup, SignedMetadata, add_signatures
 from devicepipe.distribution.state import RepositoryState, check_root, load_state, meta_of, read_metadata, to_bytes
 from devicepipe.distribution.store import Store
 from devicepipe.errors import BenchError, IntegrityError, UsageError
 from devicepipe.project.publication_settings import RepositoryRole
+from devicepipe.signing.hsm import PinRefusedError
 
 ONLINE: tuple[RepositoryRole, ...] = ("targets", "snapshot", "timestamp")
 """The roles below the root, in the order in which they are signed."""
@@ -60,7 +61,7 @@ class Repository:
             UsageError, BenchError, IntegrityError, OSError: As `load_state`; IntegrityError also where it is older than was seen.
         """
         state = load_state(self.store, anchor)
-        self.seen.check(self.store.url, state.versions)
+        self.seen.check(self.store.url, state.versions, state.timestamp_bytes)
         return state
 
     def create(self, root: bytes) -> RepositoryState:
@@ -77,6 +78,7 @@ class Repository:
         with self.store.locked():
             published = self._read(name)
             if published is None:
+                self.seen.forget(self.store.url)
                 # The root comes last: without it nobody reads the rest, be it of a process that was killed.
                 self._advance(metadata, None, ONLINE, {})
                 self.store.swap(name, root, None)
@@ -84,17 +86,27 @@ class Repository:
                 raise UsageError(f"{self.store.url} holds another repository", remedy="name an empty place")
             return self._kept(root)
 
-    def publish(self, anchor: bytes, parcel: Parcel) -> bool:
+    def publish(self, anchor: bytes, ready: AbstractContextManager[Parcel]) -> bool:
         """Bring a release into the state of a parcel; returns whether anything had to be changed.
+
+        Args:
+            anchor: The root that the project has committed.
+            ready: Gives the parcel. It is entered when nobody else changes the repository any more, be that after a long wait, and
+                left when the parcel is published: what the parcel is made of must not change in between.
 
         Raises:
             UsageError: The release cannot be published so, or a role cannot be signed.
-            IntegrityError: What is published does not hold, or a file of it was altered.
+            IntegrityError: What is published does not hold, a file of it was altered, or the store shows an older state than was
+                published.
             BenchError: The store cannot be used, or somebody else publishes too.
         """
-        with self._opened(anchor) as state:
+        with self._opened(anchor) as state, ready as parcel:
             before = state.targets.signed
             targets = targets_with(before, parcel)
+            if parcel.state.state == "withdrawn":
+                self.seen.keep_withdrawn(self.store.url, parcel.state.title)
+            else:
+                self._check_withdrawn(targets)
             put = self._put_files(parcel, targets, before)
             if targets == before.targets and not put:
                 return False
@@ -107,9 +119,11 @@ class Repository:
         The targets, whose key may be locked away, wait for it until they have expired; `past_half` tells of them.
 
         Raises:
-            UsageError, BenchError, IntegrityError: As `publish`.
+            UsageError, BenchError: As `publish`; UsageError also where a token refuses its PIN, whatever waits.
+            IntegrityError: As `publish`; also where a release is released that was withdrawn here.
         """
         with self._opened(anchor) as state:
+            self._check_withdrawn(state.targets.signed.targets)
             due = ONLINE if everything else self.past_half(state)
             if (
                 not everything
@@ -145,6 +159,8 @@ class Repository:
     def _at_hand(self, role: RepositoryRole, state: RepositoryState) -> bool:
         try:
             return self._enough(role, state)
+        except PinRefusedError:
+            raise  # not a token that is locked away: one that locks itself if this goes on unseen
         except (UsageError, BenchError):
             return False
 
@@ -181,7 +197,9 @@ class Repository:
         name = layout.metadata_file("root", following.signed.version)
         with self.store.locked():
             state = load_state(self.store, anchor, former=True)
-            self.seen.check(self.store.url, state.versions)
+            self.seen.check(self.store.url, state.versions, state.timestamp_bytes)
+            if not broken:
+                self._check_withdrawn(state.targets.signed.targets)
             if state.root.signed.version != following.signed.version:
                 check_root(following, state.root, "the next root")
                 self._check_follows(state, following.signed, broken=broken)
@@ -199,15 +217,19 @@ class Repository:
 
     @contextmanager
     def _opened(self, anchor: bytes) -> Iterator[RepositoryState]:
-        """The published state while nobody else changes it; what it has become is kept as seen."""
+        """The published state while nobody else changes it; what the store shows afterwards must be what it has become."""
         with self.store.locked():
             yield self.state(anchor)
             self._kept(anchor)
 
     def _kept(self, anchor: bytes) -> RepositoryState:
-        state = load_state(self.store, anchor)
-        self.seen.keep(self.store.url, state.versions)
+        """What the store shows, not older than what was published; it is kept as seen."""
+        state = self.state(anchor)
+        self.seen.keep(self.store.url, state.versions, state.timestamp_bytes)
         return state
+
+    def _check_withdrawn(self, targets: Mapping[str, TargetFile]) -> None:
+        self.seen.check_withdrawn(self.store.url, releases_of(Targets(targets=dict(targets))))
 
     def _read(self, name: str) -> bytes | None:
         try:
@@ -282,6 +304,9 @@ class Repository:
         before_timestamp()
         before = state.timestamp_bytes if state else self._read(layout.TIMESTAMP)
         self.store.swap(layout.TIMESTAMP, made[-1].data, before)
+        # Now, from what was signed: what the store shows next may be what somebody has put back by then.
+        versions = (state.versions if state else {}) | {one.role: one.version for one in made}
+        self.seen.keep(self.store.url, versions | {"root": root.signed.version}, made[-1].data)
 
     def _signed(self, root: Metadata[Root], role: RepositoryRole, signed: Signed) -> SignedMetadata:
         signed.expires = self.now() + self.setup[role].lasts

@@ -1,53 +1,133 @@
 """What a publisher has last seen of a repository, so that nobody who can write to the store makes it build on an older state.
 
 It is a file of the publisher's machine, beside its other state. Where it is lost, or the machine is another one, the next state
-that is seen counts, as it does for a client that starts.
+that is seen counts, as it does for a client that starts. What always holds: it never goes back. Versions are kept as soon as they
+are published, and not as a store shows them afterwards; withdrawals, before.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
-from devicepipe.distribution.layout import metadata_file
+from pydantic import Field, ValidationError
+
+from devicepipe.distribution.layout import TIMESTAMP, metadata_file
+from devicepipe.distribution.releases import Published
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.ledger.disk import Disk
+from devicepipe.evidence.model import Model, Sha256
+
+_COPY: Final = "timestamp.json"
+"""The newest timestamp, beside the file: with it, a repository that was put back is mended."""
+
+
+class SeenRepository(Model):
+    """What was seen of one repository.
+
+    Attributes:
+        versions: The highest version of each role's metadata.
+        timestamp: SHA-256 of the timestamp of that version.
+        withdrawn: The releases, product and version, that were withdrawn here: kept before that is published.
+    """
+
+    versions: dict[str, int] = Field(default_factory=dict)
+    timestamp: Sha256 | None = None
+    withdrawn: list[str] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The versions of each repository's metadata that were last seen, in a file."""
+    """What was seen of each repository, by its address, in a file."""
 
     file: Path
 
-    def check(self, url: str, versions: Mapping[str, int]) -> None:
+    def check(self, url: str, versions: Mapping[str, int], timestamp: bytes) -> None:
         """See that a repository is not older than it was.
 
         Raises:
             IntegrityError: It is; names the role.
         """
-        for role, seen in self._read().get(url, {}).items():
-            if versions.get(role, 0) < seen:
+        known = self._read().get(url, SeenRepository())
+        remedy = (
+            f"bring the repository's newer files back (its {TIMESTAMP} is also in {self.file.with_name(_COPY)}); "
+            f"if it was made anew, remove {self.file}"
+        )
+        for role, version in versions.items():
+            if version < known.versions.get(role, 0):
                 raise IntegrityError(
-                    f"is older than version {seen}, which was published: it was put back",
-                    link=metadata_file(role, versions.get(role, 0)),
-                    remedy=f"bring the repository's newer files back; if it was made anew, remove {self.file}",
+                    f"is older than version {known.versions[role]}, which was published: it was put back",
+                    link=metadata_file(role, version),
+                    remedy=remedy,
+                )
+        if versions["timestamp"] == known.versions.get("timestamp") and known.timestamp != _digest(timestamp):
+            raise IntegrityError(
+                f"is not the version {versions['timestamp']} that was published", link=TIMESTAMP, remedy=remedy
+            )
+
+    def check_withdrawn(self, url: str, releases: Iterable[Published]) -> None:
+        """See that none is released that was withdrawn here, be it by a run that was killed before it was published.
+
+        Raises:
+            IntegrityError: One is; names it.
+        """
+        withdrawn = self._read().get(url, SeenRepository()).withdrawn
+        for one in releases:
+            if one.state.state == "released" and one.title in withdrawn:
+                raise IntegrityError(
+                    "was withdrawn here, and is not withdrawn in the repository: that was interrupted, or it was put back",
+                    link=one.title,
+                    remedy="run `devicepipe unpublish` of that release again, before anything else is signed",
                 )
 
-    def keep(self, url: str, versions: Mapping[str, int]) -> None:
-        """Keep that these were seen, whole or not at all."""
-        known = self._read() | {url: dict(versions)}
+    def keep(self, url: str, versions: Mapping[str, int], timestamp: bytes) -> None:
+        """Keep that these were published, whole or not at all; of each role the highest version stays."""
+
+        def kept(known: SeenRepository) -> SeenRepository:
+            highest = {role: max(one, known.versions.get(role, 0)) for role, one in versions.items()}
+            newest = versions["timestamp"] == highest["timestamp"]
+            digest = _digest(timestamp) if newest else known.timestamp
+            return known.model_copy(update={"versions": known.versions | highest, "timestamp": digest})
+
+        self._change(url, kept, timestamp)
+
+    def keep_withdrawn(self, url: str, title: str) -> None:
+        """Keep that a release, by product and version, is to be withdrawn, for good."""
+        self._change(url, lambda known: known.model_copy(update={"withdrawn": sorted({*known.withdrawn, title})}))
+
+    def forget(self, url: str) -> None:
+        """Begin anew with a repository that is made now."""
+        self._change(url, lambda _: SeenRepository())
+
+    def _change(
+        self, url: str, change: Callable[[SeenRepository], SeenRepository], timestamp: bytes | None = None
+    ) -> None:
         disk = Disk(self.file.parent)
         disk.make()
-        disk.replace(self.file.name, json.dumps(known, indent=1).encode(), f".{self.file.name}.new")
+        with disk.locked(f".{self.file.name}.lock"):
+            known = self._read()
+            before = known.get(url, SeenRepository())
+            after = known[url] = change(before)
+            if after == before:
+                return
+            if timestamp is not None and after.timestamp == _digest(timestamp):
+                disk.replace(_COPY, timestamp, f".{_COPY}.new")
+            document = {where: one.to_json() for where, one in known.items()}
+            disk.replace(self.file.name, json.dumps(document, indent=1).encode(), f".{self.file.name}.new")
 
-    def _read(self) -> dict[str, dict[str, int]]:
+    def _read(self) -> dict[str, SeenRepository]:
         try:
             found = json.loads(self.file.read_bytes())
-            return {str(url): {str(role): int(one) for role, one in of.items()} for url, of in found.items()}
+            return {str(url): SeenRepository.from_json(of) for url, of in found.items()}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, AttributeError, TypeError) as error:
+        except (OSError, ValueError, AttributeError, ValidationError) as error:
             raise UsageError("cannot be read", file=self.file, remedy="remove it; it is made anew") from error
+
+
+def _digest(data: bytes) -> str:
+    return sha256(data).hexdigest()

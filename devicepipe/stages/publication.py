@@ -8,7 +8,8 @@ again.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 from devicepipe.approval.lifecycle import Standing, State
@@ -28,6 +29,7 @@ from devicepipe.distribution.repository import Repository
 from devicepipe.distribution.seen import Seen
 from devicepipe.distribution.signing import RoleSetup, RoleSigner, SignedMetadata
 from devicepipe.distribution.store import FolderStore, Store
+from devicepipe.durable import alone
 from devicepipe.errors import UsageError
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.files import read_file
@@ -35,7 +37,7 @@ from devicepipe.evidence.key_uses import use_of_key
 from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.ledger.entry import Entry, make_entry
 from devicepipe.evidence.production import ATTESTATION, VerifiedProduction
-from devicepipe.evidence.signatures import Given
+from devicepipe.evidence.signatures import Given, record_folder
 from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.project.publication_settings import ROLES, RepositoryRole
@@ -162,16 +164,27 @@ def publish(
         UsageError: The release is neither released nor withdrawn; as `Repository.publish`.
         IntegrityError, BenchError: As `Repository.publish` and `logged_standing`.
     """
-    log_signatures(project, bundle)  # of a signer whose process was killed before it came to that
-    record, standing = logged_standing(project, bundle)
-    state = _state(bundle, record.signatures[-1] if record.signatures else None, standing)
-    files = {f"{EVIDENCE}{name}": bundle.read(name) for name in EVIDENCE_FILES}
-    files |= {f"{SIGNATURES}{name}": data for name, data in record.files.items()}
-    if production is not None and state.state == "released":
-        files |= {name: production.read(name) for name in production.names()}
-        files[ATTESTATION] = read_file(production.folder, ATTESTATION)
-    changed = repository.publish(trusted_root(project), Parcel(state, files))
-    _log(project, state, record.signatures[-1].signature.account)
+    published: list[tuple[PublishedState, str]] = []
+
+    @contextmanager
+    def ready() -> Iterator[Parcel]:
+        # Asked once the repository is ours, and nobody signs until it is published: a withdrawal comes before, and is seen, or
+        # after. The locks are always taken in this order: repository, record, log.
+        log_signatures(project, bundle)  # of a signer whose process was killed before it came to that
+        with alone(record_folder(bundle.folder)):
+            record, standing = logged_standing(project, bundle)
+            state = _state(bundle, record.signatures[-1] if record.signatures else None, standing)
+            files = {f"{EVIDENCE}{name}": bundle.read(name) for name in EVIDENCE_FILES}
+            files |= {f"{SIGNATURES}{name}": data for name, data in record.files.items()}
+            if production is not None and state.state == "released":
+                files |= {name: production.read(name) for name in production.names()}
+                files[ATTESTATION] = read_file(production.folder, ATTESTATION)
+            published.append((state, record.signatures[-1].signature.account))
+            yield Parcel(state, files)
+
+    changed = repository.publish(trusted_root(project), ready())
+    state, account = published[-1]
+    _log(project, state, account)
     return state, changed
 
 

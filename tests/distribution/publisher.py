@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -121,7 +121,7 @@ class Publisher:
         return self
 
     def publish(self, what: Parcel) -> bool:
-        return self.repository.publish(self.root, what)
+        return self.repository.publish(self.root, nullcontext(what))
 
 
 class _Quiet(SimpleHTTPRequestHandler):

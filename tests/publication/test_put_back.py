@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from devicepipe.distribution.pulling import WithdrawnError
 from devicepipe.distribution.releases import Parcel, PublishedState, targets_with
 from devicepipe.distribution.signing import add_signatures
 from devicepipe.distribution.state import read_metadata, to_bytes
+from devicepipe.distribution.store import FolderStore
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.project.config import load_project
 from devicepipe.stages import publication
+from tests.cli.calls import entries, run
 from tests.publication.publishing import pull, sign
 from tests.publication.test_pull import Files, publish_as_attacker, published_files, two
 
@@ -134,3 +137,28 @@ def test_the_timestamps_key_alone_shows_an_old_state_to_a_fresh_client_until_its
     for file in snapshots:
         expires = datetime.fromisoformat(json.loads(file.read_text())["signed"]["expires"])
         assert expires - datetime.now(UTC) <= seven_days
+
+
+def test_unpublish_does_not_say_withdrawn_where_the_store_shows_what_was_before(
+    two: Path, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody with the store alone put the old timestamp back in that moment: exit 0, and `refresh` signed it as the newest."""
+    bundle, real = two / "dist/pump-1.2.3", FolderStore.swap
+
+    def put_back(self: FolderStore, name: str, data: bytes, before: bytes | None) -> None:
+        real(self, name, data, before)
+        (two / TIMESTAMP).write_bytes(before or b"")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStore, "swap", put_back)
+        with pytest.raises(IntegrityError, match="is older than version 4, which was published: it was put back"):
+            sign("unpublish", bundle, "quinn", people)
+    assert [one["details"]["outcome"] for one in entries("publication")] == ["published", "published"]
+    with pytest.raises(IntegrityError, match="it was put back"):
+        run("repository", "refresh")
+    shutil.copy(two / ".devicepipe/publication/timestamp.json", two / TIMESTAMP)
+    assert run("unpublish", bundle)[1]["changed"] is False
+    assert entries("publication")[-1]["details"]["outcome"] == "withdrawn"
+    run("repository", "refresh")
+    with pytest.raises(WithdrawnError):
+        pull(two, "1.2.3", first=True)
