@@ -6,6 +6,8 @@ a machine of theirs. It is a file to be passed on or committed, and no secret. O
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from devicepipe.distribution.releases import sha256
 from devicepipe.distribution.repository import Repository
 from devicepipe.distribution.signing import RoleSigner, Setup, SignedMetadata, add_signatures, root_of
 from devicepipe.distribution.state import check_root, load_state, read_metadata, to_bytes
+from devicepipe.durable import locked
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.ledger.disk import Disk
@@ -70,6 +73,19 @@ def advance_root(project: Project, repository: Repository, account: str, *, brok
     Raises:
         UsageError, IntegrityError, BenchError: As `Repository.create` and `Repository.rotate`.
     """
+    with _alone(project):
+        return _advance(project, repository, account, broken=broken)
+
+
+@contextmanager
+def _alone(project: Project) -> Iterator[None]:
+    """Wait until nobody else makes, signs or publishes the next root on this machine."""
+    project.state.mkdir(exist_ok=True)
+    with locked(project.state / "root.lock"):
+        yield
+
+
+def _advance(project: Project, repository: Repository, account: str, *, broken: bool) -> RootProgress:
     trusted, waiting = trusted_file(project), next_file(project)
     before = _load(trusted) if trusted.exists() else None
     if before is not None and waiting.exists() and waiting.read_bytes() == trusted.read_bytes():
@@ -109,15 +125,18 @@ def sign_root(project: Project, signer: RoleSigner) -> RootProgress:
         IntegrityError: The file is no root.
     """
     waiting, trusted = next_file(project), trusted_file(project)
-    root = _load(waiting)
-    before = _load(trusted) if trusted.exists() else None
-    counting = {*root.signed.roles[Root.type].keyids, *(before.signed.roles[Root.type].keyids if before else ())}
-    if signer.key.keyid not in counting:
-        raise UsageError(
-            "this key is neither of the next root nor of the one before", file=waiting, remedy="sign with one that is"
-        )
-    add_signatures(root, [signer])
-    _write(waiting, to_bytes(root))
+    with _alone(project):
+        root = _load(waiting)
+        before = _load(trusted) if trusted.exists() else None
+        counting = {*root.signed.roles[Root.type].keyids, *(before.signed.roles[Root.type].keyids if before else ())}
+        if signer.key.keyid not in counting:
+            raise UsageError(
+                "this key is neither of the next root nor of the one before",
+                file=waiting,
+                remedy="sign with one that is",
+            )
+        add_signatures(root, [signer])
+        _write(waiting, to_bytes(root))
     return RootProgress(root.signed.version, waiting, published=False, missing=_missing(root, before))
 
 
