@@ -202,7 +202,7 @@ class Repository:
                 self._check_withdrawn(state.targets.signed.targets)
             if state.root.signed.version != following.signed.version:
                 check_root(following, state.root, "the next root")
-                self._check_follows(state, following.signed, broken=broken)
+                self.check_follows(state, following.signed, broken=broken)
             elif self._read(name) != root:
                 raise IntegrityError("is not the next root that was made here", link=name)
 
@@ -212,6 +212,24 @@ class Repository:
 
             self._advance(following, state, ONLINE, state.targets.signed.targets, before_timestamp=publish_root)
             return self._kept(anchor)
+
+    def check_follows(self, state: RepositoryState, root: Root, *, broken: bool) -> None:
+        """See that what is published holds under the next root, so that no client is refused between the two.
+
+        Raises:
+            UsageError: It does not, and nothing is broken that would excuse it.
+        """
+        for role in ONLINE:
+            metadata = state.of(role)
+            try:
+                root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+            except RepositoryError as error:
+                if not broken:
+                    raise UsageError(
+                        f"the published {role} metadata do not hold under the next root",
+                        remedy=f"name the former keys of {role} beside the new ones for one rotation; where one is lost or "
+                        "stolen: --broken",
+                    ) from error
 
     # --- how
 
@@ -236,20 +254,6 @@ class Repository:
             return self.store.read(name)
         except FileNotFoundError:
             return None
-
-    def _check_follows(self, state: RepositoryState, root: Root, *, broken: bool) -> None:
-        """See that what is published holds under the next root, so that no client is refused between the two."""
-        for role in ONLINE:
-            metadata = state.of(role)
-            try:
-                root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
-            except RepositoryError as error:
-                if not broken:
-                    raise UsageError(
-                        f"the published {role} metadata do not hold under the next root",
-                        remedy=f"name the former keys of {role} beside the new ones for one rotation; where one is lost or "
-                        "stolen: --broken",
-                    ) from error
 
     def _put_files(self, parcel: Parcel, targets: Mapping[str, TargetFile], before: Targets) -> bool:
         """Put the files of a release that are not there; returns whether there were any."""

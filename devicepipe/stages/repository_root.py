@@ -93,13 +93,16 @@ def _advance(project: Project, repository: Repository, account: str, *, broken: 
         return RootProgress(before.signed.version, trusted, published=True, missing="")
     if before is not None and not waiting.exists():
         # Not where one waits: that may be the newest, of a run that was killed.
-        newest = load_state(repository.store, trusted.read_bytes(), former=True).root
-        if newest.signed.version != before.signed.version:
+        published = load_state(repository.store, trusted.read_bytes(), former=True)
+        if published.root.signed.version != before.signed.version:
             raise UsageError(
-                f"the repository's root is version {newest.signed.version}, that of the project {before.signed.version}",
+                f"the repository's root is version {published.root.signed.version}, that of the project "
+                f"{before.signed.version}",
                 file=trusted,
                 remedy="take over the newer one from whoever made it: it is committed with the product",
             )
+        # Before one waits for signatures that could never be published.
+        repository.check_follows(published, root_of(repository.setup, before.signed.version + 1), broken=broken)
     root = _waiting(repository.setup, waiting, before, repository)
     if _missing(root, before):
         add_signatures(root, repository.setup["root"].signers)
