@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from devicepipe.approval.lifecycle import Act, Action, ApprovalPolicy, Role, Standing, after, replay
 from devicepipe.durable import alone, sync, write_new
 from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import RELEASE_STATEMENT, SUFFIX
 from devicepipe.evidence.predicates import Release
@@ -199,13 +200,17 @@ def sign(
         check: What else must hold of the record that is signed on (that it has all that was logged); raises where it does not.
 
     Raises:
-        UsageError: It may not be signed now, not by this person, or not in this role.
+        UsageError: It may not be signed now, not by this person, or not in this role; or the release was made anew meanwhile.
         IntegrityError: The record as it stands does not hold.
     """
     people = open_roster(roster, bundle.trust, bundle.release.product, "the roster")
     _check_key(people, who)
     folder = record_folder(bundle.folder)
     with alone(folder):
+        if sha256_of(bundle.folder / RELEASE_STATEMENT) != bundle.sha256(RELEASE_STATEMENT):
+            raise UsageError(
+                "the release was made anew meanwhile", file=bundle.folder, remedy="read it, and sign that one"
+            )
         check_intent(bundle, intent, who.account.id, roster, policy=policy, authors=authors, now=now())
         record = read_record(bundle)
         check(record)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--replace",
     "replace_existing",
     is_flag=True,
-    help="Make a released version anew. (One with development keys, or not releasable, is always made anew.)",
+    help="Make a released version anew that nobody has signed. (One with development keys, or not releasable, always is.)",
 )
 @click.option(
     "--earlier",

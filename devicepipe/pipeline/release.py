@@ -23,9 +23,11 @@ from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Bundle, BundleWriter
 from devicepipe.evidence.decisions import Decisions, VerificationSummary
 from devicepipe.evidence.history import EarlierRelease
-from devicepipe.evidence.layout import RELEASE_STATEMENT
+from devicepipe.evidence.layout import RELEASE_STATEMENT, SUFFIX
 from devicepipe.evidence.predicates import Release
+from devicepipe.evidence.production import production_folder
 from devicepipe.evidence.results import TestResult, Verdict
+from devicepipe.evidence.signatures import record_folder
 from devicepipe.evidence.statement import parse_pretty
 from devicepipe.pipeline.graph import Progress, Step, Timing, quietly, run
 from devicepipe.pipeline.workspace import workspace
@@ -99,14 +101,14 @@ def make_release(
         project: The product, as the working tree has it; everything released is read again from the commit.
         version: Semantic version, as `check_release_version` asks for it.
         allow_dirty: Take the working tree instead of the commit; the bundle is marked as not releasable.
-        replace_existing: Replace a bundle of that version that is already there.
+        replace_existing: Replace a bundle of that version that is already there, unless people signed it.
         devices: Board → the id of the device that its tests run on, where one is wanted.
         earlier: Bundles of earlier releases, which the version history and the figures of trends tell of.
         progress: Where to report.
         cancel: Set to stop the run.
 
     Raises:
-        UsageError: Bad version, dirty tree, an existing bundle, or a mistake in the product's files.
+        UsageError: Bad version, dirty tree, an existing bundle, or one that was signed, or a mistake in the product's files.
         ProductError: The product does not compile or does not fit.
         BenchError: A tool or device failed; says nothing about the product.
         IntegrityError: Evidence does not hold.
@@ -123,6 +125,8 @@ def make_release(
             remedy="commit or stash it, or pass --allow-dirty for a bundle that is marked NOT RELEASABLE",
         )
     final = project.root / project.output / f"{project.product.name}-{version}"
+    settle(final)
+    _check_final(final, replace_existing)
     # Read again from the commit when they are traced; here only so that a mistake in them is told at once and where it was made.
     read_product_items(project)
     check_results(project)
@@ -131,8 +135,6 @@ def make_release(
     check_documents(project)
     read_declarations(project)
     ledger.check(project)
-    settle(final)
-    _check_final(final, replace_existing)
     with workspace(project.state / "work") as work:
         context = replace(_prepare(project, version, commit, work, cancel), devices=dict(devices or {}))
         before = read_earlier(earlier, project.product.name, context.keys.trust)
@@ -232,13 +234,25 @@ def _steps(context: Context, commit: Commit, before: list[EarlierRelease]) -> li
 
 
 def _check_final(final: Path, replace_existing: bool) -> None:
-    """A version is released once. What was never fit to ship (development keys, not releasable) is replaced without asking."""
+    """A version is released once. What was never fit to ship (development keys, not releasable) is replaced without asking.
+
+    What people signed, or what ships was made of, is never replaced: their signatures are about that very release statement.
+    """
+    signatures, production = record_folder(final), production_folder(final)
+    for there, what in (
+        (any(signatures.glob(f"*{SUFFIX}")), f"people signed this version ({signatures.name})"),
+        (os.path.lexists(production), f"what ships of this version is made ({production.name})"),
+    ):
+        if there:
+            raise UsageError(
+                f"{what}: it is not made anew, not by --replace either", file=final, remedy="release a new version"
+            )
     if not final.exists() or replace_existing or _is_rehearsal(Bundle(final)):
         return
     raise UsageError(
         "this version has been released already",
         file=final,
-        remedy="release a new version, or pass --replace to make this one anew",
+        remedy="release a new version; or make this one anew with --replace: nobody has signed it yet",
     )
 
 

@@ -85,6 +85,15 @@ def team(tmp_path: Path, clock: Clock) -> Iterator[Team]:
     accounts.dispose()
 
 
+def test_a_release_that_was_made_anew_while_somebody_signed_is_not_signed(team: Team) -> None:
+    """The signature was written beside the new bundle, and was about the old one."""
+    statement = team.bundle.folder / "release.json"
+    statement.write_bytes(statement.read_bytes().replace(b"pump", b"lamp"))
+    with pytest.raises(UsageError, match="made anew meanwhile"):
+        team.sign("eva", Action.SUBMIT, Role.ENGINEER)
+    assert not team.folder.exists()
+
+
 def test_a_release_is_approved_released_and_withdrawn_and_its_bundle_is_the_same_as_before(team: Team) -> None:
     assert team.standing().state is State.DRAFT
     assert team.approve().state is State.APPROVED

@@ -1,15 +1,20 @@
-"""What `devicepipe release` says at its end."""
+"""What `devicepipe release` refuses before anything is built, and what it says at its end."""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
+import pyotp
 import pytest
 
 from devicepipe.cli.release import _tell
+from devicepipe.errors import UsageError
 from devicepipe.evidence.decisions import Decisions, PolicyChange
 from devicepipe.evidence.predicates import Release, Tool
+from devicepipe.evidence.signatures import record_folder
 from devicepipe.pipeline.release import Outcome
+from tests.cli.calls import WORDS, run, sign
 from tests.documents.release_records import decisions
 
 
@@ -46,3 +51,27 @@ def test_rules_that_were_made_weaker_are_told(capsys: pytest.CaptureFixture[str]
     change = PolicyChange(rule="slot-spare", change="left out", reason="One slot.", place="devicepipe.toml:7")
     _tell(outcome(decisions().model_copy(update={"changes": [change]})))
     assert "! rule changed: slot-spare: left out: One slot. (devicepipe.toml:7)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [("--replace",), ()])
+@pytest.mark.parametrize("what", ["signed", "shipping"])
+def test_what_people_signed_is_not_replaced(
+    bundle: Path, people: dict[str, pyotp.TOTP], what: str, options: tuple[str, ...]
+) -> None:
+    """It was, and nothing could be signed, published or withdrawn any more."""
+    for words in (
+        ("init", "-q"),
+        ("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "a", "--allow-empty"),
+    ):
+        subprocess.run(["git", *words], check=True)
+    bundle = bundle.rename(bundle.with_name("pump-1.2.3"))
+    before = (bundle / "release.json").read_bytes()
+    if what == "signed":
+        sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
+        assert record_folder(bundle).is_dir()
+    else:
+        bundle.with_name("pump-1.2.3.production").mkdir()
+    with pytest.raises(UsageError, match="not by --replace either") as caught:
+        run("release", "1.2.3", "--allow-dirty", *options)
+    assert caught.value.remedy == "release a new version"
+    assert (bundle / "release.json").read_bytes() == before
