@@ -40,6 +40,8 @@ from devicepipe.evidence.signatures import Identity, Person, instant
 from devicepipe.signing.keys import PublicKey
 
 _ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
+AGAIN = "try again, with the code that the authenticator shows now; who lost either has them made anew: `devicepipe account reset`"
+"""The same, whatever was wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +380,7 @@ class Accounts:
                     if not code:
                         raise UsageError("the first signature of a session takes a one-time code as well")
                     if not take_code(db, account, opened, code, now):
-                        raise UsageError("account, password or code is wrong")
+                        raise UsageError("account, password or code is wrong", remedy=AGAIN)
                     components = ("password", "totp")
                 session_now = sessions.begin(db, account, now)
             db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=0, locked_until=None))
@@ -420,7 +422,7 @@ class Accounts:
                 remedy="wait; if the attempts were not yours, tell whoever looks after the accounts",
             )
         if opened is None or row is None or row["closed"] is not None:
-            raise UsageError("account, password or code is wrong")
+            raise UsageError("account, password or code is wrong", remedy=AGAIN)
         if not aged and row["password_on"] + timedelta(days=self._rules.password_days) < now:
             raise UsageError(
                 f"the password of {account} is of {row['password_on'].date()} and too old",

@@ -30,6 +30,11 @@ class State(StrEnum):
     RELEASED = "released"
     WITHDRAWN = "withdrawn"
 
+    @property
+    def told(self) -> str:
+        """What is said of a release that is there: "a draft", "approved"."""
+        return f"a {self}" if self in (State.DRAFT, State.CANDIDATE) else str(self)
+
 
 class Action(StrEnum):
     """What a signature does."""
@@ -134,7 +139,7 @@ class Standing:
 def objection(standing: Standing, act: Act, policy: ApprovalPolicy) -> str:
     """Why an act may not be signed now, in words; "" where it may."""
     if standing.state not in FROM[act.action]:
-        return f"a release that is {standing.state} cannot be {_DONE[act.action]}: {_possible(standing.state)}"
+        return f"a release that is {standing.state.told} cannot be {_DONE[act.action]}: {_possible(standing.state)}"
     if act.role not in RIGHTS[act.action]:
         return f"{_article(act.role)} may not {act.action}: {' or '.join(sorted(RIGHTS[act.action]))} may"
     if act.action is Action.SUBMIT and not standing.releasable:

@@ -164,7 +164,8 @@ def check_intent(
         raise UsageError(f"the roster knows no {account}", remedy="have it signed anew: `devicepipe account roster`")
     if intent.role not in mine[0].roles:
         raise UsageError(
-            f"{account} is no {intent.role}: {', '.join(mine[0].roles)}", remedy="sign in a role that you have (--role)"
+            f"{account} does not have the role {intent.role}, but {', '.join(mine[0].roles)}",
+            remedy="sign in a role that you have (--role)",
         )
     record = read_record(bundle)
     check_next_roster(record.signatures, record.rosters, people)

@@ -63,7 +63,11 @@ def add(
 @json_option
 def list_(folder: Path, as_json: bool) -> None:
     """List the accounts, closed ones too."""
-    with _accounts(open_project(folder)) as accounts:
+    from devicepipe.stages.rosters import check_database
+
+    project = open_project(folder)
+    with _accounts(project) as accounts:
+        check_database(project, accounts)
         found = accounts.everyone()
     if as_json:
         print_json(

@@ -12,10 +12,11 @@ import click
 
 from devicepipe.cli.common import json_option, note, open_project, print_json, project_option, tell
 from devicepipe.cli.secrets_in import secrets_option
-from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
+from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, DevicepipeError, UsageError
 
 if TYPE_CHECKING:
     from devicepipe.approval.lifecycle import ApprovalPolicy, Standing
+    from devicepipe.approval.record import Intent
     from devicepipe.evidence.signatures import Given, SignedRecord
     from devicepipe.evidence.verify import VerifiedBundle
     from devicepipe.project.config import Project
@@ -116,7 +117,8 @@ def approvals(bundle: Path, *, key: Path | None, history: Path | None, folder: P
     if key is None and not shown_as_logged(open_project(folder), verified) and record.logged:
         note("there is no log here: a signature that was taken away from the end would not be seen")
     if as_json:
-        print_json(standing_json(record, policy, standing))
+        release = {"product": verified.release.product, "version": verified.release.version}
+        print_json(release | standing_json(record, policy, standing))
     else:
         tell(f"{verified.release.product} {verified.release.version}", bold=True)
         tell_standing(record, policy, standing)
@@ -125,35 +127,76 @@ def approvals(bundle: Path, *, key: Path | None, history: Path | None, folder: P
 
 def standing_json(record: SignedRecord, policy: ApprovalPolicy, standing: Standing) -> dict[str, Any]:
     """The signatures and where a release stands, as JSON data."""
+    from devicepipe.stages.standing import counts
+
     return {
         "state": standing.state,
         "missing": {str(role): count for role, count in standing.missing(policy).items()},
         "unlogged": record.unlogged,
-        "signatures": [one.signature.to_json() | {"file": one.file, "keyid": one.keyid} for one in record.signatures],
+        "signatures": [
+            one.signature.to_json() | {"file": one.file, "keyid": one.keyid, "counts": counts(one, record, standing)}
+            for one in record.signatures
+        ],
     }
 
 
-def tell_standing(record: SignedRecord, policy: ApprovalPolicy, standing: Standing) -> None:
-    """The signatures and where a release stands, for people."""
+def tell_standing(record: SignedRecord, policy: ApprovalPolicy, standing: Standing, *, state: bool = True) -> None:
+    """The signatures and where a release stands, for people; without the state where that was told already."""
+    from devicepipe.approval.lifecycle import RIGHTS, Action
+    from devicepipe.stages.standing import counts
+
     for one in record.signatures:
-        tell(f"  {one.signature.action:9} {one.signature.told}")
+        void = not counts(one, record, standing)
+        tell(f"  {one.signature.action:9} {one.signature.told}{' (counts no more)' if void else ''}", dim=void)
     for file in record.unlogged:
         tell(f"  no proof that {file} is in the log", fg="yellow")
-    tell(standing.state.upper(), fg=_COLORS[standing.state], bold=True)
+    if state:
+        tell(standing.state.upper(), fg=_COLORS[standing.state], bold=True)
     missing = standing.missing(policy)
-    if missing and standing.state in ("draft", "candidate"):
+    if standing.state == "draft" and standing.releasable:
+        tell(f"wanted: `devicepipe submit`, as {' or '.join(sorted(RIGHTS[Action.SUBMIT]))}")
+    elif missing and standing.state == "candidate":
         tell(f"wanted: {', '.join(f'{count} approval as {role}' for role, count in missing.items())}")
 
 
 def _sign(action: str, *, folder: Path, bundle: Path, as_json: bool, **who: Any) -> int:
+    from devicepipe.evidence.production import NAME_A_KEY, unshippable
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.stages.context import open_keys
 
     project = open_project(folder)
+    note(f"verifying {bundle}")
     verified = verify_bundle(bundle, open_keys(project).trust)
+    if action == "submit" and (why := unshippable(verified)):
+        note(f"{why}. To ship it, {NAME_A_KEY}")
     given, standing, policy = sign_as(project, verified, action, **who)
-    _tell_signed(verified, given, standing, policy, as_json=as_json)
+    published = _still_published(project, verified) if action == "withdraw" else False
+    if as_json:
+        told = signed_json(given, standing, policy)
+        print_json(told | ({"published": published} if action == "withdraw" else {}))
+        return EXIT_OK
+    tell_signed(given)
+    tell(f"{verified.release.product} {verified.release.version} is {standing.state.told}", bold=True)
+    finish = f"`devicepipe unpublish {bundle}` finishes it"
+    if published:
+        tell(f"it is still published: {finish}", fg="red", bold=True)
+    elif published is None:
+        tell(f"the repository could not be asked whether it is still published: if it is, {finish}", fg="yellow")
     return EXIT_OK
+
+
+def _still_published(project: Project, verified: VerifiedBundle) -> bool | None:
+    """Whether the repository has a release that was withdrawn; None where it cannot be asked. Of what never was there it is not."""
+    from devicepipe.approval.record import read_record
+    from devicepipe.stages import publication
+
+    if all(one.signature.action != "release" for one in read_record(verified).signatures):
+        return False
+    try:
+        repository = publication.open_repository(project, logged=False)
+        return publication.is_published(project, repository, verified)
+    except DevicepipeError:
+        return None
 
 
 def sign_as(
@@ -186,6 +229,7 @@ def sign_as(
     check_intent(verified, intent, account, roster, policy=policy, authors=authors_of(verified), now=now())
     tell_unlogged(verified)
     log_signatures(project, verified)  # of a signer whose process was killed before it came to that
+    _tell_intent(verified, intent, account)
     who = identify(project, account, secrets_fd)
     if current_roster(project) != roster:
         raise UsageError("the roster was signed anew meanwhile", remedy="sign again")
@@ -201,6 +245,15 @@ def sign_as(
     )
     log_signatures(project, verified)
     return given, standing, policy
+
+
+def _tell_intent(bundle: VerifiedBundle, intent: Intent, account: str) -> None:
+    """Tell who is about to sign what that signature will say (21 CFR 11.50): before any secret is asked for."""
+    from devicepipe.evidence.layout import RELEASE_STATEMENT
+
+    note(f"{account} signs: {intent.action} {bundle.release.product} {bundle.release.version} as {intent.role}")
+    note(f"  meaning: {intent.meaning.strip()}")
+    note(f"  release.json: SHA-256 {bundle.sha256(RELEASE_STATEMENT)}")
 
 
 def tell_unlogged(bundle: VerifiedBundle) -> None:
@@ -220,12 +273,20 @@ def _role(roster: bytes, bundle: VerifiedBundle, account: str, wanted: str | Non
     from devicepipe.approval.lifecycle import RIGHTS, Role
     from devicepipe.evidence.signatures import open_roster
 
+    people = open_roster(roster, bundle.trust, bundle.release.product, "the roster").people
+    own = [one for one in people if one.account == account]
+    if not own:
+        there = ", ".join(sorted({one.account for one in people if one.until is None}))
+        raise UsageError(
+            f"the roster has no account '{account}'", remedy=f"accounts: {there}; or `devicepipe account add`"
+        )
+    if all(one.until is not None for one in own):
+        raise UsageError(f"the account {account} is closed", remedy="sign with an account that is not")
     if wanted is not None:
         if wanted not in [*Role]:
             raise UsageError(f"there is no role '{wanted}'", remedy=f"roles: {', '.join(Role)}")
         return Role(wanted)
-    people = open_roster(roster, bundle.trust, bundle.release.product, "the roster").people
-    mine = {role for one in people if one.account == account and one.until is None for role in one.roles}
+    mine = {role for one in own if one.until is None for role in one.roles}
     may = sorted(mine & {*RIGHTS[action]})
     if len(may) != 1:
         why = (
@@ -239,18 +300,12 @@ def _role(roster: bytes, bundle: VerifiedBundle, account: str, wanted: str | Non
     return Role(may[0])
 
 
-def _tell_signed(
-    bundle: VerifiedBundle, given: Given, standing: Standing, policy: ApprovalPolicy, *, as_json: bool
-) -> None:
-    if as_json:
-        print_json(
-            given.signature.to_json()
-            | {
-                "file": given.file,
-                "state": standing.state,
-                "missing": {str(k): v for k, v in standing.missing(policy).items()},
-            }
-        )
-        return
+def signed_json(given: Given, standing: Standing, policy: ApprovalPolicy) -> dict[str, Any]:
+    """A signature that was given, and where the release stands with it, as JSON data."""
+    missing = {str(role): count for role, count in standing.missing(policy).items()}
+    return given.signature.to_json() | {"file": given.file, "state": standing.state, "missing": missing}
+
+
+def tell_signed(given: Given) -> None:
+    """A signature that was given, for people."""
     tell(f"signed: {given.signature.told}", fg="green")
-    tell(f"{bundle.release.product} {bundle.release.version} is {standing.state}", bold=True)

@@ -66,7 +66,7 @@ def log() -> None:
 @click.option("--until", metavar="TIME", help="Only up to this time; of a day, up to its end.")
 @click.option("--subject", help="Only with this text in the subject.")
 @click.option("--digest", help="Only what has this digest, or one that begins so.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many, the first ones.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many: the oldest ones, not the newest.")
 @click.option("--scan", is_flag=True, help="Read the log itself, without the index: slower, and believes nothing else.")
 @_trusted_key
 @_history

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from devicepipe.cli.common import json_option, open_project, print_json, project_option, tell
+from devicepipe.cli.common import json_option, note, open_project, print_json, project_option, tell
 from devicepipe.cli.secrets_in import secrets_option
 from devicepipe.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from devicepipe.distribution.releases import PublishedState
+    from devicepipe.evidence.signatures import Given
 
 
 def _publishing(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -53,14 +54,22 @@ def publish(bundle: Path, folder: Path, as_json: bool, **who: Any) -> int:
     from devicepipe.stages.logged import logged_standing
 
     project = open_project(folder)
+    note(f"verifying {bundle}")
     verified = verify_bundle(bundle, open_keys(project).trust)
+    state = logged_standing(project, verified)[1].state
+    if state not in ("approved", "released"):
+        raise UsageError(
+            f"{verified.release.product} {verified.release.version} is {state.told}: only an approved release is published",
+            file=bundle,
+            remedy=f"see `devicepipe approvals {bundle}` for what it wants",
+        )
     repository = publication.open_repository(project)
     production = verify_production(verified)
     publication.check_publishable(project, repository, verified)
-    if logged_standing(project, verified)[1].state != "released":
-        _sign(project, verified, "release", **who)
+    given = _sign(project, verified, "release", **who) if state != "released" else None
     tell_unlogged(verified)
-    _told(*publication.publish(project, repository, verified, production), repository.store.url, as_json=as_json)
+    done = publication.publish(project, repository, verified, production)
+    _told(*done, repository.store.url, given, as_json=as_json)
     return EXIT_OK
 
 
@@ -82,6 +91,7 @@ def unpublish(bundle: Path, folder: Path, as_json: bool, **who: Any) -> int:
     from devicepipe.stages.logged import logged_standing
 
     project = open_project(folder)
+    note(f"verifying {bundle}")
     verified = verify_bundle(bundle, open_keys(project).trust)
     repository = publication.open_repository(project)
     publication.check_publishable(project, repository, verified)
@@ -90,25 +100,31 @@ def unpublish(bundle: Path, folder: Path, as_json: bool, **who: Any) -> int:
             f"{verified.release.product} {verified.release.version} is not published in {repository.store.url}",
             remedy="to withdraw a release that was not published: `devicepipe withdraw`",
         )
-    if logged_standing(project, verified)[1].state != "withdrawn":
-        _sign(project, verified, "withdraw", **who)
+    signed = logged_standing(project, verified)[1].state == "withdrawn"
+    given = None if signed else _sign(project, verified, "withdraw", **who)
     tell_unlogged(verified)
-    _told(*publication.publish(project, repository, verified, None), repository.store.url, as_json=as_json)
+    done = publication.publish(project, repository, verified, None)
+    _told(*done, repository.store.url, given, as_json=as_json)
     return EXIT_OK
 
 
-def _sign(project: Any, verified: Any, action: str, **who: Any) -> None:
+def _sign(project: Any, verified: Any, action: str, **who: Any) -> Given:
     from devicepipe.cli.approve import sign_as
 
     for key, option in (("account", "--as"), ("meaning", "--meaning")):
         if not who[key]:
-            raise UsageError(f"{option} is missing: the {action} takes a signature", remedy="--as ID --meaning TEXT")
-    sign_as(project, verified, action, **who)
+            raise UsageError(f"{option} is missing: a signature is wanted", remedy="--as ID --meaning TEXT")
+    return sign_as(project, verified, action, **who)[0]
 
 
-def _told(state: PublishedState, changed: bool, url: str, *, as_json: bool) -> None:
+def _told(state: PublishedState, changed: bool, url: str, given: Given | None, *, as_json: bool) -> None:
+    from devicepipe.cli.approve import tell_signed
+
     if as_json:
-        print_json(state.to_json() | {"changed": changed, "repository": url})
+        signed = given.signature.to_json() | {"file": given.file} if given is not None else None
+        print_json(state.to_json() | {"changed": changed, "repository": url, "signed": signed})
         return
+    if given is not None:
+        tell_signed(given)
     done = "published" if state.state == "released" else "withdrawn"
     tell(f"{state.product} {state.version} {'is' if changed else 'was already'} {done} in {url}", fg="green", bold=True)

@@ -88,6 +88,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
         "weakened": outcome.release.weakened or [],
         "waivers": [use.to_json() for use in outcome.decisions.waivers or ()],
         "developmentKeys": outcome.release.development_keys,
+        "unshippable": outcome.unshippable,
         "verdicts": outcome.verdicts,
         "decisions": [decision.to_json() for decision in outcome.decisions.decisions],
         "seconds": round(outcome.seconds, 2),
@@ -128,7 +129,12 @@ def _tell(outcome: Outcome) -> None:
     status = "RELEASABLE" if release.releasable else "NOT RELEASABLE"
     status += f", {len(release.waived)} WAIVED" if release.waived else ""
     tell(f"{release.product} {release.version}: {status}", fg="green" if release.releasable else "red", bold=True)
-    if release.development_keys:
-        tell("signed with DEVELOPMENT keys: not for production", fg="yellow")
+    # What development keys signed does not ship anyway.
+    if (
+        warning := "signed with DEVELOPMENT keys: not for production"
+        if release.development_keys
+        else outcome.unshippable
+    ):
+        tell(warning, fg="yellow")
     tell(f"bundle: {outcome.bundle}")
     tell(f"time: {outcome.seconds:.1f} s, peak memory of one process: {outcome.peak_bytes / 2**20:.0f} MiB")

@@ -77,7 +77,8 @@ def verify(bundle: Path, *, key: Path, history: Path | None, verbose: bool, as_j
         for link in (*verified.links, *(ships.links if ships is not None else ())):
             tell(f"  {link.link}: {link.check}", dim=True)
     tell(f"{release.product} {release.version}, commit {release.commit[:12]}, sealed {release.sealed_on}", bold=True)
-    if standing.state == "withdrawn":
+    withdrawn = standing.state == "withdrawn"
+    if withdrawn:
         tell("WITHDRAWN: it must not be used any more", fg="red", bold=True)
     tell(
         f"intact: {len(verified.names())} files, {len(verified.links)} links checked, key {verified.public_key.keyid[:16]}",
@@ -85,9 +86,9 @@ def verify(bundle: Path, *, key: Path, history: Path | None, verbose: bool, as_j
     )
     if release.development_keys:
         tell("signed with DEVELOPMENT keys: not for production", fg="yellow")
-    _tell_gate(release)
+    _tell_gate(release, withdrawn=withdrawn)
     if record.signatures:
-        tell_standing(record, policy, standing)
+        tell_standing(record, policy, standing, state=not withdrawn)
     if ships is not None:
         tell_production(ships)
     return code
@@ -113,9 +114,11 @@ def _fetched(folder: Path, trust: KeyTrust, *, as_json: bool) -> int:
     return EXIT_OK
 
 
-def _tell_gate(release: Release) -> None:
+def _tell_gate(release: Release, *, withdrawn: bool) -> None:
     """What the rules decided."""
-    if release.releasable:
+    if withdrawn:
+        tell(f"before that, its gate said: {'' if release.releasable else 'not '}releasable")
+    elif release.releasable:
         tell("RELEASABLE, WITH WAIVERS" if release.waived else "RELEASABLE", fg="green", bold=True)
     else:
         tell("NOT RELEASABLE", fg="red", bold=True)

@@ -41,6 +41,7 @@ from securesystemslib.signer import Signer
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.build_links import source_files
+from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.checks import Link, artifact, same
 from devicepipe.evidence.dsse import open_envelope, sign_envelope
 from devicepipe.evidence.files import hash_file, read_file, shown, walk
@@ -477,26 +478,54 @@ class _Check:
             same(f"device's {name}", said.get(name), value, board.serial_log, "the image")
 
 
-def released_production_key(bundle: VerifiedBundle) -> tuple[str, str]:
+NAME_A_KEY = (
+    "name the public half of the production key in devicepipe.toml (keys.production-public), commit both, and release that commit "
+    "as a new version: who approves a release approves the key that it ships under"
+)
+"""What is to be done about a release without a production key."""
+
+
+def named_production_key(bundle: Bundle) -> tuple[str, str] | str:
     """The file of the production key that the released devicepipe.toml names, and its SHA-256 in the released commit.
 
-    So who approves a release approves the key that it ships under.
+    Returns:
+        Both; or, where it names none that is a file of the commit, what is wrong, in words.
 
     Raises:
-        IntegrityError: It names none, or none that is a file of the commit.
+        IntegrityError: It cannot be read.
     """
     try:
         named = tomllib.loads(bundle.read(SOURCE_CONFIG).decode("utf-8")).get("keys", {}).get("production-public")
     except (ValueError, AttributeError) as error:
         raise IntegrityError("cannot be read", link=SOURCE_CONFIG) from error
+    if named is None:
+        return "no production key was configured in the devicepipe.toml that was released"
     digest = source_files(bundle).get(Path(named).as_posix()) if isinstance(named, str) else None
     if digest is None:
-        raise IntegrityError(
-            f"its keys.production-public is {named!r}: no file of the released commit",
-            link=SOURCE_CONFIG,
-            remedy="name the public half of the production key there, commit both, and release that commit",
-        )
+        return f"the production key of the devicepipe.toml that was released, {named!r}, is no file of its commit"
     return str(named), digest
+
+
+def unshippable(bundle: Bundle) -> str:
+    """Why a release cannot ship, though people may approve it, in words; "" where it names its production key.
+
+    Raises:
+        IntegrityError: As `named_production_key`.
+    """
+    found = named_production_key(bundle)
+    return f"{found}: it can be approved, but not shipped" if isinstance(found, str) else ""
+
+
+def released_production_key(bundle: VerifiedBundle) -> tuple[str, str]:
+    """The production key that was released, as `named_production_key` gives it.
+
+    Raises:
+        IntegrityError: There is none.
+    """
+    found = named_production_key(bundle)
+    if isinstance(found, str):
+        raise IntegrityError(found, link=SOURCE_CONFIG, remedy=NAME_A_KEY)
+    return found
 
 
 def _flat(data: bytes, name: str) -> bytes:

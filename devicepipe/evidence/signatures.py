@@ -334,7 +334,11 @@ def verify_record(
     check_rosters(given, known.values())
     expected = {proof_file(one.signature.number) for one in given}
     if stray := [name for name in proofs if name not in expected]:
-        raise IntegrityError("proves no signature that is there", link=stray[0])
+        raise IntegrityError(
+            "proves no signature that is there",
+            link=stray[0],
+            remedy=f"restore {stray[0].removesuffix(PROOF_SUFFIX)}{SUFFIX} from a copy: it was signed and logged",
+        )
     texts |= {name: read(name, MAXIMUM_PROOF) for name in proofs}
     return SignedRecord(tuple(given), tuple(known.values()), texts)
 
@@ -435,7 +439,11 @@ def _read(payload: bytes, release: str, link: str) -> Signature:
     if statement.predicate_type != SIGNATURE:
         raise IntegrityError("is no signature", link=link)
     if len(statement.subjects) != 1 or statement.digest_of(RELEASE_STATEMENT) != release:
-        raise IntegrityError("is about another release statement than this bundle's", link=link)
+        raise IntegrityError(
+            "is about another release statement than this bundle's",
+            link=link,
+            remedy="restore from a copy the bundle that was signed, or its folder of signatures: they do not belong together",
+        )
     return read_predicate(statement.predicate, Signature, link)
 
 

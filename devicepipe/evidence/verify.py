@@ -18,6 +18,7 @@ which no copy of a bundle keeps, and whether the documents say what the evidence
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,6 +35,8 @@ from devicepipe.evidence.statement import MAXIMUM_BYTES, Statement, parse_canoni
 from devicepipe.signing.keys import PublicKey
 
 _PROOF = object()
+_BESIDE = (".signatures", ".production")
+"""What the folders that lie beside a bundle end with."""
 
 
 class ListedBundle(Bundle):
@@ -106,12 +109,22 @@ def verify_bundle(path: Path, trusted: PublicKey | KeyTrust) -> VerifiedBundle:
         trusted: The release key that the caller trusts, alone or with a history of keys.
 
     Raises:
-        UsageError: There is no folder at `path`.
+        UsageError: There is no folder at `path`, or one that is no bundle.
         IntegrityError: A link does not hold; `link` names the first one.
         BenchError: imgtool cannot be run.
     """
     if not path.is_dir():
         raise UsageError("there is no bundle: expected a folder", file=path)
+    if not any(os.path.lexists(path / name) for name in (RELEASE_STATEMENT, RELEASE_ENVELOPE)):
+        beside = next((suffix for suffix in _BESIDE if path.resolve().name.endswith(suffix)), None)
+        meant = path.resolve().name.removesuffix(beside) if beside else "dist/NAME-VERSION"
+        raise UsageError(
+            f"is no bundle of a release: it has no {RELEASE_STATEMENT}",
+            file=path,
+            remedy=f"name the bundle itself: {path.resolve().with_name(meant)}"
+            if beside
+            else f"name one, e.g. {meant}",
+        )
     links: list[Link] = []
     trust = KeyTrust.of(trusted)
     envelope = read_file(path, RELEASE_ENVELOPE, MAXIMUM_BYTES)

@@ -25,7 +25,7 @@ from devicepipe.evidence.decisions import Decisions, VerificationSummary
 from devicepipe.evidence.history import EarlierRelease
 from devicepipe.evidence.layout import RELEASE_STATEMENT, SUFFIX
 from devicepipe.evidence.predicates import Release
-from devicepipe.evidence.production import production_folder
+from devicepipe.evidence.production import production_folder, unshippable
 from devicepipe.evidence.results import TestResult, Verdict
 from devicepipe.evidence.signatures import record_folder
 from devicepipe.evidence.statement import parse_pretty
@@ -73,6 +73,7 @@ class Outcome:
         seconds: Wall time of the whole run.
         peak_bytes: The largest resident set of any one process of the run, in bytes.
         steps: When each step ran.
+        unshippable: Why it cannot ship, whoever approves it: it names no production key; "" where it does.
     """
 
     bundle: Path
@@ -82,6 +83,7 @@ class Outcome:
     seconds: float
     peak_bytes: int
     steps: dict[str, Timing]
+    unshippable: str = ""
 
 
 def make_release(
@@ -142,12 +144,14 @@ def make_release(
         decisions = context.bundle.predicate(VerificationSummary).devicepipe
         boards = [board.name for board in context.project.boards]
         verdicts = {board: context.bundle.predicate(TestResult, board).devicepipe.counts() for board in boards}
+        without_key = unshippable(context.bundle)
         with locked(project.state / "publish.lock"):
             # Another run may have released the version in the meantime.
             _check_final(final, replace_existing)
             log_evidence(context, project)
             release = seal(context, project, final)
-    return Outcome(final, release, decisions, verdicts, time.monotonic() - start, _peak_bytes(), timings)
+    seconds = time.monotonic() - start
+    return Outcome(final, release, decisions, verdicts, seconds, _peak_bytes(), timings, without_key)
 
 
 def _prepare(project: Project, version: str, commit: Commit, work: Path, cancel: threading.Event) -> Context:

@@ -18,7 +18,7 @@ from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.signatures import Given, SignedRecord, record_folder
 from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.stages.document import Documents
-from devicepipe.stages.standing import authors_of, signed_standing
+from devicepipe.stages.standing import authors_of, counts, signed_standing
 
 RECORD = "documents/record/"
 """Where the record copies lie in a bundle."""
@@ -99,7 +99,7 @@ def signed_by(bundle: VerifiedBundle, record: SignedRecord, standing: Standing) 
     return SignedBy(
         state=standing.state,
         release=bundle.sha256(RELEASE_STATEMENT),
-        lines=tuple(_line(given, counts=_counts(given, record, standing)) for given in record.signatures),
+        lines=tuple(_line(given, counts=counts(given, record, standing)) for given in record.signatures),
     )
 
 
@@ -116,16 +116,6 @@ def _line(given: Given, *, counts: bool) -> SignedLine:
         file=given.file,
         sha256=given.sha256,
     )
-
-
-def _counts(given: Given, record: SignedRecord, standing: Standing) -> bool:
-    """Whether an approval is among those that stand: its account's last one, neither taken back nor made void."""
-    if given.signature.action != Action.APPROVE.value:
-        return True
-    account = given.signature.account
-    own = [one for one in record.signatures if one.signature.action == Action.APPROVE.value]
-    last = [one for one in own if one.signature.account == account][-1]
-    return given is last and account in {one.account for one in standing.approvals}
 
 
 def _attachments(bundle: VerifiedBundle, record: SignedRecord) -> list[Attachment]:

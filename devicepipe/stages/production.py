@@ -30,16 +30,18 @@ from devicepipe.build.surroundings import Surroundings
 from devicepipe.errors import BenchError, IntegrityError, ProductError, UsageError
 from devicepipe.evidence.build_links import source_files
 from devicepipe.evidence.facts import sha256_of, utc_now
-from devicepipe.evidence.layout import RELEASE_STATEMENT
+from devicepipe.evidence.layout import RELEASE_STATEMENT, SOURCE_CONFIG
 from devicepipe.evidence.predicates import DataImage, ImageSigning, Provenance, SourceInfo, Tool
 from devicepipe.evidence.production import (
     ATTESTATION,
+    NAME_A_KEY,
     PRODUCTION_KEY,
     Production,
     ProductionBoard,
     ProductionImage,
     Start,
     VerifiedProduction,
+    named_production_key,
     released_production_key,
     sign_production,
     verify_production,
@@ -98,7 +100,7 @@ def check_ships(project: Project, bundle: VerifiedBundle) -> None:
     _, standing = logged_standing(project, bundle)
     if standing.state not in _SHIPS:
         raise UsageError(
-            f"the release is {standing.state}: only an approved one is signed with the production key",
+            f"the release is {standing.state.told}: only an approved one is signed with the production key",
             file=bundle.folder,
             remedy="see `devicepipe approvals` for what it wants",
         )
@@ -108,11 +110,15 @@ def open_production_key(project: Project, bundle: VerifiedBundle) -> SigningKey:
     """The production key of devicepipe.toml, which must be the one that was released.
 
     Raises:
-        UsageError: None is configured, it cannot be used, it was replaced or revoked, or it is not the released one.
-        IntegrityError: The release names none.
+        UsageError: The release names none, none is configured, it cannot be used, it was replaced or revoked, or it is not the
+            released one.
+        IntegrityError: The released devicepipe.toml cannot be read.
         BenchError: The signing device or service cannot be reached.
     """
-    name, digest = released_production_key(bundle)
+    found = named_production_key(bundle)
+    if isinstance(found, str):
+        raise UsageError(found, file=bundle.folder / SOURCE_CONFIG, key="keys.production-public", remedy=NAME_A_KEY)
+    name, digest = found
     config, keys = project.root / CONFIG_NAME, project.keys
     for key, value in (("keys.production", keys.production), ("keys.production-public", keys.production_public)):
         if value is None:

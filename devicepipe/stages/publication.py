@@ -191,7 +191,7 @@ def publish(
 def _state(bundle: VerifiedBundle, last: Given | None, standing: Standing) -> PublishedState:
     if last is None or standing.state not in (State.RELEASED, State.WITHDRAWN):
         raise UsageError(
-            f"the release is {standing.state}: nobody has signed that it be published",
+            f"the release is {standing.state.told}: nobody has signed that it be published",
             remedy="see `devicepipe approvals` for what it wants",
         )
     return PublishedState(

@@ -80,6 +80,7 @@ def current_roster(project: Project) -> bytes:
     path = roster_file(project)
     keys = open_keys(project)
     newest = newest_logged(project, keys)
+    _check_log(project, path, newest)
     _finish(path, newest)
     try:
         data = path.read_bytes()
@@ -87,7 +88,9 @@ def current_roster(project: Project) -> bytes:
         raise UsageError(
             f"there is no roster of people: {error.strerror}",
             file=path,
-            remedy="make accounts with `devicepipe account add`; who holds the release key signs their roster",
+            remedy=f"restore number {newest.number} of {newest.at} from version control"
+            if newest.number
+            else "make accounts with `devicepipe account add`; who holds the release key signs their roster",
         ) from error
     _check_newest(path, data, newest)
     if keyid_unverified(data, path.name) in {one.keyid for one in keys.trust.keys} - {keys.release.public.keyid}:
@@ -172,10 +175,31 @@ def check_accounts(project: Project, accounts: Accounts, keys: Keys) -> None:
     """Find out, before an account is changed, whether the roster can be signed anew with that change alone.
 
     Raises:
-        UsageError: The database differs from the newest roster, or the roster is not the newest.
+        UsageError: The database is empty or differs from the newest roster, or the roster is not the newest.
         BenchError, IntegrityError: As `renew_roster`.
     """
+    check_database(project, accounts)
     _refuse(project, differences_of(project, accounts, keys))
+
+
+def check_database(project: Project, accounts: Accounts) -> None:
+    """Check that there is somebody in the database of accounts, where the roster has people.
+
+    Raises:
+        UsageError: It is empty: it was deleted, or is another one.
+        BenchError, IntegrityError: As `open_keys` and `open_roster`.
+    """
+    path = roster_file(project)
+    if not path.exists() or accounts.everyone():
+        return
+    people = open_roster(path.read_bytes(), open_keys(project).trust, project.product.name, path.name).people
+    if people:
+        raise UsageError(
+            f"there is no account in the database, and {len({one.account for one in people})} in the roster",
+            file=path,
+            key="approval.accounts",
+            remedy="restore the database of accounts from a copy: the keys of these people are in it, and nowhere else",
+        )
 
 
 def renew_roster(project: Project, accounts: Accounts, *, accept: bool = False) -> Path:
@@ -264,6 +288,7 @@ def _before(project: Project, keys: Keys) -> tuple[Roster | None, LoggedRoster, 
     """The roster that is there, if one is, what the log has, and the roster's file."""
     path = roster_file(project)
     newest = newest_logged(project, keys)
+    _check_log(project, path, newest)
     _finish(path, newest)
     if not path.exists():
         return None, newest, path
@@ -327,6 +352,16 @@ def _changed(
     details = {"change": change, "role": ", ".join(roles), "reason": reason}
     details = {name: text for name, text in details.items() if text}
     return make_entry("account", at=utc_now(), by=default_tester(), subject=account, digest=digest, details=details)
+
+
+def _check_log(project: Project, path: Path, newest: LoggedRoster) -> None:
+    """Refuse a roster beside a log that has none: each is logged before its file is there, so the log is not the product's."""
+    if path.exists() and not newest.number:
+        raise UsageError(
+            "there is a roster of people, and the product's log, in which every roster is, is not here",
+            file=path,
+            remedy=f"bring it to {ledger.log_folder(project)}, from a copy or the machine that it is on: a product has one log",
+        )
 
 
 def _finish(path: Path, newest: LoggedRoster) -> None:

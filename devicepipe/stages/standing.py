@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from devicepipe.approval.lifecycle import ApprovalPolicy, Role, Standing
+from devicepipe.approval.lifecycle import Action, ApprovalPolicy, Role, Standing
 from devicepipe.approval.record import check_dates, read_record, standing_of
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence import checks
 from devicepipe.evidence.layout import SOURCE_CONFIG, kind_of_model
 from devicepipe.evidence.predicates import Release, SourceInfo
-from devicepipe.evidence.signatures import SignedRecord
+from devicepipe.evidence.signatures import Given, SignedRecord
 from devicepipe.evidence.verify import ListedBundle, VerifiedBundle
 from devicepipe.project.approval_settings import ApprovalSettings
 
@@ -57,3 +57,13 @@ def standing_by(bundle: ListedBundle, release: Release, record: SignedRecord) ->
     policy = policy_of(bundle)
     check_dates(record, datetime.now(UTC))
     return policy, standing_of(record, policy, authors_of(bundle), releasable=release.releasable)
+
+
+def counts(given: Given, record: SignedRecord, standing: Standing) -> bool:
+    """Whether a signature counts: an approval only where it stands, being its account's last one, not taken back nor made void."""
+    if given.signature.action != Action.APPROVE.value:
+        return True
+    account = given.signature.account
+    own = [one for one in record.signatures if one.signature.action == Action.APPROVE.value]
+    last = [one for one in own if one.signature.account == account][-1]
+    return given is last and account in {one.account for one in standing.approvals}

@@ -55,8 +55,8 @@ def test_signatures_lead_where_they_should(life: str) -> None:
 
 REFUSED: dict[str, tuple[list[Act], Act, str]] = {
     # what is wrong: (signed before, the act, part of the reason)
-    "approved before it was submitted": ([], REVIEWED, "that is draft cannot be approved: what can be signed now: submit"),
-    "released without approvals": ([SUBMITTED], RELEASED, "a release that is candidate cannot be released"),
+    "approved before it was submitted": ([], REVIEWED, "that is a draft cannot be approved: what can be signed now: submit"),
+    "released without approvals": ([SUBMITTED], RELEASED, "a release that is a candidate cannot be released"),
     "released with one approval missing": ([SUBMITTED, REVIEWED], RELEASED, "cannot be released"),
     "submitted twice": ([SUBMITTED], SUBMITTED, "cannot be submitted"),
     "anything after it was withdrawn": ([WITHDRAWN], SUBMITTED, "nothing can be signed any more"),

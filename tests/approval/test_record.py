@@ -109,7 +109,7 @@ def test_a_release_is_approved_released_and_withdrawn_and_its_bundle_is_the_same
     ("account", "action", "role", "why"),
     [
         ("ron", Action.APPROVE, Role.REVIEWER, "draft cannot be approved"),
-        ("eva", Action.SUBMIT, Role.RELEASE_MANAGER, "eva is no release-manager"),
+        ("eva", Action.SUBMIT, Role.RELEASE_MANAGER, "eva does not have the role release-manager"),
         ("eva", Action.WITHDRAW, Role.ENGINEER, "may not withdraw"),
     ],
 )
@@ -159,7 +159,7 @@ def test_a_role_that_is_in_the_database_alone_signs_nothing(team: Team) -> None:
     roster, who = team.roster(), team.identified("eva")
     team.accounts.set_roles("eva", [Role.ENGINEER, Role.QA])
     team.sign("rita", Action.SUBMIT, Role.RELEASE_MANAGER)
-    with pytest.raises(UsageError, match="eva is no qa"):
+    with pytest.raises(UsageError, match="eva does not have the role qa"):
         sign(
             team.bundle, Intent(Action.APPROVE, Role.QA, "Fine"), who, roster, policy=POLICY, authors=(), now=team.clock
         )
@@ -293,7 +293,7 @@ def test_a_signature_that_the_life_of_a_release_does_not_allow_is_found(team: Te
     (team.folder / "0001.dsse.json").write_bytes(
         sign_release(told, team.bundle.sha256("release.json"), eva.signer, eva.public_key)
     )
-    with pytest.raises(IntegrityError, match="could not be given: a release that is draft cannot be approved"):
+    with pytest.raises(IntegrityError, match="could not be given: a release that is a draft cannot be approved"):
         team.standing()
 
 

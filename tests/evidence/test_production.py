@@ -137,9 +137,9 @@ def test_another_key_than_the_released_one_is_refused(verify: Callable[..., Veri
 @pytest.mark.parametrize(
     ("config", "why"),
     [
-        (b"", "keys.production-public is None"),
-        (b'[keys]\nproduction-public = "elsewhere.pem"\n', "'elsewhere.pem': no file of the released commit"),
-        (b"[keys]\nproduction-public = 7\n", "keys.production-public is 7"),
+        (b"", "no production key was configured"),
+        (b'[keys]\nproduction-public = "elsewhere.pem"\n', "'elsewhere.pem', is no file of its commit"),
+        (b"[keys]\nproduction-public = 7\n", "7, is no file of its commit"),
         (b"keys = 3\n", "cannot be read"),
     ],
 )

@@ -12,7 +12,7 @@ from devicepipe.distribution.client import StoreFetcher
 from devicepipe.errors import UsageError
 from devicepipe.project.config import load_project
 from devicepipe.stages.context import open_keys
-from tests.cli.calls import enrol, run
+from tests.cli.calls import enrol, run, run_text
 from tests.evidence.synthetic_bundle import Keys, Made, Pair, Spoil, make_bundle
 from tests.evidence.synthetic_production import make_production
 
@@ -58,6 +58,17 @@ def sign(command: str, bundle: Path, who: str, people: dict[str, pyotp.TOTP], me
         if "taken" not in error.message and "code" not in error.message:
             raise
         return run(*words, secrets=(WORDS[who],))[1]
+
+
+def sign_text(command: str, bundle: Path, who: str, people: dict[str, pyotp.TOTP]) -> str:
+    """Sign for the first time; what is told to people."""
+    words = (command, bundle, "--as", who, "--meaning", "I have read it")
+    try:
+        return run_text(*words, secrets=(WORDS[who], people[who].now()))
+    except UsageError as error:
+        if "taken" not in error.message and "code" not in error.message:
+            raise
+        return run_text(*words, secrets=(WORDS[who],))
 
 
 def approve(bundle: Path, people: dict[str, pyotp.TOTP]) -> None:

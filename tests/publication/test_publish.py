@@ -13,7 +13,7 @@ from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.signatures import record_folder
 from tests.cli.calls import run
 from tests.evidence.synthetic_bundle import Spoil
-from tests.publication.publishing import approve, make_release, pull, sign, stock
+from tests.publication.publishing import approve, make_release, pull, sign, sign_text, stock
 
 
 def test_an_approved_release_is_published_pulled_and_withdrawn(
@@ -64,7 +64,7 @@ def test_a_release_that_is_not_approved_is_not_published(root: Path, people: dic
     made = make_release(root, "2.0.0")
     run("repository", "init")
     for state in ("draft", "candidate"):
-        with pytest.raises(UsageError, match=f"a release that is {state} cannot be released"):
+        with pytest.raises(UsageError, match=f"2.0.0 is a {state}: only an approved release is published"):
             sign("publish", made.path, "mara", people)
         if state == "draft":
             sign("submit", made.path, "eva", people)
@@ -116,10 +116,40 @@ def test_a_release_that_was_withdrawn_without_the_repository_is_withdrawn_there_
     root: Path, bundle: Path, people: dict[str, pyotp.TOTP]
 ) -> None:
     sign("publish", bundle, "mara", people)
-    sign("withdraw", bundle, "quinn", people, "Field report 8")
+    assert sign("withdraw", bundle, "quinn", people, "Field report 8")["published"] is True
     assert run("repository", "status")[1]["releases"][0]["state"] == "released"
     assert run("unpublish", bundle)[1]["meaning"] == "Field report 8"
     assert run("repository", "status")[1]["releases"][0]["state"] == "withdrawn"
+
+
+@pytest.mark.parametrize("what", ["still-published", "never-published", "not-to-be-asked"])
+def test_a_withdrawal_tells_whether_the_release_is_still_published(
+    root: Path, bundle: Path, people: dict[str, pyotp.TOTP], what: str
+) -> None:
+    """It said "withdrawn", and devices went on to fetch it."""
+    if what != "never-published":
+        sign("publish", bundle, "mara", people)
+    if what == "not-to-be-asked":
+        (root / "publication/root.json").unlink()
+    said = sign_text("withdraw", bundle, "quinn", people)
+    assert "pump 1.2.3 is withdrawn" in said
+    assert ("it is still published: `devicepipe unpublish" in said) is (what == "still-published")
+    assert ("could not be asked whether it is still published" in said) is (what == "not-to-be-asked")
+
+
+def test_publish_and_unpublish_tell_the_signature(bundle: Path, people: dict[str, pyotp.TOTP]) -> None:
+    assert "signed: Mara (release-manager) on " in sign_text("publish", bundle, "mara", people)
+    assert "signed: Quinn (qa) on " in sign_text("unpublish", bundle, "quinn", people)
+
+
+def test_what_is_not_approved_is_told_as_that_and_not_by_what_does_not_ship_yet(
+    root: Path, people: dict[str, pyotp.TOTP]
+) -> None:
+    """The first that was told of a draft was that its production folder is missing."""
+    made = make_release(root, "2.0.0").path
+    shutil.rmtree(made.with_name(f"{made.name}.production"))
+    with pytest.raises(UsageError, match=r"pump 2\.0\.0 is a draft: only an approved release is published"):
+        sign("publish", made, "mara", people)
 
 
 def test_what_was_never_published_is_not_unpublished(root: Path, bundle: Path, people: dict[str, pyotp.TOTP]) -> None:

@@ -37,7 +37,7 @@ def product(root: Path, keys: str = "", public: bytes = b"") -> Path:
 
 
 def test_a_release_that_nobody_approved_does_not_ship(bundle: VerifiedBundle, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="the release is draft: only an approved one") as caught:
+    with pytest.raises(UsageError, match="the release is a draft: only an approved one") as caught:
         check_ships(load_project(product(tmp_path)), bundle)
     assert "devicepipe approvals" in caught.value.remedy
 
