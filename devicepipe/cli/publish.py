@@ -61,7 +61,7 @@ def publish(bundle: Path, folder: Path, as_json: bool, **who: Any) -> int:
         raise UsageError(
             f"{verified.release.product} {verified.release.version} is {state.told}: only an approved release is published",
             file=bundle,
-            remedy=f"see `devicepipe approvals {bundle}` for what it wants",
+            remedy=f"see `devicepipe approvals {bundle}` for where it stands",
         )
     repository = publication.open_repository(project)
     production = verify_production(verified)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pyotp
@@ -51,6 +52,16 @@ def test_rules_that_were_made_weaker_are_told(capsys: pytest.CaptureFixture[str]
     change = PolicyChange(rule="slot-spare", change="left out", reason="One slot.", place="devicepipe.toml:7")
     _tell(outcome(decisions().model_copy(update={"changes": [change]})))
     assert "! rule changed: slot-spare: left out: One slot. (devicepipe.toml:7)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("development", [True, False])
+def test_a_release_that_cannot_ship_is_told_at_its_end(capsys: pytest.CaptureFixture[str], development: bool) -> None:
+    """Only `production` told it, when everybody had signed. What development keys signed does not ship anyway."""
+    made = outcome(decisions())
+    release = made.release.model_copy(update={"development_keys": development})
+    _tell(replace(made, release=release, unshippable="it names no production key"))
+    said = capsys.readouterr().out
+    assert ("it names no production key" in said, "DEVELOPMENT keys" in said) == (not development, development)
 
 
 @pytest.mark.parametrize("options", [("--replace",), ()])

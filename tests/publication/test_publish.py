@@ -44,7 +44,7 @@ def test_an_approved_release_is_published_pulled_and_withdrawn(
     assert [(one["by"], one["subject"], one["details"]["outcome"]) for one in log] == [
         ("mara", "pump 1.2.3", "published"), ("quinn", "pump 1.2.3", "withdrawn"),
     ]  # fmt: skip
-    with pytest.raises(UsageError, match="withdrawn cannot be released"):
+    with pytest.raises(UsageError, match="is withdrawn: only an approved release is published"):
         sign("publish", bundle, "mara", people)
 
 

@@ -14,6 +14,7 @@ from tests.evidence import synthetic_bundle
 from tests.evidence.synthetic_bundle import (
     PRODUCTION_FILE,
     Pair,
+    Spoil,
     development_keys,
     make_bundle,
     production_pair,
@@ -64,6 +65,27 @@ def test_a_production_key_that_is_not_configured_is_told_with_its_place(
         open_production_key(load_project(product(tmp_path, keys)), bundle)
     assert caught.value.key == key
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        (b"", "no production key was configured in the devicepipe.toml that was released"),
+        (b'[keys]\nproduction-public = "elsewhere.pem"\n', "'elsewhere.pem', is no file of its commit"),
+    ],
+)
+def test_a_release_that_names_no_production_key_is_a_mistake_of_the_user(tmp_path: Path, keys: bytes, why: str) -> None:
+    """It was told as evidence that does not hold, with "is None"."""
+    board = b'[[board]]\nname = "alpha"\nmanifest = "boards/alpha.json"\napplication = "alpha"\nbootloader = "alpha"\n'
+    config = Spoil(files={"evidence/source/devicepipe.toml": b'[product]\nname = "pump"\n' + board + keys})
+    (tmp_path / "release").mkdir()
+    (tmp_path / "product").mkdir()
+    made = make_bundle(tmp_path / "release", spoil=config)
+    bundle = verify_bundle(made.path, made.keys.release.public)
+    with pytest.raises(UsageError, match=why) as caught:
+        open_production_key(load_project(product(tmp_path / "product")), bundle)
+    assert (caught.value.exit_code, caught.value.key) == (2, "keys.production-public")
+    assert "as a new version" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
