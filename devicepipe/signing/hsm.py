@@ -303,11 +303,15 @@ def _token(uri: Pkcs11Uri) -> pkcs11.Token:
             f"the PKCS #11 module '{uri.module}' cannot be used: {_told(error)}",
             remedy="name the token's module: ?module-path=/…/module.so in the URI, or DEVICEPIPE_PKCS11_MODULE",
         ) from error
-    found = [token for token in module.get_tokens() if _fits(token, uri)]
+    there = list(module.get_tokens())
+    found = [token for token in there if _fits(token, uri)]
     if len(found) != 1:
+        labels = ", ".join(f"'{token.label}'" for token in there) or "none"
         raise BenchError(
             f"{len(found) or 'no'} tokens are those of {uri.shown}, expected one",
-            remedy="plug it in" if not found else "name it by its serial number as well: serial=…",
+            remedy="name it by its serial number as well: serial=…"
+            if found
+            else f"plug it in, or name one that is there: {labels}",
         )
     return found[0]
 

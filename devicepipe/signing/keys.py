@@ -39,7 +39,7 @@ from securesystemslib.signer import (
 
 from devicepipe.errors import BenchError, DevicepipeError, UsageError
 from devicepipe.signing.pkcs11_uri import SCHEME as PKCS11_SCHEME
-from devicepipe.signing.secret_sources import find_secret, forget_secret
+from devicepipe.signing.secret_sources import find_secret, forget_secret, variable_of
 
 ED25519 = "ed25519"
 ECDSA_P256 = "ecdsa-sha2-nistp256"
@@ -234,9 +234,17 @@ def read_private(path: Path, secrets: SecretsHandler | None = None) -> PrivateKe
         return load_pem_private_key(pem, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         if passphrase is None:
-            raise UsageError("is not a PEM private key", file=path) from error
+            raise UsageError(
+                "is not a PEM private key",
+                file=path,
+                remedy="name a PKCS #8 file; `devicepipe keys make file:…` makes one",
+            ) from error
         forget_secret(path.name)
-        raise UsageError("is not a PEM private key, or its passphrase is another", file=path) from error
+        raise UsageError(
+            "is not a PEM private key, or its passphrase is another",
+            file=path,
+            remedy=f"give the passphrase that it was made with, on the terminal or as {variable_of(path.name)}",
+        ) from error
 
 
 def _file_signer(path: Path, public_key: PublicKey, secrets: SecretsHandler | None) -> Signer:

@@ -87,7 +87,7 @@ def _in_file(uri: str, scheme: str, base: Path, secrets: SecretsHandler | None) 
     path = base / uri.partition(":")[2]
     if path.exists():
         raise UsageError("there is a file already", file=path, remedy="name another one")
-    passphrase = find_secret(path.name, f"passphrase of the new key file '{path.name}'", secrets)
+    passphrase = find_secret(path.name, f"passphrase of the new key file '{path.name}'", secrets, new=True)
     private = Ed25519PrivateKey.generate() if scheme == ED25519 else generate_private_key(SECP256R1())
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode()))
     try:

@@ -32,6 +32,9 @@ from devicepipe.secret_variables import DESCRIPTOR, SECRET, take
 
 SERVICE: Final = "devicepipe"
 
+LEAST_NEW: Final = 12
+"""How many characters a new secret has at least: as many as the password of an account."""
+
 _MAXIMUM = 64 * 1024
 _lock = RLock()
 _kept: dict[str, str] = {}
@@ -43,23 +46,25 @@ def variable_of(name: str) -> str:
     return SECRET + re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
-def find_secret(name: str, what: str, ask: SecretsHandler | None = None) -> str:
+def find_secret(name: str, what: str, ask: SecretsHandler | None = None, *, new: bool = False) -> str:
     """A secret.
 
     Args:
         name: What it is called: the label of a token, the name of a key file.
         what: What it is, for people, e.g. "PIN of the token 'fw'".
         ask: The callback of the program, called with the name.
+        new: It is made up now: the terminal asks for it twice, and it has at least LEAST_NEW characters.
 
     Raises:
-        UsageError: No source has it, or it is empty.
+        UsageError: No source has it, it is empty, or is no good new one.
     """
+    check = _good_new if new else _not_empty
     if ask is not None:
-        return _not_empty(ask(name), what)
+        return check(ask(name), what)
     with _lock:
         if name not in _kept:
             found = take(variable_of(name)) or _lines_of_descriptor().get(name) or _of_keyring(SERVICE, name)
-            _kept[name] = _not_empty(found if found is not None else _of_terminal(name, what), what)
+            _kept[name] = check(found if found is not None else _of_terminal(name, what, twice=new), what)
         return _kept[name]
 
 
@@ -157,17 +162,29 @@ def _of_keyring(service: str, user: str) -> str | None:
     return None
 
 
-def _of_terminal(name: str, what: str) -> str:
+def _of_terminal(name: str, what: str, *, twice: bool) -> str:
     if not (sys.stdin is not None and sys.stdin.isatty()):
         raise UsageError(
             f"nobody told the {what}",
             remedy=f"set {variable_of(name)}, give a line '{name}=…' by {DESCRIPTOR}, put it into the keyring "
             f"(service {SERVICE}, user {name}), or run this on a terminal",
         )
-    return getpass.getpass(f"{what[0].upper()}{what[1:]}: ")
+    secret = getpass.getpass(f"{what[0].upper()}{what[1:]}: ")
+    if twice and secret and getpass.getpass("The same again: ") != secret:
+        raise UsageError(f"the {what} was not typed the same twice", remedy="begin again")
+    return secret
 
 
 def _not_empty(secret: str, what: str) -> str:
     if not secret:
-        raise UsageError(f"the {what} is empty")
+        raise UsageError(f"the {what} is empty", remedy="give it again, with what it is")
+    return secret
+
+
+def _good_new(secret: str, what: str) -> str:
+    if len(_not_empty(secret, what)) < LEAST_NEW:
+        raise UsageError(
+            f"the {what} has fewer than {LEAST_NEW} characters",
+            remedy="choose a longer one: a few words that nobody guesses",
+        )
     return secret
