@@ -163,10 +163,12 @@ def _sign(action: str, *, folder: Path, bundle: Path, as_json: bool, **who: Any)
     from devicepipe.evidence.production import NAME_A_KEY, unshippable
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.stages.context import open_keys
+    from devicepipe.stages.logged import verify_to_withdraw
 
     project = open_project(folder)
     note(f"verifying {bundle}")
-    verified = verify_bundle(bundle, open_keys(project).trust)
+    withdrawing = action == "withdraw"
+    verified = verify_to_withdraw(project, bundle) if withdrawing else verify_bundle(bundle, open_keys(project).trust)
     if action == "submit" and (why := unshippable(verified)):
         note(f"{why}. To ship it, {NAME_A_KEY}")
     given, standing, policy = sign_as(project, verified, action, **who)

@@ -32,13 +32,14 @@ def keys(context: click.Context, folder: Path, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     from devicepipe.evidence.predicates import KeyInfo
-    from devicepipe.stages.context import open_keys, public_half
+    from devicepipe.stages.context import check_in_force, open_keys, public_half
 
     project = open_project(folder)
     opened = open_keys(project)
     roles = {"image": opened.image.public, "release": opened.release.public}
     production = public_half(project, "production")
     if production is not None:
+        check_in_force(project, opened.history, "production", production)
         roles["production"] = production
     if as_json:
         infos = {
@@ -133,18 +134,27 @@ def rotate(role: Role, *, signer: str, public: Path, reason: str, folder: Path, 
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A bundle that still counts, with its signatures and what ships of it (repeatable).",
 )
+@click.option(
+    "--keep-no-others", is_flag=True, help="Let all other releases that the key signed fall: that cannot be undone."
+)
 @project_option
 @json_option
-def revoke(keyid: str, *, reason: str, keep: tuple[Path, ...], folder: Path, as_json: bool) -> int:
+def revoke(
+    keyid: str, *, reason: str, keep: tuple[Path, ...], keep_no_others: bool, folder: Path, as_json: bool
+) -> int:
     """Revoke the key KEYID (or the beginning of it): nothing that it signed counts any more, but the bundles that are kept.
 
     No date is believed, since who has the key can write any: what still counts is listed by digest. The release key in force
     cannot be revoked: rotate it first.
+
+    Releases in the project's folder of releases and in its repository that the key signed are listed, and nothing is revoked
+    unless each is kept, or --keep-no-others says that the rest shall fall. Of a key that was revoked already, further bundles
+    are kept by running it again with --keep.
     """
     from devicepipe.stages.key_changes import revoke_key
 
     project = open_project(folder)
-    _tell_changed(project, revoke_key(project, keyid, reason, keep), as_json=as_json)
+    _tell_changed(project, revoke_key(project, keyid, reason, keep, others=keep_no_others), as_json=as_json)
     return EXIT_OK
 
 

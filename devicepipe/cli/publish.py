@@ -79,20 +79,19 @@ def unpublish(bundle: Path, folder: Path, as_json: bool, **who: Any) -> int:
     """Withdraw the published release BUNDLE for good, and have the repository say so.
 
     Its images are no longer targets of the repository, and `devicepipe pull` refuses it by name. No file is removed from the
-    repository. If it was interrupted, or the release was withdrawn by `devicepipe withdraw`, run it (again): it finishes.
+    repository. It works although a key of the release was revoked. If it was interrupted, or the release was withdrawn by
+    `devicepipe withdraw`, run it (again): it finishes.
 
     Exit codes: 0 withdrawn (or was already), 2 it is not published, or may not be withdrawn by you, 3 the repository cannot be
     used, 4 the bundle or the repository does not hold.
     """
     from devicepipe.cli.approve import tell_unlogged
-    from devicepipe.evidence.verify import verify_bundle
     from devicepipe.stages import publication
-    from devicepipe.stages.context import open_keys
-    from devicepipe.stages.logged import logged_standing
+    from devicepipe.stages.logged import logged_standing, verify_to_withdraw
 
     project = open_project(folder)
     note(f"verifying {bundle}")
-    verified = verify_bundle(bundle, open_keys(project).trust)
+    verified = verify_to_withdraw(project, bundle)
     repository = publication.open_repository(project)
     publication.check_publishable(project, repository, verified)
     if not publication.is_published(project, repository, verified):

@@ -28,7 +28,10 @@ _ENVELOPE = re.compile(
     % re.escape(PAYLOAD_TYPE.encode())
 )
 
-_KEY = "make sure that this is the key the release was signed with; if it is, do not trust the file"
+_KEY = (
+    "make sure that this is the key of the product's releases; if that was changed since this was signed, name the history of the "
+    "product's keys, too (--history); if it was not, do not trust the file"
+)
 
 
 def sign_envelope(payload: bytes, signer: Signer, public_key: PublicKey) -> bytes:

@@ -56,20 +56,21 @@ class KeyChange(Model):
         number: Its place in the history, from 1.
         follows: SHA-256 of the file of the change before it.
         role: What the key is for.
-        change: `begin`: the first key of its role; `rotate`: the next one; `revoke`: nothing of the key counts but what is kept.
+        change: `begin`: the first key of its role; `rotate`: the next one; `revoke`: nothing of the key counts but what is kept;
+            `keep`: more of a revoked key counts.
         on: When, in UTC.
         by: Who did it.
         reason: Why.
         public_key: The key that comes in, PEM; none with `revoke`.
         replaces: The key id of the key before it; with `rotate` only.
-        kept: With `revoke`: SHA-256 of the files signed by the key that still count, sorted.
+        kept: With `revoke` and `keep`: SHA-256 of the files signed by the key that still count, sorted.
     """
 
     product: Said
     number: int = Field(ge=1, le=_MOST)
     follows: Sha256 | None = None
     role: Role
-    change: Literal["begin", "rotate", "revoke"]
+    change: Literal["begin", "rotate", "revoke", "keep"]
     on: Instant
     by: Said
     reason: Said
@@ -135,6 +136,15 @@ class KeyHistory:
     def key_with(self, keyid: str) -> KeyLife | None:
         """The key of that id, if it is known."""
         return next((key for key in self.keys if key.public.keyid == keyid), None)
+
+    def before_revocations(self, keyid: str | None = None) -> KeyHistory:
+        """The history as it would be had the key (None: none) not been revoked.
+
+        To look at what it signed once more, and decide about that. Whoever decides nothing is to believe nothing by it.
+        """
+        asked = (keyid,) if keyid is not None else tuple(key.public.keyid for key in self.keys)
+        keys = (replace(key, revoked=None, kept=frozenset()) if key.public.keyid in asked else key for key in self.keys)
+        return replace(self, keys=tuple(keys))
 
 
 def change_file(number: int) -> str:
@@ -204,9 +214,10 @@ def follow(history: KeyHistory, data: bytes, link: str) -> KeyHistory:
     _check_place(history, change, link)
     _check_form(change, link)
     changed = (*history.changes, Changed(link, hashlib.sha256(data).hexdigest(), change, keyid))
-    if change.change == "revoke":
+    if change.kept is not None:
         _check_signatures(envelopes, (signer,), link)
-        return KeyHistory(change.product, changed, _revoked(history, change, keyid, link))
+        ended = _revoked if change.change == "revoke" else _kept
+        return KeyHistory(change.product, changed, ended(history, change, keyid, link))
     new = _new_key(change, keyid, link)
     if history.key_with(keyid) is not None:
         raise IntegrityError(f"brings in the key {keyid}, which stands in the history already", link=link)
@@ -227,6 +238,17 @@ def _revoked(history: KeyHistory, change: KeyChange, keyid: str, link: str) -> t
     kept = frozenset(change.kept or ())
     gone = replace(key, revoked=change.on, reason=change.reason, kept=kept)
     return tuple(gone if one is key else one for one in history.keys)
+
+
+def _kept(history: KeyHistory, change: KeyChange, keyid: str, link: str) -> tuple[KeyLife, ...]:
+    """More is kept of a revoked key, never less: who read the history before refused more, and accepted nothing else."""
+    key = history.key_with(keyid)
+    if key is None or key.role != change.role or key.revoked is None:
+        raise IntegrityError(f"keeps what {keyid} signed, which is no {change.role} key that was revoked", link=link)
+    more = frozenset(change.kept or ()) - key.kept
+    if not more:
+        raise IntegrityError("keeps nothing that was not kept before", link=link)
+    return tuple(replace(key, kept=key.kept | more) if one is key else one for one in history.keys)
 
 
 def _replaced(history: KeyHistory, change: KeyChange, link: str) -> tuple[KeyLife, ...]:
@@ -323,6 +345,7 @@ def _check_form(change: KeyChange, link: str) -> None:
         "begin": (True, False, False),
         "rotate": (True, True, False),
         "revoke": (False, False, True),
+        "keep": (False, False, True),
     }
     said = (change.public_key is not None, change.replaces is not None, change.kept is not None)
     if said != wanted[change.change]:

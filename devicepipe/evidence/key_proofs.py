@@ -17,7 +17,7 @@ from devicepipe.evidence.ledger.checkpoint import Trust, origin_of
 from devicepipe.evidence.ledger.entry import Entry, decode_entry, make_entry
 from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF, verify_proof
 
-WORDS = {"begin": "the first", "rotate": "rotated", "revoke": "revoked"}
+WORDS = {"begin": "the first", "rotate": "rotated", "revoke": "revoked", "keep": "kept more of it"}
 """What the log says of each change."""
 
 

@@ -7,21 +7,22 @@ leaves a history that holds; what is not in the log yet, the next change puts th
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from securesystemslib.signer import Signer
 
 from devicepipe.approval.record import read_record
+from devicepipe.build.source import ask_git
 from devicepipe.durable import write_new
-from devicepipe.errors import UsageError
-from devicepipe.evidence.dsse import keyid_unverified
+from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.key_history import (
     KeyChange,
     KeyHistory,
+    KeyLife,
     Role,
     change_file,
     change_proof,
@@ -31,16 +32,15 @@ from devicepipe.evidence.key_history import (
 )
 from devicepipe.evidence.key_proofs import check_change_proofs, entry_of
 from devicepipe.evidence.key_trust import KeyTrust
-from devicepipe.evidence.layout import IMAGE_KEY, PROOF_SUFFIX, RELEASE_ENVELOPE
-from devicepipe.evidence.ledger.checkpoint import Trust
-from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF, verify_proof
-from devicepipe.evidence.production import ATTESTATION, production_folder, verify_production
+from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.signatures import Roster, instant
-from devicepipe.evidence.verify import VerifiedBundle, verify_bundle
+from devicepipe.evidence.verify import verify_bundle
 from devicepipe.project.config import Project
-from devicepipe.signing.keys import PublicKey
+from devicepipe.signing.keys import ED25519, PublicKey
 from devicepipe.stages import ledger
 from devicepipe.stages.context import Keys, SigningKey, default_tester, load_history, open_key, public_half
+from devicepipe.stages.logged import read_of_revoked
+from devicepipe.stages.releases_of_key import proofs_by, releases_by, signed_by
 from devicepipe.stages.rosters import (
     alone_with_roster,
     newest_logged,
@@ -88,6 +88,7 @@ def rotate_key(project: Project, role: Role, new: SigningKey, reason: str) -> Ch
         authority = open_key(project, "release", history)
         people = present_roster(project, Keys(authority, authority, history)) if role == "release" else None
         work = _Work(project, authority, history)
+        _check_new(project, history, role, new.public)
         work.begin(role, reason)
         before = work.history.of_role(role)
         if before:
@@ -95,25 +96,31 @@ def rotate_key(project: Project, role: Role, new: SigningKey, reason: str) -> Ch
         else:
             work.change("begin", role, reason, new=new)
         release = new if role == "release" else authority
-        files = work.files + _log(project, work.history, release)
-        if people is not None:
-            files += (_sign_roster_anew(project, people, Keys(release, release, work.history)),)
-        return ChangedKeys(work.history, files)
+        done = _done(work, release)
+        if people is None:
+            return done
+        roster = _sign_roster_anew(project, people, Keys(release, release, work.history))
+        return replace(done, files=(*done.files, roster))
 
 
-def revoke_key(project: Project, keyid: str, reason: str, keep: Sequence[Path] = ()) -> ChangedKeys:
+def revoke_key(
+    project: Project, keyid: str, reason: str, keep: Sequence[Path] = (), *, others: bool = False
+) -> ChangedKeys:
     """Revoke a key: from now on nothing counts that it signed, whatever date it bears, but what belongs to the kept bundles.
+
+    Of a key that was revoked before, more bundles are kept. They are verified as if it had not been, and must be in the log.
 
     Args:
         project: The product.
         keyid: The key's id, or the beginning of it that no other key has.
         reason: Why.
         keep: Bundles that still count; each is verified now, with its signatures and what ships of it.
+        others: Whether other releases that the key signed shall fall. Without it none may be left.
 
     Raises:
-        UsageError: No such key, it is the release key in force, or a folder is no bundle.
+        UsageError: No such key, it is the release key in force, a folder is no bundle, or releases would fall.
         IntegrityError: A bundle that shall be kept, or the history, does not hold.
-        BenchError: A signing device failed.
+        BenchError: A signing device, or the place where the product is published, failed.
     """
     history = load_history(project)
     authority = open_key(project, "release", history)
@@ -123,20 +130,59 @@ def revoke_key(project: Project, keyid: str, reason: str, keep: Sequence[Path] =
         work.begin(role, reason)
     key = work.history.key_with(wanted)
     assert key is not None
-    if key.revoked is not None:
-        raise UsageError(f"the key {key.public.keyid} was revoked on {key.revoked[:10]}: {key.reason}")
     if key.role == "release" and key.in_force:
         raise UsageError(
             "this is the release key in force: its revocation would be signed by itself",
             remedy="bring in another one first: `devicepipe keys rotate release`",
         )
-    trust = KeyTrust.of(authority.public, work.history)
-    kept = {digest for bundle in keep for digest in _signed_by(verify_bundle(bundle, trust), key.public, key.role)}
+    if key.revoked is not None and not keep:
+        raise UsageError(
+            f"the key {key.public.keyid} was revoked on {key.revoked[:10]}: {key.reason}",
+            remedy="if a release that it signed shall still count: --keep BUNDLE",
+        )
+    trust = KeyTrust.of(authority.public, work.history.before_revocations(wanted))
+    bundles = [verify_bundle(bundle, trust) for bundle in keep]
+    if key.revoked is None and not others:
+        _check_none_falls(project, key, {bundle.sha256(RELEASE_STATEMENT) for bundle in bundles})
+    kept: set[str] = set()
+    for bundle in bundles:
+        record = read_record(bundle) if key.revoked is None else read_of_revoked(project, bundle)
+        kept |= signed_by(bundle, record, key.public, key.role)
     if key.role == "release":
-        kept |= _proofs_by(work.folder, trust, key.public)
-    work.change("revoke", key.role, reason, revoked=key.public.keyid, kept=sorted(kept))
-    files = work.files + _log(project, work.history, authority)
-    return ChangedKeys(work.history, files)
+        kept |= proofs_by(work.folder, trust, key.public)
+    if key.revoked is not None and not kept - key.kept:
+        raise UsageError("all that the key signed of these releases is kept already", remedy="name other bundles")
+    change = "revoke" if key.revoked is None else "keep"
+    work.change(change, key.role, reason, revoked=key.public.keyid, kept=sorted(kept))
+    return _done(work, authority)
+
+
+def _check_none_falls(project: Project, key: KeyLife, kept: Collection[str]) -> None:
+    fall = [one for one in releases_by(project, key.public.keyid, key.role) if one.statement not in kept]
+    if fall:
+        words = " ".join(f"--keep {one.bundle or 'BUNDLE'}" for one in fall)
+        raise UsageError(
+            f"releases that the key signed would count no longer, for good: {'; '.join(map(str, fall))}",
+            remedy=f"keep those that still count: {words}; if all others shall fall, say so: --keep-no-others",
+        )
+
+
+def _check_new(project: Project, history: KeyHistory | None, role: Role, new: PublicKey) -> None:
+    """See, before anything is written, that a key can come in."""
+    known = {one.public.keyid: one.role for one in history.keys} if history is not None else {}
+    for one in _ROLES:
+        public = public_half(project, one)
+        if public is not None:
+            known.setdefault(public.keyid, one)
+    if new.keyid in known:
+        raise UsageError(
+            f"the key {new.keyid} is, or was, the {known[new.keyid]} key of this product: no key comes in twice",
+            remedy="make another one, `devicepipe keys make`, while devicepipe.toml still names the old one",
+        )
+    if role != "release" and new.scheme != ED25519:
+        raise UsageError(
+            f"the key {new.keyid} is {new.scheme}, and images are signed with {ED25519}", remedy="make an Ed25519 key"
+        )
 
 
 def _named(project: Project, history: KeyHistory, keyid: str) -> tuple[str, Role]:
@@ -163,7 +209,7 @@ class _Work:
         self.folder = project.root / project.keys.history
         self.authority = authority
         self.history = history or KeyHistory(project.product.name)
-        self.files: tuple[Path, ...] = ()
+        self._made: dict[Path, bytes] = {}
         # Clocks differ: what was signed before the change, as the log has it, is not to be dated after it.
         self.not_before = newest_logged(project, Keys(authority, authority, self.history)).signed
 
@@ -185,7 +231,7 @@ class _Work:
         revoked: str = "",
         kept: list[str] | None = None,
     ) -> None:
-        """Sign a change, verify the history with it, and write it."""
+        """Sign a change, and verify the history with it."""
         number = len(self.history.changes) + 1
         said = KeyChange.model_validate(
             {
@@ -206,12 +252,31 @@ class _Work:
         other = new if new is not None and new.public.keyid != self.authority.public.keyid else None
         data = sign_change(said, keyid, _pair(self.authority), _pair(other) if other is not None else None)
         self.history = follow(self.history, data, change_file(number))
-        path = self.folder / change_file(number)
-        if not write_new(path, data, beside=self.folder.parent):
-            raise UsageError(
-                "another change of keys came first", file=path, remedy="see it with `devicepipe keys history`"
-            )
-        self.files = (*self.files, path)
+        self._made[self.folder / change_file(number)] = data
+
+    def write(self) -> tuple[Path, ...]:
+        """Write the changes, once all of them hold; returns their files."""
+        for path, data in self._made.items():
+            if not write_new(path, data, beside=self.folder.parent):
+                raise UsageError(
+                    "another change of keys came first", file=path, remedy="see it with `devicepipe keys history`"
+                )
+        return tuple(self._made)
+
+
+def _done(work: _Work, release: SigningKey) -> ChangedKeys:
+    """Write the changes and log them; names all files of the history that are yet to be committed."""
+    files = work.write() + _log(work.project, work.history, release)
+    return ChangedKeys(work.history, tuple(dict.fromkeys((*files, *_uncommitted(work.project)))))
+
+
+def _uncommitted(project: Project) -> Iterator[Path]:
+    """The files of the history that no commit has: also those of a process that was killed. None where there is no commit."""
+    folder = project.keys.history
+    with suppress(UsageError, BenchError):
+        committed = ask_git(project.root, "ls-tree", "-r", "-z", "--name-only", "HEAD", "--", f"{folder}/").split("\0")
+        paths = sorted(path for path in (project.root / folder).iterdir() if path.is_file())
+        yield from (path for path in paths if str(path.relative_to(project.root)) not in committed)
 
 
 def _log(project: Project, history: KeyHistory, release: SigningKey) -> tuple[Path, ...]:
@@ -236,38 +301,5 @@ def _sign_roster_anew(project: Project, people: Roster, keys: Keys) -> Path:
     return roster_file(project)
 
 
-def _signed_by(bundle: VerifiedBundle, key: PublicKey, role: Role) -> set[str]:
-    """The digests of what a key signed of a release, once all of that is verified."""
-    record = read_record(bundle)
-    production = production_folder(bundle.folder)
-    shipped = verify_production(bundle) if production.is_dir() else None
-    envelopes = [bundle.read(RELEASE_ENVELOPE)]
-    if shipped is not None:
-        envelopes.append((production / ATTESTATION).read_bytes())
-    if role == "image":
-        own = PublicKey.from_pem(bundle.read(IMAGE_KEY)).keyid == key.keyid
-        return {_digest(envelopes[0])} if own else set()
-    if role == "production":
-        return {_digest(envelopes[-1])} if shipped is not None and shipped.production_key.keyid == key.keyid else set()
-    envelopes += [data for name, data in record.files.items() if not name.endswith(PROOF_SUFFIX)]
-    proofs = {name: data for name, data in record.files.items() if name.endswith(PROOF_SUFFIX)}
-    by_key = {_digest(data) for data in envelopes if keyid_unverified(data, "the bundle") == key.keyid}
-    return by_key | {_digest(data) for name, data in proofs.items() if _proof_by(data, name, bundle.trust, key)}
-
-
-def _proofs_by(folder: Path, trust: KeyTrust, key: PublicKey) -> set[str]:
-    """The digests of the history's own proofs whose checkpoint a key signed: they count on, each is checked against its change."""
-    proofs = {one.name: one.read_bytes()[: MAXIMUM_PROOF + 1] for one in sorted(folder.glob(f"*{PROOF_SUFFIX}"))}
-    return {_digest(data) for name, data in proofs.items() if _proof_by(data, name, trust, key)}
-
-
-def _proof_by(data: bytes, name: str, trust: KeyTrust, key: PublicKey) -> bool:
-    return verify_proof(data, Trust(trust.keys), name).checkpoint.key.keyid == key.keyid
-
-
 def _pair(key: SigningKey) -> tuple[Signer, PublicKey]:
     return key.signer, key.public
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from devicepipe.approval.lifecycle import Standing
 from devicepipe.approval.record import read_record
 from devicepipe.errors import IntegrityError
-from devicepipe.evidence.layout import RELEASE_STATEMENT
+from devicepipe.evidence.dsse import keyid_unverified
+from devicepipe.evidence.key_trust import KeyTrust
+from devicepipe.evidence.layout import RELEASE_STATEMENT, SUFFIX
 from devicepipe.evidence.ledger.entry import encode_entry
 from devicepipe.evidence.ledger.proof import parse_proof
 from devicepipe.evidence.log_proofs import DECISION
 from devicepipe.evidence.signature_proofs import entry_of
-from devicepipe.evidence.signatures import SignedRecord, proof_file, record_folder, signature_file
-from devicepipe.evidence.verify import VerifiedBundle
+from devicepipe.evidence.signatures import ROSTERS, SignedRecord, proof_file, record_folder, signature_file
+from devicepipe.evidence.verify import VerifiedBundle, verify_bundle
 from devicepipe.project.config import Project
 from devicepipe.stages import ledger
+from devicepipe.stages.context import load_history, open_keys
 from devicepipe.stages.standing import standing_by
 
 _TRIES: Final = 3
@@ -106,6 +110,50 @@ def read_logged(project: Project, bundle: VerifiedBundle) -> SignedRecord:
         IntegrityError, UsageError, BenchError: As `read_record` and `check_logged`.
     """
     return _read(bundle, lambda record: check_logged(project, bundle, record))
+
+
+def read_of_revoked(project: Project, bundle: VerifiedBundle) -> SignedRecord:
+    """The signatures of a release whose key may have been revoked since: by a roster of that key none counts that was not logged.
+
+    Args:
+        project: The product.
+        bundle: The release, verified as if its key had not been revoked.
+
+    Raises:
+        IntegrityError: There is one; as `read_logged`.
+        UsageError, BenchError: As `read_logged`.
+    """
+    record, history = read_logged(project, bundle), load_history(project)
+    revoked = {key.public.keyid for key in history.keys if key.revoked is not None} if history is not None else set()
+    for one in record.signatures:
+        roster = f"{ROSTERS}{one.signature.roster}{SUFFIX}"
+        if one.signature.number not in record.logged and keyid_unverified(record.files[roster], roster) in revoked:
+            raise IntegrityError(
+                "was never logged, and the key of its roster was revoked since",
+                link=one.file,
+                remedy="do not trust it: whoever has the key can have made it",
+            )
+    return record
+
+
+def verify_to_withdraw(project: Project, bundle: Path) -> VerifiedBundle:
+    """A release that is to be taken back, which can be done although a key that signed it was revoked since.
+
+    It is verified as if none had been, and nothing is to be done by it but to withdraw it.
+
+    Raises:
+        IntegrityError: It does not hold even so; as `read_of_revoked`.
+        UsageError, BenchError: As `open_keys`, `verify_bundle` and `read_of_revoked`.
+    """
+    trust = open_keys(project).trust
+    try:
+        return verify_bundle(bundle, trust)
+    except IntegrityError:
+        if trust.history is None or not any(key.revoked for key in trust.history.keys):
+            raise
+        verified = verify_bundle(bundle, KeyTrust(trust.anchor, trust.history.before_revocations()))
+    read_of_revoked(project, verified)
+    return verified
 
 
 def logged_standing(project: Project, bundle: VerifiedBundle) -> tuple[SignedRecord, Standing]:

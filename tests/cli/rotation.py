@@ -89,5 +89,5 @@ def verify(bundle: Path, key: Path, *more: object) -> dict[str, Any]:
 def revoke(rotated: Rotated, *keep: Path) -> dict[str, Any]:
     words = [word for path in keep for word in ("--keep", path)]
     keyid = PublicKey.load(rotated.old).keyid
-    told: dict[str, Any] = run("keys", "revoke", keyid[:20], "--reason", "laptop stolen", *words)[1]
+    told: dict[str, Any] = run("keys", "revoke", keyid[:20], "--reason", "laptop stolen", "--keep-no-others", *words)[1]
     return told

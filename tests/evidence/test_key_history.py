@@ -61,8 +61,8 @@ class Making:
             "role": role,
             "change": change,
             "on": TIMES[number - 1],
-            "public_key": None if change == "revoke" else about[1].pem.decode(),
-            "kept": [] if change == "revoke" else None,
+            "public_key": None if change in ("revoke", "keep") else about[1].pem.decode(),
+            "kept": [] if change in ("revoke", "keep") else None,
         } | more
         data = sign_change(KeyChange.model_validate(said), about[1].keyid, authority, new)
         self.files.append(data)
@@ -265,6 +265,22 @@ WRONG: dict[str, tuple[Wrong, str]] = {
         "another one has to come in first",
     ),
     "revoked twice": (lambda one: one.add("revoke", "release", key(0), key(2)), "no release key that can be revoked"),
+    "more is kept of a key that was not revoked": (
+        lambda one: one.add("keep", "image", key(1), key(2), kept=["0" * 64]),
+        "no image key that was revoked",
+    ),
+    "more is kept of a key of another role": (
+        lambda one: one.add("keep", "image", key(0), key(2), kept=["0" * 64]),
+        "no image key that was revoked",
+    ),
+    "nothing more is kept": (
+        lambda one: one.add("keep", "release", key(0), key(2), kept=[hashlib.sha256(b"kept").hexdigest()]),
+        "keeps nothing that was not kept before",
+    ),
+    "the revoked key itself keeps more": (
+        lambda one: one.add("keep", "release", key(0), key(0), kept=["0" * 64]),
+        "is signed by the key",
+    ),
     "an unknown key is revoked": (lambda one: one.add("revoke", "image", key(3), key(2)), "no image key that can be"),
     "a key of another role is revoked": (
         lambda one: one.add("revoke", "production", key(1), key(2)),
@@ -388,3 +404,17 @@ def test_without_a_history_one_key_counts() -> None:
     assert trust.key_of(sign_envelope(b"{}", *key(7)), "x") == key(0)[1]
     assert KeyTrust.of(trust) is trust
     trust.check_time(key(0)[1], "2100-01-01T00:00:00Z", "was sealed", "x")
+
+
+def test_more_is_kept_of_a_revoked_key_and_never_less(tmp_path: Path) -> None:
+    made, keyid = begun(tmp_path / "history"), key(0)[1].keyid
+    before = verify_history(made.folder).key_with(keyid)
+    history = verify_history(made.add("keep", "release", key(0), key(2), kept=["0" * 64]).folder)
+    life, as_it_was = history.key_with(keyid), history.before_revocations().key_with(keyid)
+    assert before is not None
+    assert life is not None
+    assert as_it_was is not None
+    assert life.kept == before.kept | {"0" * 64}
+    assert (life.revoked, life.reason) == (before.revoked, before.reason)
+    assert (as_it_was.revoked, as_it_was.until) == (None, life.until)
+    assert history.before_revocations(key(1)[1].keyid).key_with(keyid) == life

@@ -12,9 +12,11 @@ import pyotp
 import pytest
 
 from devicepipe.distribution.pulling import WithdrawnError
-from devicepipe.errors import IntegrityError
+from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.key_history import verify_history
+from devicepipe.project.config import load_project
 from devicepipe.signing.keys import PublicKey
+from devicepipe.stages.releases_of_key import releases_by
 from tests.cli.calls import run
 from tests.cli.rotation import configure
 from tests.publication.publishing import pull, sign, stock
@@ -88,7 +90,7 @@ def test_of_a_revoked_key_only_what_is_kept_is_pulled(root: Path, published: Pat
     old = root / "old.pub.pem"
     shutil.copy(root / ".devicepipe/keys/release.pub.pem", old)
     rotate(root, token)
-    keep = ("--keep", published) if kept else ()
+    keep = ("--keep", published) if kept else ("--keep-no-others",)
     run("keys", "revoke", PublicKey.load(old).keyid, "--reason", "stolen", *keep)
     trusted = ("--root", "publication/root.json", "--history", "keys/history")
     with pytest.raises(IntegrityError, match="was revoked on"):
@@ -100,3 +102,77 @@ def test_of_a_revoked_key_only_what_is_kept_is_pulled(root: Path, published: Pat
         pull(root, *trusted, "--key", NEW)
     with pytest.raises(IntegrityError, match="was revoked on"):
         run("publish", published)
+
+
+def test_a_published_release_does_not_fall_unasked(root: Path, published: Path, token: Token) -> None:
+    """Also where its bundle is not here any more."""
+    old = PublicKey.load(root / ".devicepipe/keys/release.pub.pem").keyid
+    rotate(root, token)
+    with pytest.raises(
+        UsageError, match=r"count no longer, for good: dist/pump-1\.2\.3 \(pump 1\.2\.3, published\)"
+    ) as caught:
+        run("keys", "revoke", old, "--reason", "stolen")
+    assert "--keep dist/pump-1.2.3;" in (caught.value.remedy or "")
+    assert "--keep-no-others" in (caught.value.remedy or "")
+    away = root / "away"
+    published.rename(away)
+    with pytest.raises(UsageError, match=r"for good: pump 1\.2\.3, published, whose bundle is not here"):
+        run("keys", "revoke", old, "--reason", "stolen")
+    assert not [one for one in run("keys", "history")[1]["changes"] if one["change"] == "revoke"]
+    away.rename(published)
+    run("keys", "revoke", old, "--reason", "stolen", "--keep", published)
+    assert run("verify", published, "--key", NEW, "--history", "keys/history")[1]["intact"]
+
+
+def test_a_published_release_does_not_fall_unasked_with_the_production_key(root: Path, published: Path) -> None:
+    production = PublicKey.load(published.with_name(f"{published.name}.production") / "keys/production.pub.pem")
+    shutil.copy(published.with_name(f"{published.name}.production") / "keys/production.pub.pem", root / "p.pub.pem")
+    found = releases_by(load_project(root / "devicepipe.toml"), production.keyid, "production")
+    assert [*map(str, found)] == ["dist/pump-1.2.3 (pump 1.2.3, published)"]
+    assert releases_by(load_project(root / "devicepipe.toml"), production.keyid, "release") == []
+
+
+def test_a_release_whose_key_was_revoked_is_taken_back(
+    root: Path, published: Path, token: Token, people: dict[str, pyotp.TOTP]
+) -> None:
+    old = PublicKey.load(root / ".devicepipe/keys/release.pub.pem").keyid
+    rotate(root, token)
+    run("keys", "revoke", old, "--reason", "stolen", "--keep-no-others")
+    with pytest.raises(IntegrityError, match="was revoked on"):
+        sign("publish", published, "mara", people)
+    assert sign("unpublish", published, "quinn", people, "Field report 9")["state"] == "withdrawn"
+    assert run("unpublish", published)[1]["changed"] is False
+    with pytest.raises(WithdrawnError):
+        pull(root, "1.2.3", "--root", "publication/root.json", "--key", NEW, "--history", "keys/history")
+
+
+def test_of_a_revoked_key_nobody_takes_back_by_what_was_never_logged(
+    root: Path, published: Path, token: Token, people: dict[str, pyotp.TOTP]
+) -> None:
+    """Whoever has the key can make rosters, and sign under them: that comes into no log by a withdrawal."""
+    old = PublicKey.load(root / ".devicepipe/keys/release.pub.pem").keyid
+    rotate(root, token)
+    run("keys", "revoke", old, "--reason", "stolen", "--keep-no-others")
+    proof = max(published.with_name(f"{published.name}.signatures").glob("*.tlog-proof"))
+    proof.unlink()
+    with pytest.raises(IntegrityError, match="was never logged, and the key of its roster was revoked since"):
+        sign("unpublish", published, "quinn", people, "Field report 9")
+
+
+def test_a_release_that_was_forgotten_is_kept_later(root: Path, published: Path, token: Token) -> None:
+    old = PublicKey.load(root / ".devicepipe/keys/release.pub.pem").keyid
+    rotate(root, token)
+    run("keys", "revoke", old, "--reason", "stolen", "--keep-no-others")
+    with pytest.raises(UsageError, match="was revoked on") as caught:
+        run("keys", "revoke", old, "--reason", "again")
+    assert "--keep BUNDLE" in (caught.value.remedy or "")
+    verify = ("verify", published, "--key", NEW, "--history", "keys/history")
+    with pytest.raises(IntegrityError, match="was revoked on"):
+        run(*verify)
+    assert run("keys", "revoke", old, "--reason", "forgotten", "--keep", published)[1]["change"] == "keep"
+    told = run(*verify)[1]
+    assert (told["intact"], told["approval"]["state"], told["approval"]["unlogged"]) == (True, "released", [])
+    assert run("log", "show", "--kind", "key-change")[1][-1]["details"]["change"] == "kept more of it"
+    assert all(one["entry"] is not None for one in run("keys", "history")[1]["changes"])
+    with pytest.raises(UsageError, match="is kept already"):
+        run("keys", "revoke", old, "--reason", "again", "--keep", published)
