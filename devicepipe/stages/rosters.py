@@ -183,7 +183,7 @@ def check_accounts(project: Project, accounts: Accounts, keys: Keys) -> None:
 
 
 def check_database(project: Project, accounts: Accounts) -> None:
-    """Check that there is somebody in the database of accounts, where the roster has people.
+    """Check that there is somebody in the database of accounts, where the roster has people whose keys are in force.
 
     Raises:
         UsageError: It is empty: it was deleted, or is another one.
@@ -192,13 +192,14 @@ def check_database(project: Project, accounts: Accounts) -> None:
     path = roster_file(project)
     if not path.exists() or accounts.everyone():
         return
-    people = open_roster(path.read_bytes(), open_keys(project).trust, project.product.name, path.name).people
-    if people:
+    roster = open_roster(path.read_bytes(), open_keys(project).trust, project.product.name, path.name)
+    if people := {one.account for one in roster.people if one.until is None}:
         raise UsageError(
-            f"there is no account in the database, and {len({one.account for one in people})} in the roster",
+            f"there is no account in the database, and {len(people)} in the roster",
             file=path,
             key="approval.accounts",
-            remedy="restore the database of accounts from a copy: the keys of these people are in it, and nowhere else",
+            remedy="restore the database of accounts from a copy: the keys of these people are in it, and nowhere else; "
+            "without a copy, `devicepipe account roster --accept-differences` ends them, and all are enrolled under other ids",
         )
 
 

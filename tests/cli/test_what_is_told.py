@@ -131,6 +131,16 @@ def test_a_database_of_accounts_that_was_deleted_is_told(root: Path, people: dic
         assert "restore the database of accounts from a copy" in caught.value.remedy
 
 
+def test_a_lost_database_without_a_copy_is_no_dead_end(bundle: Path, people: dict[str, pyotp.TOTP]) -> None:
+    """Once its people's keys had been ended, nobody could be enrolled any more. What they signed stays valid."""
+    sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
+    (bundle.parents[1] / ".devicepipe/accounts.sqlite").unlink()
+    run("account", "roster", "--accept-differences")
+    again = enrol("eva2", WORDS["eva"], "release-manager")
+    sign("withdraw", bundle, "eva2", WORDS["eva"], again.now())
+    assert [one["account"] for one in run("approvals", bundle)[1]["signatures"]] == ["eva", "eva2"]
+
+
 @pytest.mark.parametrize("which", ["signatures", "production", "dist"])
 def test_a_folder_that_is_no_bundle_is_a_mistake_of_the_user(
     bundle: Path, people: dict[str, pyotp.TOTP], which: str
