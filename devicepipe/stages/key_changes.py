@@ -33,7 +33,7 @@ from devicepipe.evidence.key_history import (
 from devicepipe.evidence.key_proofs import check_change_proofs, entry_of
 from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import RELEASE_STATEMENT
-from devicepipe.evidence.signatures import Roster, instant
+from devicepipe.evidence.signatures import Roster, check_words, instant
 from devicepipe.evidence.verify import verify_bundle
 from devicepipe.project.config import Project
 from devicepipe.signing.keys import ED25519, PublicKey
@@ -83,6 +83,7 @@ def rotate_key(project: Project, role: Role, new: SigningKey, reason: str) -> Ch
         IntegrityError: The history as it stands does not hold.
         BenchError: A signing device failed.
     """
+    check_words(reason, "--reason")
     with alone_with_roster(project):
         history = load_history(project)
         authority = open_key(project, "release", history)
@@ -122,6 +123,7 @@ def revoke_key(
         IntegrityError: A bundle that shall be kept, or the history, does not hold.
         BenchError: A signing device, or the place where the product is published, failed.
     """
+    check_words(reason, "--reason")
     history = load_history(project)
     authority = open_key(project, "release", history)
     work = _Work(project, authority, history)

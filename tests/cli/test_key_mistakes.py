@@ -126,6 +126,17 @@ def test_who_verifies_across_a_rotation_is_told_of_the_history(rotated: Rotated)
     assert "--history" in (caught.value.remedy or "")
 
 
+@pytest.mark.parametrize("rotated", [ED25519], indirect=True)
+def test_a_reason_that_is_none_is_told(rotated: Rotated) -> None:
+    """It ended in a traceback."""
+    for reason in ("", "two\nlines"):
+        with pytest.raises(UsageError, match="--reason"):
+            run("keys", "revoke", PublicKey.load(rotated.old).keyid, "--reason", reason, "--keep", rotated.first)
+        words = ("--signer", rotated.token.uri("release"), "--public", rotated.new, "--reason", reason)
+        with pytest.raises(UsageError, match="--reason"):
+            run("keys", "rotate", "release", *words)
+
+
 # --- secrets and tokens ---
 
 
