@@ -131,6 +131,10 @@ def standing_json(record: SignedRecord, policy: ApprovalPolicy, standing: Standi
 
     return {
         "state": standing.state,
+        "asked": {
+            "approvals": {str(role): count for role, count in policy.thresholds.items()},
+            "separate": sorted(policy.separate),
+        },
         "missing": {str(role): count for role, count in standing.missing(policy).items()},
         "unlogged": record.unlogged,
         "signatures": [
@@ -152,6 +156,11 @@ def tell_standing(record: SignedRecord, policy: ApprovalPolicy, standing: Standi
         tell(f"  no proof that {file} is in the log", fg="yellow")
     if state:
         tell(standing.state.upper(), fg=_COLORS[standing.state], bold=True)
+    if record.signatures:
+        asked = ", ".join(f"{count} as {role}" for role, count in policy.thresholds.items())
+        apart = " or ".join(sorted(policy.separate)) or "any role"
+        may = "never" if policy.separate else "also"
+        tell(f"  its own rules: approvals {asked}; authors and who submits it {may} approve as {apart}", dim=True)
     missing = standing.missing(policy)
     if standing.state == "draft" and standing.releasable:
         tell(f"wanted: `devicepipe submit`, as {' or '.join(sorted(RIGHTS[Action.SUBMIT]))}")

@@ -26,6 +26,9 @@ def test_a_release_is_submitted_and_approved_by_two_people(bundle: Path, people:
     assert told["state"] == "approved"
     code, told = run("approvals", bundle)
     assert code == 0
+    assert told["asked"] == {"approvals": {"reviewer": 1, "qa": 1}, "separate": ["qa", "regulatory", "reviewer"]}
+    rules = "its own rules: approvals 1 as reviewer, 1 as qa; authors and who submits it never approve as qa or regulatory or"
+    assert rules in " ".join(run_text("approvals", bundle).split())
     assert [(one["action"], one["name"], one["role"]) for one in told["signatures"]] == [
         ("submit", "Eva", "engineer"), ("approve", "Ron", "reviewer"), ("approve", "Quinn", "qa"),
     ]  # fmt: skip
