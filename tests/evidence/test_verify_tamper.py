@@ -58,6 +58,9 @@ def test_no_bundle_there(tmp_path: Path) -> None:
 
 
 def test_an_unsealed_folder(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is no bundle of a release: it has no release\.json"):
+        verify_bundle(tmp_path, development_keys().release.public)
+    (tmp_path / "release.json").touch()
     assert broken_link(tmp_path, development_keys()) == "release.json.dsse"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from devicepipe.approval.record import read_record
 from devicepipe.approval.secret_box import open_box
-from devicepipe.errors import IntegrityError
+from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.ledger.checkpoint import Trust
 from devicepipe.evidence.ledger.log import Log
 from devicepipe.evidence.ledger.note import NoteKey, NoteSigner
@@ -94,6 +94,8 @@ def test_a_release_of_another_log_is_not_signed_here(root: Path, people: dict[st
     assert "bring the log" in caught.value.remedy
     shutil.rmtree(root / ".devicepipe/log")
     with pytest.raises(IntegrityError, match="the log here is not that one"):
+        sign("publish", made.path, "mara", people)
+    with pytest.raises(UsageError, match="the product's log, in which every roster is, is not here"):
         sign("submit", made.path, "eva", people)
     assert before > 0
     assert not record_folder(made.path).exists() or not [*record_folder(made.path).glob("*.dsse.json")]
