@@ -181,7 +181,7 @@ def test_rejected_mended_approved_published_withdrawn_under_changed_keys(
     life.sign("approve", "1.0.1", "ron", "I have reviewed the verification report")
     with pytest.raises(UsageError, match="has approved it already"):
         life.sign("approve", "1.0.1", "ron", "Twice is better")
-    with pytest.raises(UsageError, match="the release is candidate"):
+    with pytest.raises(UsageError, match="the release is a candidate"):
         run("production", life.bundle("1.0.1"))
     assert life.sign("approve", "1.0.1", "quinn", "I approve the release")["state"] == "approved"
 
