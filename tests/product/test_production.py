@@ -87,7 +87,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Released]:
         project = load_project(config)
         bundle = verify_bundle(product.root / "dist/infusion-pump-1.0.0", open_keys(project).release.public)
         released = Released(product, bundle, token, authenticators)
-        with pytest.raises(UsageError, match="the release is draft: only an approved one"):
+        with pytest.raises(UsageError, match="the release is a draft: only an approved one"):
             released.make()
         released.approve()
         yield released
