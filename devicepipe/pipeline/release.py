@@ -11,6 +11,7 @@ import resource
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from devicepipe.build.source import Commit, export_tree, read_commit
-from devicepipe.durable import locked
+from devicepipe.durable import alone, locked
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Bundle, BundleWriter
 from devicepipe.evidence.decisions import Decisions, VerificationSummary
@@ -145,7 +146,9 @@ def make_release(
         boards = [board.name for board in context.project.boards]
         verdicts = {board: context.bundle.predicate(TestResult, board).devicepipe.counts() for board in boards}
         without_key = unshippable(context.bundle)
-        with locked(project.state / "publish.lock"):
+        # Nobody signs what is replaced while it is; beside a new bundle there is nothing to sign yet, and no lock file to leave.
+        unsigned = alone(record_folder(final)) if final.exists() else nullcontext()
+        with locked(project.state / "publish.lock"), unsigned:
             # Another run may have released the version in the meantime.
             _check_final(final, replace_existing)
             log_evidence(context, project)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from datetime import UTC, datetime
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -17,17 +18,21 @@ from devicepipe.evidence.signatures import Given, SignedRecord
 from devicepipe.evidence.verify import ListedBundle, VerifiedBundle
 from devicepipe.project.approval_settings import ApprovalSettings
 
+_ASKED: Final = frozenset({"approvals", "separate"})
+
 
 def policy_of(bundle: ListedBundle) -> ApprovalPolicy:
     """What the release takes to be approved, as the devicepipe.toml that was released says.
+
+    Its other settings are of the machines where people signed: what may be said there today is not asked of an older release.
 
     Raises:
         IntegrityError: That says nothing that can be understood.
     """
     try:
         table = tomllib.loads(bundle.read(SOURCE_CONFIG).decode()).get("approval", {})
-        settings = ApprovalSettings.model_validate(table)
-    except (ValueError, ValidationError) as error:
+        settings = ApprovalSettings.model_validate({key: table[key] for key in _ASKED & table.keys()})
+    except (ValueError, ValidationError, AttributeError, TypeError) as error:
         raise IntegrityError(f"its [approval] cannot be read: {error}", link=SOURCE_CONFIG) from error
     return ApprovalPolicy(
         thresholds={Role(role): count for role, count in settings.approvals.items()},

@@ -14,6 +14,7 @@ from devicepipe.approval.lifecycle import Action, ApprovalPolicy, Role, State
 from devicepipe.approval.record import Intent, read_record, sign
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.files import read_file
+from devicepipe.evidence.layout import SOURCE_CONFIG
 from devicepipe.evidence.signatures import Identity, Person, Roster, SignedRecord, instant, sign_roster
 from devicepipe.evidence.verify import verify_bundle
 from devicepipe.stages.standing import signed_standing
@@ -21,6 +22,7 @@ from tests.approval import test_record
 from tests.approval.forging import forge
 from tests.approval.test_record import KEYS, PASSWORD, POLICY, Team
 from tests.evidence.synthetic_bundle import Spoil, make_bundle
+from tests.evidence.test_personal_waivers import CONFIG
 
 team = test_record.team
 TWO = ApprovalPolicy(thresholds={Role.REVIEWER: 2})
@@ -169,3 +171,20 @@ def test_each_file_of_a_record_is_read_once(team: Team, monkeypatch: pytest.Monk
     monkeypatch.setattr("devicepipe.evidence.signatures.read_file", counted)
     assert len(record.read_record(team.bundle).signatures) == 3
     assert len(read) == len({*read}) == 6  # three signatures, three rosters
+
+
+def test_what_is_no_longer_taken_in_a_devicepipe_toml_leaves_an_older_release_as_it_is(
+    team: Team, tmp_path: Path
+) -> None:
+    """Only what it asks of approvals counts of the released [approval]; and nothing else of it is repeated in an error."""
+    table = '[approval]\nsession-minutes = 600\naccounts = "postgresql://u:hunter2@h/n"\napprovals = {{ qa = {} }}\n'
+    for number, holds in ((2, True), (0, False)):
+        config = CONFIG + table.format(number).encode()
+        made = make_bundle(tmp_path, name=f"older-{number}", spoil=Spoil(files={SOURCE_CONFIG: config}))
+        bundle = verify_bundle(made.path, KEYS.release.public)
+        if holds:
+            assert signed_standing(bundle)[1].thresholds == {Role.QA: 2}
+            continue
+        with pytest.raises(IntegrityError, match="at least 1 approval") as caught:
+            signed_standing(bundle)
+        assert "hunter2" not in str(caught.value)

@@ -42,7 +42,8 @@ def test_a_second_release_tells_what_changed_since_the_first(product: Product) -
     assert re.search(r"SRS-001: .* \(changed since 1\.0\.0\)", text)
 
     wrong = product.run("release", "1.0.2", "--earlier", "reports")
-    assert wrong.code == 4
+    assert wrong.code == 2
+    assert "is no bundle of a release" in wrong.err
     (product.root / "reports/branding.toml").write_text("colour = 1\n", encoding="utf-8")
     product.commit("docs: a mistake")
     refused = product.run("release", "1.0.2")
