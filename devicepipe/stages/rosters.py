@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -273,7 +273,12 @@ def _take(project: Project, roster: Roster, signed: bytes, entries: Sequence[Ent
         by=default_tester(),
     )
     ledger.append(project, [*entries, use], keys)
-    _beside(path).replace(path)
+    try:
+        _beside(path).replace(path)
+    except FileNotFoundError:
+        # Readers take no lock: one that read the log since has put it there (`_finish`).
+        if not _has(path, _digest(signed)):
+            raise
 
 
 def _interrupted(path: Path, before: Roster | None, newest: LoggedRoster, keys: Keys, product: str) -> Roster | None:
@@ -297,7 +302,7 @@ def _before(project: Project, keys: Keys) -> tuple[Roster | None, LoggedRoster, 
 
 
 def _not_newest(path: Path, newest: LoggedRoster) -> list[Difference]:
-    if not newest.number or (path.exists() and _digest(path.read_bytes()) == newest.digest):
+    if not newest.number or _has(path, newest.digest):
         return []
     return [Difference("roster", f"the newest is number {newest.number} of {newest.at}, which the file is not")]
 
@@ -367,9 +372,16 @@ def _check_log(project: Project, path: Path, newest: LoggedRoster) -> None:
 
 def _finish(path: Path, newest: LoggedRoster) -> None:
     """Put a roster in its place that was logged by a process which was killed before it came to that."""
-    new = _beside(path)
-    if newest.number and new.is_file() and _digest(new.read_bytes()) == newest.digest:
-        new.replace(path)
+    if newest.number and _has(_beside(path), newest.digest):
+        with suppress(FileNotFoundError):  # somebody else put it there meanwhile: the caller looks at what is there
+            _beside(path).replace(path)
+
+
+def _has(path: Path, digest: str) -> bool:
+    try:
+        return _digest(path.read_bytes()) == digest
+    except FileNotFoundError:
+        return False
 
 
 def _beside(path: Path) -> Path:

@@ -15,10 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from devicepipe.errors import BenchError, UsageError
+from devicepipe.evidence.ledger.entry import Entry
 from devicepipe.evidence.signatures import open_roster
-from devicepipe.project.config import load_project
-from devicepipe.stages import rosters
-from devicepipe.stages.rosters import alone_with_roster
+from devicepipe.project.config import Project, load_project
+from devicepipe.stages import ledger, rosters
+from devicepipe.stages.context import Keys
+from devicepipe.stages.rosters import alone_with_roster, current_roster
 from tests.cli.calls import enrol, entries, run
 from tests.cli.test_rosters import ROSTER, write
 from tests.killing import killed_at, points_of
@@ -111,6 +113,45 @@ def test_a_command_waits_for_the_one_that_changes_the_roster(
 ) -> None:
     assert people
     assert waits(root, act)
+
+
+def test_who_reads_the_roster_between_its_log_and_its_file_fails_neither(
+    root: Path, people: dict[str, pyotp.TOTP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who signs takes no lock, and puts the roster in its place before the command that made it."""
+    append, read = ledger.append, []
+
+    def meanwhile(project: Project, new: list[Entry], keys: Keys | None = None) -> range:
+        numbers = append(project, new, keys)
+        read.append(current_roster(project))
+        return numbers
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "append", meanwhile)
+        add("nina")()
+    assert read == [(root / ROSTER).read_bytes()]
+    assert in_roster(root) == in_database() == {*people, "nina"}
+    assert finished() == []
+
+
+def test_two_who_finish_the_roster_of_a_killed_process_both_read_it(
+    root: Path, people: dict[str, pyotp.TOTP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = (root / ROSTER).read_bytes()
+    add("nina")()
+    newest = (root / ROSTER).read_bytes()
+    (root / ROSTER).rename(root / BESIDE)
+    (root / ROSTER).write_bytes(old)
+    project, put, read = load_project(root / "devicepipe.toml"), Path.replace, []
+
+    def second(path: Path, target: Path) -> Path:
+        monkeypatch.undo()
+        read.append(current_roster(project))
+        return put(path, target)
+
+    monkeypatch.setattr(Path, "replace", second)
+    read.append(current_roster(project))
+    assert read == [newest, newest]
 
 
 def test_an_account_whose_roster_cannot_be_signed_is_not_made(
