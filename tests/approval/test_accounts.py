@@ -233,3 +233,28 @@ def test_an_account_has_an_address_of_its_own_by_which_commits_name_its_person(
     accounts.add("rolf", "Rolf", "stra\xdfe@example.com", [Role.QA], PASSWORD)
     with pytest.raises(UsageError, match=why):
         accounts.add("other", "Other", email, [Role.QA], "four green umbrellas")
+
+
+@pytest.mark.parametrize("second", [("nina", "n@example.com"), ("other", "nina@example.com")], ids=["id", "address"])
+def test_who_adds_an_account_at_once_with_somebody_else_runs_it_again(
+    accounts: Accounts, url: str, clock: Clock, second: tuple[str, str]
+) -> None:
+    """Two machines, which have no lock in common: the other one adds its account after this one saw that nothing is taken."""
+    others = [Accounts(url, CHEAP, clock)]
+
+    def meanwhile(_: object, __: object, statement: str, *___: object) -> None:
+        if statement.startswith("INSERT INTO account ") and others:
+            other = others.pop()
+            other.add(second[0], "Other", second[1], [Role.QA], "four green umbrellas")
+            other.dispose()
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", meanwhile)
+    try:
+        with pytest.raises(UsageError, match="the accounts were changed meanwhile") as caught:
+            accounts.add("nina", "Nina", "nina@example.com", [Role.QA], PASSWORD)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", meanwhile)
+    assert caught.value.remedy == "run it again"
+    assert [one.name for one in accounts.everyone()] == ["Other"]
+    with pytest.raises(UsageError, match=second[0]):
+        accounts.add("nina", "Nina", "nina@example.com", [Role.QA], PASSWORD)
