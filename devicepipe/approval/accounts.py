@@ -3,8 +3,8 @@
 What always holds (21 CFR 11.100, 11.200, 11.300): an account belongs to one person for ever, and a person has one: neither its id
 nor its address, nor the login that it is linked to, is given to another one, also when it is closed; who comes back has it opened
 again. One case is let be: a login that an open account was linked to by mistake can be linked to another one, once that link has
-ended. A release that people signed before and after it takes both for one person (`SignedRecord.people`), whose two approvals are
-one: it asks for too many people, never for too few. A failed attempt is counted before it is judged, so that attempts at once are no more attempts; too many lock the account
+ended. In a release that people signed before and after it both are one person (`SignedRecord.people`), and two approvals of theirs
+are one. A failed attempt is counted before it is judged, so that attempts at once are no more attempts; too many lock the account
 for a time. A password that is too old signs nothing, and none of the last ones is taken again; a one-time code is taken once. The
 first identification of a signing session takes password and code (or a login at the OpenID provider that the account is linked to),
 each later one the password, without which there is no key to sign with.
