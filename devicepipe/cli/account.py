@@ -212,7 +212,10 @@ def roster(*, accept: bool, folder: Path, as_json: bool) -> None:
 
     Shows what the database of accounts has otherwise than the newest roster: nothing does, unless a command was killed, the roster
     is an older one, or somebody wrote into the database. It is signed only with --accept-differences, and each is logged.
+
+    Also finishes a `keys rotate` that was interrupted: the change of the key is logged, if it was not.
     """
+    from devicepipe.stages.key_changes import log_changes
     from devicepipe.stages.rosters import alone_with_roster, differences_of, renew_roster
 
     project = open_project(folder)
@@ -221,6 +224,7 @@ def roster(*, accept: bool, folder: Path, as_json: bool) -> None:
         for one in () if as_json else found:
             tell(f"  {one}", fg="yellow")
         path = renew_roster(project, accounts, accept=accept)
+        log_changes(project)
     if as_json:
         print_json({"roster": str(path), "differences": [str(one) for one in found]})
     else:

@@ -202,7 +202,7 @@ def _check_log(project: Project) -> None:
     except (UsageError, BenchError) as error:
         raise UsageError(
             f"the uses of keys cannot be logged: {error.message}",
-            remedy="run it where the release key and the log are, or here with --unlogged",
+            remedy=f"{error.remedy or 'make it work'}; on a machine that has no release key: --unlogged",
         ) from error
 
 

@@ -281,6 +281,12 @@ def _uncommitted(project: Project) -> Iterator[Path]:
         yield from (path for path in paths if str(path.relative_to(project.root)) not in committed)
 
 
+def log_changes(project: Project) -> tuple[Path, ...]:
+    """Log the changes of keys that a process which was killed did not come to; returns their proofs. Raises as `ledger.append`."""
+    history = load_history(project)
+    return _log(project, history, open_key(project, "release", history)) if history is not None else ()
+
+
 def _log(project: Project, history: KeyHistory, release: SigningKey) -> tuple[Path, ...]:
     folder = project.root / project.keys.history
     keys = Keys(image=release, release=release, history=history)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.evidence.dsse import keyid_unverified
 from devicepipe.evidence.ledger.checkpoint import Trust, origin_of
 from devicepipe.evidence.ledger.disk import Disk
 from devicepipe.evidence.ledger.entry import Entry, Kind, decode_entry, encode_entry
@@ -40,6 +41,7 @@ def append(project: Project, entries: Sequence[Entry], keys: Keys | None = None)
     keys = keys or open_keys(project)
     signer, folder = _signer(project, keys.release), log_folder(project)
     if not _is_there(project):
+        _check_first(project, keys)
         try:
             create_log(folder, signer)
         except UsageError:
@@ -47,6 +49,22 @@ def append(project: Project, entries: Sequence[Entry], keys: Keys | None = None)
                 raise
     with open_writer(folder, signer, _former(keys)) as writer:
         return writer.append(entries)
+
+
+def _check_first(project: Project, keys: Keys) -> None:
+    """See that a product that is to get its first log has had none: a roster is logged before its file is there.
+
+    Raises:
+        UsageError: There is a roster by the release key.
+    """
+    roster = project.root / project.approval.roster
+    if roster.is_file() and keyid_unverified(roster.read_bytes(), roster.name) == keys.release.public.keyid:
+        raise UsageError(
+            f"there is a roster of people, and the product's log, {log_folder(project)}, is not here",
+            file=roster,
+            remedy="restore the log from a copy, or go where it is: a product has one; if it is lost for good, remove the roster "
+            "and begin anew",
+        )
 
 
 def append_once(project: Project, entries: Sequence[Entry], keys: Keys | None = None) -> list[int]:

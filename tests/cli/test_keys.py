@@ -153,6 +153,7 @@ def test_a_rotation_that_was_killed_leaves_what_holds(
         sign("approve", first, "quinn", WORDS["quinn"], people["quinn"].now())
     assert "devicepipe account roster" in (caught.value.remedy or "")
     run("account", "roster")
+    assert all(one["entry"] is not None for one in run("keys", "history")[1]["changes"])  # it finishes the rotation
     sign("approve", first, "quinn", WORDS["quinn"], people["quinn"].now())
     assert verify(first, third, "--history", HISTORY)["approval"]["state"] == "approved"
     run("keys", "revoke", PublicKey.load(rotated.old).keyid, "--reason", "x", "--keep", first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,16 @@ def test_each_error_has_its_exit_code_and_no_traceback(
     captured = capsys.readouterr()
     assert "Traceback" not in captured.err
     assert captured.err
+
+
+def test_a_reader_that_goes_away_is_no_failure_of_the_product() -> None:
+    """As by `| head -1`: exit code 1 would say that a release is withdrawn, or not releasable."""
+    read, write = os.pipe()
+    os.close(read)
+    words = [sys.executable, "-m", "devicepipe", "--help"]
+    done = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 @pytest.mark.parametrize(("command", "bundle"), [("release", True), ("test", False), ("campaign", False)])

@@ -111,3 +111,18 @@ def test_two_who_log_the_same_signatures_at_once_both_finish(root: Path, bundle:
         assert [one.result() for one in done] == [None] * 8
     assert read_record(verified).unlogged == []
     assert len(entries("approval")) == 3
+
+
+@pytest.mark.parametrize("words", [("repository", "refresh"), ("repository", "rotate")], ids=" ".join)
+def test_where_the_log_is_gone_nothing_begins_another_one(root: Path, bundle: Path, words: tuple[str, ...]) -> None:
+    """The daily timer did: whoever restored the log then had two, one in the other."""
+    assert bundle
+    (root / ".devicepipe/log").rename(root / "away")
+    with pytest.raises(
+        UsageError, match=r"there is a roster of people, and the product's log, .*log, is not here"
+    ) as caught:
+        run(*words)
+    assert "restore the log from a copy" in caught.value.remedy
+    assert not (root / ".devicepipe/log").exists()
+    (root / "away").rename(root / ".devicepipe/log")
+    run(*words)
