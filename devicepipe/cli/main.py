@@ -115,10 +115,9 @@ def _run(arguments: list[str]) -> int:
         no_bundle = ", and no bundle was made" if arguments[:1] == ["release"] else ""
         click.echo(f"interrupted: nothing was left running{no_bundle}", err=True)
         return EXIT_INTERRUPTED
-    except (BrokenPipeError, SystemExit) as error:
-        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
-            raise
-        # The reader of our output has gone; there is nobody left to tell. Not click's exit code 1, by which a product failed.
+    except (BrokenPipeError, SystemExit):
+        # The reader of our output has gone; there is nobody left to tell. click ends by SystemExit for that alone here, with the
+        # code 1, by which a product failed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED
     except Exception as error:
