@@ -389,7 +389,7 @@ def _verify_proofs(paths: Sequence[Path], trust: Trust, believed: KeyTrust, *, a
     from devicepipe.evidence.ledger.verify import read_earlier
 
     # Of a revoked key those count that its revocation lists.
-    data, any_key = read_earlier(paths), replace(trust, keys=believed.keys, former=())
+    data, any_key = read_earlier(paths), replace(trust, keys=believed.keys, revoked=())
     proven = [(name, verify_proof(one, any_key, name)) for name, one in data.items()]
     for name, one in proven:
         believed.check_kept(one.checkpoint.key, data[name], name)

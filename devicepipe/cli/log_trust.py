@@ -62,7 +62,7 @@ def trust_of(
                 remedy="name the history of the keys of the product whose log it is",
             )
         name = own
-    return Trust(believed.unrevoked, name, keys, wanted, former=believed.revoked)
+    return Trust(believed.unrevoked, name, keys, wanted, revoked=believed.revoked)
 
 
 def believed_keys(key: str, history: Path | None) -> KeyTrust:

@@ -61,7 +61,7 @@ class KeyChange(Model):
         on: When, in UTC.
         by: Who did it.
         reason: Why.
-        public_key: The key that comes in, PEM; none with `revoke`.
+        public_key: The key that comes in, PEM; none with `revoke` and `keep`.
         replaces: The key id of the key before it; with `rotate` only.
         kept: With `revoke` and `keep`: SHA-256 of the files signed by the key that still count, sorted.
     """
@@ -138,7 +138,7 @@ class KeyHistory:
         return next((key for key in self.keys if key.public.keyid == keyid), None)
 
     def before_revocations(self, keyid: str | None = None) -> KeyHistory:
-        """The history as it would be had the key (None: none) not been revoked.
+        """The history as it would be had this key, or without one any key, not been revoked.
 
         To look at what it signed once more, and decide about that. Whoever decides nothing is to believe nothing by it.
         """

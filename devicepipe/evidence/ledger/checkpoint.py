@@ -60,11 +60,11 @@ class Trust:
     """Whom a reader of a log believes.
 
     Attributes:
-        keys: The log's public keys: the present one, and former ones.
+        keys: The log's public keys: the present one, and those before it that were not revoked.
         origin: The log's name; None takes the one that a checkpoint gives.
         witnesses: The keys of witnesses; none of them a key of the log.
         quorum: How many of the witnesses must have cosigned.
-        former: Keys of the log that were revoked. Nothing counts by them but a checkpoint that the reader kept, which the log must
+        revoked: Keys of the log that were revoked. Nothing counts by them but a checkpoint that the reader kept, which the log must
             have grown from: a forged one could only have the log refused.
     """
 
@@ -72,7 +72,7 @@ class Trust:
     origin: str | None = None
     witnesses: tuple[NoteKey, ...] = ()
     quorum: int = 0
-    former: tuple[PublicKey, ...] = ()
+    revoked: tuple[PublicKey, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.keys:

@@ -107,7 +107,7 @@ def _raise(faults: Sequence[Fault]) -> None:
 
 
 def _earlier(data: bytes, trust: Trust, name: str, now: SignedCheckpoint) -> SignedCheckpoint:
-    signed = open_checkpoint(data, Trust(trust.keys + trust.former, now.origin), name)
+    signed = open_checkpoint(data, Trust(trust.keys + trust.revoked, now.origin), name)
     if signed.size > now.size:
         raise IntegrityError(
             f"is a checkpoint of {signed.size} entries, and the log has {now.size}: entries are gone",

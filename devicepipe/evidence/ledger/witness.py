@@ -109,7 +109,7 @@ def _seen(state: Path, trust: Trust, signer: NoteSigner, *, first: bool) -> Sign
     if first:
         raise UsageError("the witness has seen this log already", file=state, remedy="leave --first out")
     # The witness cosigned it: that the log's key was revoked since takes nothing from what it saw.
-    keys, link = trust.keys + trust.former, str(state)
+    keys, link = trust.keys + trust.revoked, str(state)
     return open_checkpoint(state.read_bytes(), Trust(keys, trust.origin, (signer.key,), quorum=1), link)
 
 
