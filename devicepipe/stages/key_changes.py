@@ -39,7 +39,7 @@ from devicepipe.project.config import Project
 from devicepipe.signing.keys import ED25519, PublicKey
 from devicepipe.stages import ledger
 from devicepipe.stages.context import Keys, SigningKey, default_tester, load_history, open_key, public_half
-from devicepipe.stages.logged import read_of_revoked
+from devicepipe.stages.logged import read_logged
 from devicepipe.stages.releases_of_key import proofs_by, releases_by, signed_by
 from devicepipe.stages.rosters import (
     alone_with_roster,
@@ -148,7 +148,7 @@ def revoke_key(
         _check_none_falls(project, key, {bundle.sha256(RELEASE_STATEMENT) for bundle in bundles})
     kept: set[str] = set()
     for bundle in bundles:
-        record = read_record(bundle) if key.revoked is None else read_of_revoked(project, bundle)
+        record = read_record(bundle) if key.revoked is None else read_logged(project, bundle)
         kept |= signed_by(bundle, record, key.public, key.role)
     if key.role == "release":
         kept |= proofs_by(work.folder, trust, key.public)
@@ -160,7 +160,7 @@ def revoke_key(
 
 
 def _check_none_falls(project: Project, key: KeyLife, kept: Collection[str]) -> None:
-    fall = [one for one in releases_by(project, key.public.keyid, key.role) if one.statement not in kept]
+    fall = [one for one in releases_by(project, key.public, key.role) if one.statement not in kept]
     if fall:
         words = " ".join(f"--keep {one.bundle or 'BUNDLE'}" for one in fall)
         raise UsageError(

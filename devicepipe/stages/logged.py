@@ -6,7 +6,7 @@ the other files know. The log has an entry of each.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -42,17 +42,18 @@ def compare_with_log(project: Project, bundle: VerifiedBundle, record: SignedRec
         recover: As in `ledger.entries_about`.
 
     Raises:
-        IntegrityError: The log has a signature that the record has not, or not the entry that a proof of the record is about;
-            names the file.
+        IntegrityError: The log has a signature that the record has not, or not the entry that a proof of the record is about, or
+            lacks one by a roster whose key was revoked since; names the file.
         UsageError, BenchError: As `ledger.entries_about`.
     """
     release = bundle.sha256(RELEASE_STATEMENT)
     logged = ledger.entries_about(project, "approval", release, recover=recover)
+    told = {one.signature.number: entry_of(one, release) for one in record.signatures}
+    entries = [*dict.fromkeys(encode_entry(entry) for entry in (logged or {}).values())]
+    _check_unlogged(project, record, [number for number, entry in told.items() if encode_entry(entry) not in entries])
     if logged is None:
         return False
-    told = {one.signature.number: entry_of(one, release) for one in record.signatures}
     folder = record_folder(bundle.folder).name
-    entries = [*dict.fromkeys(encode_entry(entry) for entry in logged.values())]
     there = {encode_entry(entry) for entry in told.values()}
     for number, entry in logged.items():
         if encode_entry(entry) not in there:
@@ -72,6 +73,26 @@ def compare_with_log(project: Project, bundle: VerifiedBundle, record: SignedRec
                 remedy="restore the log from a copy: it is not the one that the signature was logged in",
             )
     return True
+
+
+def _check_unlogged(project: Project, record: SignedRecord, unlogged: Collection[int]) -> None:
+    """Check that no signature that the log lacks is by a roster whose key was revoked since: that can be a thief's.
+
+    There is one only in a record that was read as if the key had not been revoked.
+    """
+    history = load_history(project) if unlogged else None
+    for one in record.signatures:
+        if history is None or one.signature.number not in unlogged:
+            continue
+        name = f"{ROSTERS}{one.signature.roster}{SUFFIX}"
+        key = history.key_with(keyid_unverified(record.files[name], name))
+        if key is not None and key.revoked is not None and one.signature.roster not in key.kept:
+            raise IntegrityError(
+                "is not in the log, and the key of its roster was revoked since",
+                link=one.file,
+                remedy=f"if {ledger.log_folder(project)} is not the product's log, bring that; else do not trust the signature: "
+                "whoever has the key can have made it. Delete it and its roster",
+            )
 
 
 def check_logged(project: Project, bundle: VerifiedBundle, record: SignedRecord) -> None:
@@ -112,47 +133,24 @@ def read_logged(project: Project, bundle: VerifiedBundle) -> SignedRecord:
     return _read(bundle, lambda record: check_logged(project, bundle, record))
 
 
-def read_of_revoked(project: Project, bundle: VerifiedBundle) -> SignedRecord:
-    """The signatures of a release whose key may have been revoked since: by a roster of that key none counts that was not logged.
-
-    Args:
-        project: The product.
-        bundle: The release, verified as if its key had not been revoked.
-
-    Raises:
-        IntegrityError: There is one; as `read_logged`.
-        UsageError, BenchError: As `read_logged`.
-    """
-    record, history = read_logged(project, bundle), load_history(project)
-    revoked = {key.public.keyid for key in history.keys if key.revoked is not None} if history is not None else set()
-    for one in record.signatures:
-        roster = f"{ROSTERS}{one.signature.roster}{SUFFIX}"
-        if one.signature.number not in record.logged and keyid_unverified(record.files[roster], roster) in revoked:
-            raise IntegrityError(
-                "was never logged, and the key of its roster was revoked since",
-                link=one.file,
-                remedy="do not trust it: whoever has the key can have made it",
-            )
-    return record
-
-
 def verify_to_withdraw(project: Project, bundle: Path) -> VerifiedBundle:
     """A release that is to be taken back, which can be done although a key that signed it was revoked since.
 
     It is verified as if none had been, and nothing is to be done by it but to withdraw it.
 
     Raises:
-        IntegrityError: It does not hold even so; as `read_of_revoked`.
-        UsageError, BenchError: As `open_keys`, `verify_bundle` and `read_of_revoked`.
+        IntegrityError: It does not hold even so; as `read_logged`.
+        UsageError, BenchError: As `open_keys`, `verify_bundle` and `read_logged`.
     """
     trust = open_keys(project).trust
     try:
-        return verify_bundle(bundle, trust)
+        verified = verify_bundle(bundle, trust)
+        read_record(verified)  # its rosters and proofs are by the key of their time, not only by that of the bundle
     except IntegrityError:
         if trust.history is None or not any(key.revoked for key in trust.history.keys):
             raise
         verified = verify_bundle(bundle, KeyTrust(trust.anchor, trust.history.before_revocations()))
-    read_of_revoked(project, verified)
+        read_logged(project, verified)
     return verified
 
 

@@ -9,19 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devicepipe.distribution.layout import target_file, target_path
-from devicepipe.distribution.releases import EVIDENCE, Published, releases_of
+from devicepipe.distribution.releases import EVIDENCE, SIGNATURES, Published, releases_of
 from devicepipe.distribution.state import load_state
 from devicepipe.distribution.store import Store
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.dsse import keyid_unverified
-from devicepipe.evidence.files import hash_file, read_file
+from devicepipe.evidence.files import hash_file, read_file, walk
 from devicepipe.evidence.key_history import Role
 from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import IMAGE_KEY, PROOF_SUFFIX, RELEASE_ENVELOPE, RELEASE_STATEMENT
 from devicepipe.evidence.ledger.checkpoint import Trust
-from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF, verify_proof
+from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF, says_key, verify_proof
 from devicepipe.evidence.production import ATTESTATION, PRODUCTION_KEY, production_folder, verify_production
-from devicepipe.evidence.signatures import SignedRecord
+from devicepipe.evidence.signatures import SignedRecord, record_folder
 from devicepipe.evidence.statement import MAXIMUM_BYTES
 from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.project.config import Project
@@ -49,14 +49,14 @@ class SignedRelease:
         return f"{self.bundle} ({self.published})" if self.published else self.bundle
 
 
-def releases_by(project: Project, keyid: str, role: Role) -> list[SignedRelease]:
+def releases_by(project: Project, key: PublicKey, role: Role) -> list[SignedRelease]:
     """The releases of a product that fall with a key: the bundles in its folder of releases, and what is published.
 
     Nothing is verified of a bundle here: the files say themselves whose they are, and one that lies falls with no key.
 
     Args:
         project: The product.
-        keyid: The id of the key.
+        key: The key.
         role: What the key is for.
 
     Raises:
@@ -66,41 +66,55 @@ def releases_by(project: Project, keyid: str, role: Role) -> list[SignedRelease]
     for statement in sorted((project.root / project.output).glob(f"*/{RELEASE_STATEMENT}")):
         bundle = statement.parent
         with suppress(IntegrityError, UsageError, OSError):
-            if keyid in _keyids(bundle, role):
+            if _falls(bundle, key, role):
                 sha256 = hash_file(bundle, RELEASE_STATEMENT)
                 found[sha256] = SignedRelease(sha256, str(bundle.relative_to(project.root)))
-    for sha256, title in _published_by(project, keyid, role):
+    for sha256, title in _published_by(project, key, role):
         found[sha256] = replace(found.get(sha256, SignedRelease(sha256)), published=title)
     return list(found.values())
 
 
-def _keyids(bundle: Path, role: Role) -> Iterator[str]:
-    """The ids of the keys of a role that a bundle, and what ships of it, are by, as they say."""
+def _falls(bundle: Path, key: PublicKey, role: Role) -> bool:
+    """Whether a bundle, what people signed of it, or what ships of it is by a key of a role, as they say."""
     production = production_folder(bundle)
     if role == "image":
-        yield PublicKey.from_pem(read_file(bundle, IMAGE_KEY, MAXIMUM_PEM)).keyid
-    elif role == "release":
-        yield keyid_unverified(read_file(bundle, RELEASE_ENVELOPE, MAXIMUM_BYTES), RELEASE_ENVELOPE)
-        if production.is_dir():
-            yield keyid_unverified(read_file(production, ATTESTATION, MAXIMUM_BYTES), ATTESTATION)
-    elif production.is_dir():
-        yield PublicKey.from_pem(read_file(production, PRODUCTION_KEY, MAXIMUM_PEM)).keyid
+        return PublicKey.from_pem(read_file(bundle, IMAGE_KEY, MAXIMUM_PEM)).keyid == key.keyid
+    if role == "production":
+        return production.is_dir() and (
+            PublicKey.from_pem(read_file(production, PRODUCTION_KEY, MAXIMUM_PEM)).keyid == key.keyid
+        )
+    # Rosters and proofs are by the key that was in force when people signed, which may be a later one than the bundle's.
+    record = record_folder(bundle)
+    files = [(bundle, RELEASE_ENVELOPE)]
+    files += [(production, ATTESTATION)] if production.is_dir() else []
+    files += [(record, one.name) for one in walk(record) if one.is_file] if record.is_dir() else []
+    return any(_says(read_file(folder, name, MAXIMUM_BYTES), name, key) for folder, name in files)
 
 
-def _published_by(project: Project, keyid: str, role: Role) -> Iterator[tuple[str, str]]:
+def _published_by(project: Project, key: PublicKey, role: Role) -> Iterator[tuple[str, str]]:
     """The releases in the product's repository, if it has one, that fall with a key: statements by SHA-256, and titles."""
     if role == "image" or not (project.root / project.publication.trusted_root).exists():
         return  # images under the key for tests are not published
     store = open_store(project)
     for one in releases_of(load_state(store, trusted_root(project)).targets.signed):
-        envelope = _target(store, one, f"{EVIDENCE}{RELEASE_ENVELOPE}")
-        shipped, production = _target(store, one, ATTESTATION), _target(store, one, PRODUCTION_KEY)
         if role == "production":
-            keyids = [PublicKey.from_pem(production).keyid] if production is not None else []
+            production = _target(store, one, PRODUCTION_KEY)
+            falls = production is not None and PublicKey.from_pem(production).keyid == key.keyid
         else:
-            keyids = [keyid_unverified(data, ATTESTATION) for data in (envelope, shipped) if data is not None]
-        if keyid in keyids:
+            own = (f"{EVIDENCE}{RELEASE_ENVELOPE}", ATTESTATION)
+            names = (name for name in one.targets if name in own or name.startswith(SIGNATURES))
+            falls = any(_says(_target(store, one, name) or b"", name, key) for name in names)
+        if falls:
             yield one.state.release, f"{one.title}, {'published' if one.state.state == 'released' else 'withdrawn'}"
+
+
+def _says(data: bytes, name: str, key: PublicKey) -> bool:
+    """Whether a file, an envelope or a proof from the log, says that a key signed it."""
+    with suppress(IntegrityError):
+        if name.endswith(PROOF_SUFFIX):
+            return says_key(data, key, name)
+        return keyid_unverified(data, name) == key.keyid
+    return False
 
 
 def _target(store: Store, published: Published, name: str) -> bytes | None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.ledger.checkpoint import SignedCheckpoint, Trust, open_checkpoint
-from devicepipe.evidence.ledger.note import DAMAGED, decode_base64
+from devicepipe.evidence.ledger.note import DAMAGED, NoteKey, decode_base64, parse_note
 from devicepipe.evidence.ledger.tree import HASH_SIZE, MAXIMUM_SIZE, leaf_hash, verify_inclusion
+from devicepipe.signing.keys import PublicKey
 
 HEADER = "c2sp.org/tlog-proof@v1"
 SUFFIX = ".tlog-proof"
@@ -95,6 +96,16 @@ def _of_lines(lines: Iterator[str], checkpoint: bytes) -> LogProof:
     if len(good) != len(hashes):
         raise ValueError("a line is not a hash of 32 bytes in base64")
     return LogProof(int(number), good, checkpoint, extra)
+
+
+def says_key(data: bytes, key: PublicKey, link: str) -> bool:
+    """Whether the checkpoint of a proof says that a key signed it, *without checking the signature*.
+
+    Raises:
+        IntegrityError: It is no proof of a log.
+    """
+    signatures = parse_note(parse_proof(data, link).checkpoint, link).signatures
+    return any(one.key_id == NoteKey.of_log(one.name, key).key_id for one in signatures)
 
 
 def verify_proof(data: bytes, trust: Trust, link: str, entry: bytes | None = None) -> Proven:
