@@ -12,6 +12,7 @@ import click
 
 from devicepipe.cli.common import json_option, note, open_project, print_json, project_option, tell
 from devicepipe.cli.secrets_in import secrets_option
+from devicepipe.cli.trusted_key import trusted_key, trusted_key_options
 from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, DevicepipeError, UsageError
 
 if TYPE_CHECKING:
@@ -81,12 +82,7 @@ def withdraw(**options: Any) -> int:
 
 @click.command()
 @click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--key", type=click.Path(path_type=Path), help="The release key to trust (default: the project's).")
-@click.option(
-    "--history",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="With --key: the history of the product's keys, as for `verify`.",
-)
+@trusted_key_options
 @project_option
 @json_option
 def approvals(bundle: Path, *, key: Path | None, history: Path | None, folder: Path, as_json: bool) -> int:
@@ -96,23 +92,11 @@ def approvals(bundle: Path, *, key: Path | None, history: Path | None, folder: P
 
     Exit codes: 0 approved or released, 1 not (yet), 4 the bundle or its signatures do not hold.
     """
-    from devicepipe.evidence.key_history import verify_history
-    from devicepipe.evidence.key_trust import KeyTrust
     from devicepipe.evidence.verify import verify_bundle
-    from devicepipe.signing.keys import PublicKey
-    from devicepipe.stages.context import open_keys
     from devicepipe.stages.logged import shown_as_logged
     from devicepipe.stages.standing import signed_standing
 
-    if key is not None:
-        trust = KeyTrust.of(PublicKey.load(key), verify_history(history) if history is not None else None)
-    elif history is not None:
-        raise UsageError(
-            "--history goes with --key: the project has a history of its own", remedy="name both, or neither"
-        )
-    else:
-        trust = open_keys(open_project(folder)).trust
-    verified = verify_bundle(bundle, trust)
+    verified = verify_bundle(bundle, trusted_key(key, history, folder))
     record, policy, standing = signed_standing(verified)
     if key is None and not shown_as_logged(open_project(folder), verified) and record.logged:
         note("there is no log here: a signature that was taken away from the end would not be seen")
@@ -181,10 +165,10 @@ def _sign(action: str, *, folder: Path, bundle: Path, as_json: bool, **who: Any)
     if action == "submit" and (why := unshippable(verified)):
         note(f"{why}. To ship it, {NAME_A_KEY}")
     given, standing, policy = sign_as(project, verified, action, **who)
-    published = _still_published(project, verified) if action == "withdraw" else False
+    published = _still_published(project, verified) if withdrawing else False
     if as_json:
         told = signed_json(given, standing, policy)
-        print_json(told | ({"published": published} if action == "withdraw" else {}))
+        print_json(told | ({"published": published} if withdrawing else {}))
         return EXIT_OK
     tell_signed(given)
     tell(f"{verified.release.product} {verified.release.version} is {standing.state.told}", bold=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from devicepipe.cli.common import counted, json_option, note, open_project, print_json, project_option, tell
-from devicepipe.cli.log_trust import believed_keys, project_trust, trust_of, witness_key
+from devicepipe.cli.log_trust import project_trust, trust_of, witness_key
 from devicepipe.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def verify(
 
     if key is None:
         raise UsageError("--key is missing", remedy="name the log's key, from somewhere else than the log's folder")
-    trust, believed = trust_of(key, history, origin, witnesses, quorum), believed_keys(key, history)
+    trust, believed = trust_of(key, history, origin, witnesses, quorum)
     if proofs:
         return _verify_proofs(proofs, trust, believed, as_json=as_json)
     place = _folder(log_folder, folder)
@@ -273,7 +273,7 @@ def witness(
 
     if key is None:
         raise UsageError("--key is missing", remedy="name the log's key, from somewhere else than the log's folder")
-    trust, place, half = trust_of(key, history, origin), _folder(log_folder, folder), PublicKey.load(public)
+    (trust, _), place, half = trust_of(key, history, origin), _folder(log_folder, folder), PublicKey.load(public)
     own = NoteSigner(NoteKey.of_witness(name, half), load_signer(signer, half, Path()))
     if full:
         verify_log(place, trust)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from devicepipe.cli.common import open_project
+from devicepipe.cli.trusted_key import refuse_history, with_history
 from devicepipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,11 +23,8 @@ def project_trust(key: str | None, history: Path | None, origin: str | None, fol
     from devicepipe.stages.context import load_history, public_half
 
     if key is not None:
-        return trust_of(key, history, origin)
-    if history is not None:
-        raise UsageError(
-            "--history goes with --key: the project has a history of its own", remedy="name both, or neither"
-        )
+        return trust_of(key, history, origin)[0]
+    refuse_history(history)
     project = open_project(folder)
     public = public_half(project, "release")
     if public is None:
@@ -36,18 +34,23 @@ def project_trust(key: str | None, history: Path | None, origin: str | None, fol
 
 def trust_of(
     key: str, history: Path | None, origin: str | None, witnesses: Sequence[str] = (), quorum: int | None = None
-) -> Trust:
+) -> tuple[Trust, KeyTrust]:
     """Whom the options say to believe: KEY alone, or with a history also the release keys before and after it.
+
+    Returns:
+        Whom of the log itself; and the keys with their history, for single proofs, of which a revocation lists those that count.
 
     Raises:
         UsageError: An option names no key, or they do not fit each other.
         IntegrityError: The history does not hold, or KEY does not count by it.
     """
     from devicepipe.evidence.ledger.checkpoint import Trust, origin_of
+    from devicepipe.signing.keys import PublicKey
 
     keys = tuple(map(witness_key, witnesses))
     wanted = len(keys) if quorum is None else quorum
-    believed, named = believed_keys(key, history), _named(key)
+    named = _named(key)
+    believed = with_history(named.public if named is not None else PublicKey.load(Path(key)), history)
     if named is not None and origin not in (None, named.name):
         raise UsageError(
             f"--origin {origin} is not the name in the verifier key, {named.name}", remedy="leave --origin out"
@@ -62,18 +65,7 @@ def trust_of(
                 remedy="name the history of the keys of the product whose log it is",
             )
         name = own
-    return Trust(believed.unrevoked, name, keys, wanted, revoked=believed.revoked)
-
-
-def believed_keys(key: str, history: Path | None) -> KeyTrust:
-    """The key that is named, with those that a history joins with it."""
-    from devicepipe.evidence.key_history import verify_history
-    from devicepipe.evidence.key_trust import KeyTrust
-    from devicepipe.signing.keys import PublicKey
-
-    named = _named(key)
-    public = named.public if named is not None else PublicKey.from_pem(_text_or_file(key).encode(), Path(key))
-    return KeyTrust.of(public, verify_history(history) if history is not None else None)
+    return Trust(believed.unrevoked, name, keys, wanted, revoked=believed.revoked), believed
 
 
 def _named(key: str) -> NoteKey | None:

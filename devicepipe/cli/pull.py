@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from devicepipe.cli.common import json_option, print_json, tell
+from devicepipe.cli.trusted_key import with_history
 from devicepipe.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -74,8 +75,6 @@ def pull(
     Exit codes: 0 fetched (or was already), 1 that release has been withdrawn, 2 no such release, root or key, 3 it cannot be
     fetched, 4 what comes does not hold.
     """
-    from devicepipe.evidence.key_history import verify_history
-    from devicepipe.evidence.key_trust import KeyTrust
     from devicepipe.stages.pull import pull as pull_release
 
     url = repository if "://" in repository else Path(repository).resolve().as_uri()
@@ -86,7 +85,7 @@ def pull(
         place,
         output,
         root=_read(root) if root is not None else None,
-        release_key=KeyTrust.of(public, verify_history(history) if history is not None else None),
+        release_key=with_history(public, history),
         product=product,
         version=version,
         boards=boards,

@@ -10,6 +10,7 @@ import click
 
 from devicepipe.cli.common import counted, json_option, open_project, print_json, project_option, tell
 from devicepipe.cli.secrets_in import SecretsIn, secrets_option
+from devicepipe.cli.trusted_key import trusted_key, trusted_key_options
 from devicepipe.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     help="The certificates, in PEM, that the authority's own must lead to.",
 )
 @click.option("--encrypted", is_flag=True, help="The key is encrypted: ask for its passphrase.")
-@click.option("--key", type=click.Path(path_type=Path), help="The release key to trust (default: the project's).")
+@trusted_key_options
 @secrets_option
 @project_option
 @json_option
@@ -54,6 +55,7 @@ def sign_documents(
     tsa_certificates: Path | None,
     encrypted: bool,
     key: Path | None,
+    history: Path | None,
     secrets_fd: int | None,
     folder: Path,
     as_json: bool,
@@ -69,10 +71,8 @@ def sign_documents(
     failed, 4 the bundle, its signatures or a time-stamp do not hold.
     """
     from devicepipe.evidence.verify import verify_bundle
-    from devicepipe.signing.keys import PublicKey
     from devicepipe.signing.pdf import PdfSigner
     from devicepipe.stages.approved_copies import approved_copies, sealed_copies
-    from devicepipe.stages.context import open_keys
     from devicepipe.stages.logged import shown_as_logged
     from devicepipe.stages.standing import signed_standing
 
@@ -80,10 +80,10 @@ def sign_documents(
         raise UsageError("lies inside the bundle, which is sealed", file=output, remedy="name a folder outside it")
     project = _project(folder) if key is not None else open_project(folder)
     authority = _authority(tsa, tsa_certificates, project)
+    trust = trusted_key(key, history, folder)
     passphrase = SecretsIn(secrets_fd).ask(f"Passphrase of {sign_key.name}") if encrypted else None
     signer = PdfSigner.load(sign_key, certificate, passphrase)
-    public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).trust
-    verified = verify_bundle(bundle, public)
+    verified = verify_bundle(bundle, trust)
     record, _, standing = signed_standing(verified)
     if key is None:
         shown_as_logged(open_project(folder), verified)

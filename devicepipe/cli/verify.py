@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devicepipe.cli.common import json_option, print_json, tell
+from devicepipe.cli.trusted_key import with_history
 from devicepipe.errors import EXIT_OK, EXIT_PRODUCT_FAILED, UsageError
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ def verify(bundle: Path, *, key: Path, history: Path | None, verbose: bool, as_j
     """
     from devicepipe.cli.approve import standing_json, tell_standing
     from devicepipe.cli.production import production_json, tell_production
-    from devicepipe.evidence.key_history import verify_history
-    from devicepipe.evidence.key_trust import KeyTrust
     from devicepipe.evidence.production import production_folder, verify_production
     from devicepipe.evidence.verify import verify_bundle
     from devicepipe.signing.keys import PublicKey
@@ -51,12 +50,11 @@ def verify(bundle: Path, *, key: Path, history: Path | None, verbose: bool, as_j
 
     if not key.is_file():
         raise UsageError("is no file", file=key, remedy="name the public PEM file of the release key")
-    trust = KeyTrust.of(PublicKey.load(key), verify_history(history) if history is not None else None)
+    trust = with_history(PublicKey.load(key), history)
     if is_fetched(bundle):
         return _fetched(bundle, trust, as_json=as_json)
     verified = verify_bundle(bundle, trust)
     release = verified.release
-    trust.check_product(release.product)
     record, policy, standing = signed_standing(verified)
     ships = verify_production(verified) if os.path.lexists(production_folder(bundle)) else None
     code = EXIT_OK if release.releasable else EXIT_PRODUCT_FAILED

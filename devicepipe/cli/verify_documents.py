@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from devicepipe.cli.common import counted, json_option, open_project, print_json, project_option, tell
+from devicepipe.cli.common import counted, json_option, print_json, project_option, tell
+from devicepipe.cli.trusted_key import trusted_key, trusted_key_options
 from devicepipe.errors import EXIT_OK, IntegrityError, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _REMEDY = "name the bundle it was made of, and the devicepipe that made that"
     type=click.Path(path_type=Path),
     help="What the time-stamping authority's must lead to, in PEM: each document must have a time-stamp then.",
 )
-@click.option("--key", type=click.Path(path_type=Path), help="The release key to trust (default: the project's).")
+@trusted_key_options
 @project_option
 @json_option
 def verify_documents(
@@ -49,6 +50,7 @@ def verify_documents(
     certificate: Path,
     tsa_certificates: Path | None,
     key: Path | None,
+    history: Path | None,
     folder: Path,
     as_json: bool,
 ) -> int:
@@ -62,20 +64,17 @@ def verify_documents(
     """
     from devicepipe.evidence.files import read_file, shown
     from devicepipe.evidence.verify import verify_bundle
-    from devicepipe.signing.keys import PublicKey
     from devicepipe.signing.pdf_certificates import read_certificates
     from devicepipe.signing.pdf_check import check_pdf
     from devicepipe.signing.pdf_revision import check_revision
     from devicepipe.stages.approved_copies import possible_copies, sealed_copies
-    from devicepipe.stages.context import open_keys
 
     names = sorted(path.name for path in signed.iterdir() if path.suffix.lower() == _PDF)
     if not names:
         raise UsageError("has no signed documents", file=signed, remedy="name the folder that sign-documents wrote to")
     trusted = read_certificates(certificate)
     authorities = read_certificates(tsa_certificates) if tsa_certificates is not None else []
-    public = PublicKey.load(key) if key is not None else open_keys(open_project(folder)).trust
-    verified = verify_bundle(bundle, public)
+    verified = verify_bundle(bundle, trusted_key(key, history, folder))
     documents = {f"{name}{_PDF}" for name in sealed_copies(verified)}
     if others := set(names) - documents:
         raise IntegrityError("is no document of this release", link=shown(min(others)), remedy=_REMEDY)

@@ -130,6 +130,7 @@ def verify_bundle(path: Path, trusted: PublicKey | KeyTrust) -> VerifiedBundle:
     envelope = read_file(path, RELEASE_ENVELOPE, MAXIMUM_BYTES)
     public_key = trust.key_of(envelope, RELEASE_ENVELOPE)
     digests, release = _check_release(path, envelope, public_key, links)
+    trust.check_product(release.product)
     trust.check_time(public_key, release.sealed_on, "was sealed", RELEASE_ENVELOPE)
     _check_files(path, digests, links)
     _check_nothing_else(path, digests, links)

@@ -18,13 +18,15 @@ from devicepipe.evidence.bundle import Bundle
 from devicepipe.evidence.signatures import record_folder
 from devicepipe.evidence.verify import verify_bundle
 from devicepipe.project.config import load_project
-from devicepipe.signing.keys import PublicKey
+from devicepipe.signing.keys import ED25519, PublicKey
 from devicepipe.signing.pdf_check import check_pdf
 from devicepipe.stages.context import open_keys
 from devicepipe.stages.document import Documents
 from tests.cli.calls import WORDS, run, run_text, sign
+from tests.cli.rotation import HISTORY, rotate
 from tests.evidence.synthetic_bundle import Keys, Pair, Spoil, make_bundle
 from tests.signing.issuers import holder
+from tests.signing.softhsm import Token
 from tests.signing.test_pdf_revision import shadow
 from tests.signing.test_pdf_signature import certificate, write
 from tests.signing.tsa import tsa
@@ -41,7 +43,7 @@ def bundle(root: Path) -> Path:
     plain = make_bundle(root / "dist", keys=pairs, name="plain")
     copies = Documents(Bundle(plain.path)).record_copies()
     files = {f"documents/record/{name}.pdf": data for name, data in copies.items()}
-    return make_bundle(root / "dist", keys=pairs, spoil=Spoil(files=files)).path
+    return make_bundle(root / "dist", keys=pairs, spoil=Spoil(files=files), name="pump-1.0.0").path
 
 
 @pytest.fixture
@@ -219,3 +221,29 @@ def test_what_is_no_file_held_up_the_check(
     with (out / name).open("wb") as file:
         file.truncate(10**10)
     broken(bundle, out, tmp_path / "certificate.pem", name, why.replace("not a regular file", "is larger than"))
+
+
+def test_documents_of_a_release_before_a_rotation_could_be_checked_with_no_key(
+    bundle: Path,
+    people: dict[str, pyotp.TOTP],
+    signer: tuple[list[object], x509.Certificate],
+    token: Token,
+    tmp_path: Path,
+) -> None:
+    """Approved under both keys, and so of neither key alone; the remedy named an option that the commands did not have."""
+    options, _ = signer
+    for command, who in (("submit", "eva"), ("approve", "ron")):
+        sign(command, bundle, who, WORDS[who], people[who].now())
+    rotated = rotate(tmp_path, people, token, ED25519)
+    sign("approve", bundle, "quinn", WORDS["quinn"], people["quinn"].now())
+    check = ("--bundle", bundle, "--certificate", tmp_path / "certificate.pem")
+    for key, filed in ((rotated.old, tmp_path / "filed-1"), (rotated.new, tmp_path / "filed-2")):
+        commands = (("sign-documents", bundle, "-o", filed, *options), ("verify-documents", filed, *check))
+        for one in commands:
+            told = run(*one, "--key", key, "--history", HISTORY)[1]
+            with pytest.raises(IntegrityError, match="is signed by the key") as caught:
+                run(*one, "--key", key)
+            assert "--history" in (caught.value.remedy or "")
+            with pytest.raises(UsageError, match="--history goes with --key"):
+                run(*one, "--history", HISTORY)
+        assert {one["state"] for one in told["documents"]} == {"approved"}
