@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyotp
 import pytest
 
 from devicepipe.errors import BenchError, IntegrityError, UsageError
+from devicepipe.evidence.key_history import verify_history
 from devicepipe.signing.keys import ED25519, PublicKey
 from devicepipe.signing.secret_sources import forget_secret
 from tests.cli.calls import entries, run
@@ -124,6 +126,15 @@ def test_who_verifies_across_a_rotation_is_told_of_the_history(rotated: Rotated)
     with pytest.raises(IntegrityError, match="is signed by the key") as caught:
         verify(rotated.first, rotated.new)
     assert "--history" in (caught.value.remedy or "")
+
+
+@pytest.mark.parametrize("rotated", [ED25519], indirect=True)
+def test_approvals_took_the_history_of_another_products_keys(rotated: Rotated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only `verify` compared the product."""
+    found = dataclasses.replace(verify_history(rotated.root / HISTORY), product="other")
+    monkeypatch.setattr("devicepipe.evidence.key_history.verify_history", lambda _: found)
+    with pytest.raises(IntegrityError, match="is of the keys of 'other', not of 'pump'"):
+        run("approvals", rotated.first, "--key", rotated.new, "--history", HISTORY)
 
 
 @pytest.mark.parametrize("rotated", [ED25519], indirect=True)
