@@ -124,6 +124,11 @@ def revoke_key(
         BenchError: A signing device, or the place where the product is published, failed.
     """
     check_words(reason, "--reason")
+    with alone_with_roster(project):
+        return _revoke(project, keyid, reason, keep, others=others)
+
+
+def _revoke(project: Project, keyid: str, reason: str, keep: Sequence[Path], *, others: bool) -> ChangedKeys:
     history = load_history(project)
     authority = open_key(project, "release", history)
     work = _Work(project, authority, history)

@@ -18,10 +18,12 @@ from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.ledger.entry import Entry
 from devicepipe.evidence.signatures import open_roster
 from devicepipe.project.config import Project, load_project
+from devicepipe.signing.keys import PublicKey
 from devicepipe.stages import ledger, rosters
 from devicepipe.stages.context import Keys
 from devicepipe.stages.rosters import alone_with_roster, current_roster
 from tests.cli.calls import enrol, entries, run
+from tests.cli.rotation import configure
 from tests.cli.test_rosters import ROSTER, write
 from tests.killing import killed_at, points_of
 
@@ -244,3 +246,12 @@ def test_an_older_roster_is_not_signed_anew_by_a_rotation(root: Path, people: di
         rotate(root)
     (root / ROSTER).write_bytes(newest)
     assert waits(root, lambda: rotate(root))
+
+
+def test_a_revocation_waits_for_who_changes_accounts_roster_or_keys(root: Path, people: dict[str, pyotp.TOTP]) -> None:
+    assert people
+    old = PublicKey.load(root / ".devicepipe/keys/release.pub.pem").keyid
+    rotate(root)
+    configure(root, release=f"file:{root / 'next.key.pem'}", release_public="next.pub.pem")
+    assert waits(root, lambda: run("keys", "revoke", old, "--reason", "laptop stolen", "--keep-no-others"))
+    assert [one["details"]["change"] for one in entries("key-change")][-1] == "revoked"
