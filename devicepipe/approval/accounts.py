@@ -92,7 +92,7 @@ class Identified:
         components: By what the person was identified this time.
         session: The id of the signing session, as evidence and log have it.
         session_secret: By what the session goes on; it is nobody's but the person's.
-        first: Whether this is the session's first identification.
+        first_of_session: Whether this is the session's first identification.
         provider_login: The login at the OpenID provider, where that was a component.
     """
 
@@ -102,13 +102,8 @@ class Identified:
     components: tuple[Component, ...]
     session: str
     session_secret: str
-    first: bool
+    first_of_session: bool
     provider_login: Login | None = None
-
-    @property
-    def first_of_session(self) -> bool:
-        """As evidence calls it."""
-        return self.first
 
     @property
     def login(self) -> ProviderLogin | None:
@@ -394,7 +389,7 @@ class Accounts:
             components=components,
             session=session_now.id,
             session_secret=session_now.secret,
-            first=not goes_on,
+            first_of_session=not goes_on,
             provider_login=login if identity is not None and not goes_on else None,
         )
 

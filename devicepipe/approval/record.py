@@ -27,6 +27,7 @@ from devicepipe.evidence.signature_proofs import check_proofs
 from devicepipe.evidence.signatures import (
     ROSTERS,
     Given,
+    Person,
     Roster,
     Signature,
     SignedRecord,
@@ -205,7 +206,7 @@ def sign(
         IntegrityError: The record as it stands does not hold.
     """
     people = open_roster(roster, bundle.trust, bundle.release.product, "the roster")
-    _check_key(people, who)
+    check_signer(people, who)
     folder = record_folder(bundle.folder)
     with alone(folder):
         if sha256_of(bundle.folder / RELEASE_STATEMENT) != bundle.sha256(RELEASE_STATEMENT):
@@ -230,7 +231,7 @@ def sign(
             on=_moment(intent, _earliest(bundle, record, people), now()),
             components=[*who.components],
             session=who.session,
-            first_of_session=who.first,
+            first_of_session=who.first_of_session,
             login=who.login,
         )
         data = sign_release(signature, bundle.sha256(RELEASE_STATEMENT), who.signer, who.public_key)
@@ -281,20 +282,31 @@ def _earliest(bundle: VerifiedBundle, record: SignedRecord, roster: Roster) -> t
 
 
 def _moment(intent: Intent, earliest: tuple[str, str], now: datetime) -> str:
-    """When it is signed: now, but not before what it follows, which has its time from another machine's clock.
+    """When it is signed, as `moment` has it.
 
     Only a withdrawal follows what is dated far ahead, with its date: nothing keeps a release from being withdrawn.
-
-    Raises:
-        UsageError: What it follows is dated too far ahead.
     """
     before, what = earliest
-    if before > instant(now + AHEAD) and intent.action is not Action.WITHDRAW:
+    return max(instant(now), before) if intent.action is Action.WITHDRAW else moment(before, what, now)
+
+
+def moment(earliest: str, what: str, now: datetime) -> str:
+    """When something is signed: now, but not before what it follows, which has its time from another machine's clock.
+
+    Args:
+        earliest: When that was.
+        what: What it is, in words.
+        now: This machine's clock.
+
+    Raises:
+        UsageError: It is dated too far ahead (`AHEAD`).
+    """
+    if earliest > instant(now + AHEAD):
         raise UsageError(
-            f"{what} is dated {before}, and by this machine's clock it is {instant(now)}",
+            f"{what} is dated {earliest}, and by this machine's clock it is {instant(now)}",
             remedy="set the clock that is wrong; if it was the other machine's, wait until that time",
         )
-    return max(instant(now), before)
+    return max(instant(now), earliest)
 
 
 def _role(one: Given) -> Role:
@@ -304,7 +316,12 @@ def _role(one: Given) -> Role:
         raise IntegrityError(f"was given as {one.signature.role}, which is no role", link=one.file) from error
 
 
-def _check_key(roster: Roster, who: Identified) -> None:
+def check_signer(roster: Roster, who: Identified) -> Person:
+    """The person of the roster whose key somebody signs with.
+
+    Raises:
+        UsageError: The roster does not have the key, or other people's logins: it is not of now.
+    """
     mine = [one for one in roster.people if one.account == who.account.id and one.until is None]
     remedy = "have it signed anew: `devicepipe account roster`"
     known = [one for one in mine if one.public_key.encode() == who.public_key.pem]
@@ -316,6 +333,7 @@ def _check_key(roster: Roster, who: Identified) -> None:
         raise UsageError(
             f"the roster is not of now: what {who.account.id} signs {error.message}", remedy=remedy
         ) from error
+    return known[0]
 
 
 def _write(folder: Path, name: str, data: bytes) -> None:

@@ -55,6 +55,6 @@ def identify(project: Project, account: str, secrets_fd: int | None) -> Identifi
         who = identified(project, accounts, account, (word, code), earlier, login)
     finally:
         accounts.dispose()
-    if who.first:
+    if who.first_of_session:
         keep_session(project, account, who.session_secret)
     return who

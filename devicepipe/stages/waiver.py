@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from devicepipe.approval.accounts import Identified
-from devicepipe.approval.record import AHEAD
+from devicepipe.approval.record import check_signer, moment
 from devicepipe.build.source import authors_since_tag, read_commit
 from devicepipe.durable import write_new
-from devicepipe.errors import IntegrityError, UsageError
+from devicepipe.errors import UsageError
 from devicepipe.evidence.decisions import WAIVER_SUFFIX, Waiver, WaiverSigner
 from devicepipe.evidence.personal_waivers import (
     Beside,
@@ -20,12 +20,11 @@ from devicepipe.evidence.personal_waivers import (
     entry_of,
     objection,
     open_given,
-    person_of,
     proof_file,
     roster_file,
     stands_for,
 )
-from devicepipe.evidence.signatures import check_login, instant, open_roster
+from devicepipe.evidence.signatures import Roster, open_roster
 from devicepipe.evidence.waivers import sign_waiver
 from devicepipe.policy.rules import load_policy
 from devicepipe.policy.waivers import digest_of, problem
@@ -132,21 +131,9 @@ def write_waiver(
     release = open_keys(project).release
     around = Beside()
     if who is not None and waiving is not None:
+        person = check_signer(_roster(project, waiving), who)
         signer = _signer(waiving, _moment(project, waiving), who)
         around = Beside({signer.roster: waiving.roster})
-        person = person_of(signer, project.product.name, around, release.public, project.approval.roster)
-        if person.public_key.encode() != who.public_key.pem:
-            raise UsageError(
-                f"the roster does not know the key of {signer.account}",
-                remedy="have it signed anew: `devicepipe account roster`",
-            )
-        try:
-            check_login(signer, person, signer.account)
-        except IntegrityError as error:
-            raise UsageError(
-                f"the roster is not of now: what {signer.account} signs {error.message}",
-                remedy="have it signed anew: `devicepipe account roster`",
-            ) from error
         waiver = waiver.model_copy(update={"signer": signer, "by": person.name, "made_on": f"{signer.on[:19]}Z"})
         data = sign_waiver(waiver, digest, who.signer, who.public_key)
     else:
@@ -179,19 +166,12 @@ def _log_and_write(
 
 
 def _moment(project: Project, waiving: Waiving) -> str:
-    """When it is signed: now, but not before its roster, which has its time from another machine's clock.
+    return moment(_roster(project, waiving).on, "the roster", datetime.now(UTC))
 
-    Raises:
-        UsageError: The roster is dated too far ahead.
-    """
-    name, key = project.product.name, open_keys(project).release.public
-    now, made = datetime.now(UTC), open_roster(waiving.roster, key, name, project.approval.roster).on
-    if made > instant(now + AHEAD):
-        raise UsageError(
-            f"the roster is dated {made}, and by this machine's clock it is {instant(now)}",
-            remedy="set the clock that is wrong; if it was the other machine's, wait until that time",
-        )
-    return max(instant(now), made)
+
+def _roster(project: Project, waiving: Waiving) -> Roster:
+    key = open_keys(project).release.public
+    return open_roster(waiving.roster, key, project.product.name, project.approval.roster)
 
 
 def _signer(waiving: Waiving, on: str, who: Identified | None = None) -> WaiverSigner:
@@ -203,7 +183,7 @@ def _signer(waiving: Waiving, on: str, who: Identified | None = None) -> WaiverS
         on=on,
         components=[*who.components] if who else ["password", "totp"],
         session=who.session if who else "none yet",
-        first_of_session=who.first if who else True,
+        first_of_session=who.first_of_session if who else True,
         login=who.login if who else None,
     )
 

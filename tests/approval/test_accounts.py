@@ -31,7 +31,7 @@ def test_somebody_with_both_components_can_sign_under_the_key_of_the_roster(
     accounts: Accounts, quinn: str, clock: Clock
 ) -> None:
     found = accounts.identify("quinn", PASSWORD, code(quinn, clock))
-    assert (found.components, found.first) == (("password", "totp"), True)
+    assert (found.components, found.first_of_session) == (("password", "totp"), True)
     assert (found.account.name, found.account.email) == ("Quinn Ångström", "quinn@example.com")
     assert found.account.roles == (Role.QA, Role.REVIEWER)
     (person,) = accounts.people()
@@ -65,7 +65,7 @@ def test_a_code_is_taken_once_and_none_before_it(accounts: Accounts, quinn: str,
         with pytest.raises(UsageError, match=WRONG):
             accounts.identify("quinn", PASSWORD, code(quinn, clock, steps))
     clock.pass_(seconds=30)
-    assert accounts.identify("quinn", PASSWORD, code(quinn, clock)).first
+    assert accounts.identify("quinn", PASSWORD, code(quinn, clock)).first_of_session
 
 
 def test_too_many_failures_lock_the_account_also_for_the_right_password(
@@ -78,7 +78,7 @@ def test_too_many_failures_lock_the_account_also_for_the_right_password(
         accounts.identify("quinn", PASSWORD, code(quinn, clock))
     assert accounts.everyone()[0].locked_until is not None
     clock.pass_(minutes=CHEAP.lock_minutes)
-    assert accounts.identify("quinn", PASSWORD, code(quinn, clock)).first
+    assert accounts.identify("quinn", PASSWORD, code(quinn, clock)).first_of_session
     assert accounts.everyone()[0].locked_until is None
 
 
@@ -108,7 +108,7 @@ def test_a_password_that_is_too_old_signs_nothing_until_it_is_changed(
         accounts.identify("quinn", PASSWORD, code(quinn, clock))
     accounts.change_password("quinn", PASSWORD, "quite another phrase")
     before = accounts.people()
-    assert accounts.identify("quinn", "quite another phrase", code(quinn, clock)).first
+    assert accounts.identify("quinn", "quite another phrase", code(quinn, clock)).first_of_session
     assert accounts.people() == before, "the key stays"
     with pytest.raises(UsageError, match=WRONG):
         accounts.identify("quinn", PASSWORD)
@@ -143,7 +143,7 @@ def test_a_reset_gives_a_new_key_and_keeps_the_old_one_in_the_roster(
     assert not accounts.goes_on("quinn", session)
     with pytest.raises(UsageError, match=WRONG):
         accounts.identify("quinn", "quite another phrase", code(quinn, clock))
-    assert accounts.identify("quinn", "quite another phrase", code(uri, clock)).first
+    assert accounts.identify("quinn", "quite another phrase", code(uri, clock)).first_of_session
 
 
 def test_a_closed_account_signs_nothing_and_its_id_is_never_given_again(
@@ -205,14 +205,14 @@ def test_r5_a_change_of_the_password_forgives_no_wrong_code(accounts: Accounts, 
     with pytest.raises(UsageError, match="is locked until"):
         accounts.change_password("quinn", words[1], words[0])
     clock.pass_(minutes=CHEAP.lock_minutes, seconds=1)
-    assert accounts.identify("quinn", words[1], code(quinn, clock)).first
+    assert accounts.identify("quinn", words[1], code(quinn, clock)).first_of_session
 
 
 def test_changes_of_a_password_alone_lock_nobody_out(accounts: Accounts, quinn: str, clock: Clock) -> None:
     words = (PASSWORD, *(f"purple monkey dishwasher {turn}" for turn in range(2 * CHEAP.lock_after)))
     for old, new in pairwise(words):
         accounts.change_password("quinn", old, new)
-    assert accounts.identify("quinn", words[-1], code(quinn, clock)).first
+    assert accounts.identify("quinn", words[-1], code(quinn, clock)).first_of_session
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_a_person_whose_account_is_closed_gets_no_second_one_but_the_own_one_aga
     assert new.public_key != old.public_key
     with pytest.raises(UsageError, match=WRONG):
         accounts.identify("quinn", "quite another phrase", code(quinn, clock))
-    assert accounts.identify("quinn", "quite another phrase", code(uri, clock)).first
+    assert accounts.identify("quinn", "quite another phrase", code(uri, clock)).first_of_session
 
 
 def test_only_a_closed_account_is_opened_again(accounts: Accounts, quinn: str) -> None:

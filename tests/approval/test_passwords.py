@@ -52,7 +52,7 @@ def test_a_change_of_the_password_into_which_a_login_falls_gives_no_guess_more(
 
     monkeypatch.setattr("devicepipe.approval.accounts.open_box", slowly)
     accounts.change_password("quinn", PASSWORD, "quite another phrase")
-    assert logged_in[0].first
+    assert logged_in[0].first_of_session
     assert failures(url) == [0]
 
 
@@ -92,7 +92,7 @@ def test_a_password_that_was_changed_there_and_back_is_none_that_was_revised(
         accounts.identify("quinn", PASSWORD, code(quinn, clock))
     with pytest.raises(UsageError, match=WRONG):
         accounts.change_password("quinn", "not the password", PASSWORD)
-    assert accounts.identify("quinn", had[-1], code(quinn, clock)).first
+    assert accounts.identify("quinn", had[-1], code(quinn, clock)).first_of_session
 
 
 def test_a_password_that_was_lost_does_not_come_back_by_a_reset_or_after_it(accounts: Accounts, quinn: str) -> None:

@@ -28,7 +28,7 @@ def test_a_session_goes_on_with_the_password_for_a_time_from_its_beginning(
     for _ in range(2):
         clock.pass_(minutes=7)
         later = accounts.identify("quinn", PASSWORD, session=first.session_secret)
-        assert (later.components, later.session, later.first) == (("password",), first.session, False)
+        assert (later.components, later.session, later.first_of_session) == (("password",), first.session, False)
     clock.pass_(minutes=1)
     assert not accounts.goes_on("quinn", first.session_secret)
     with pytest.raises(UsageError, match=NO_CODE):

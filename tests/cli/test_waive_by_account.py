@@ -68,7 +68,7 @@ def test_a_machine_that_is_behind_waives_with_the_time_of_the_roster(
     behind = datetime.fromisoformat(made) - timedelta(minutes=1)
     monkeypatch.setattr("devicepipe.stages.waiver.datetime", type("Clock", (), {"now": lambda _: behind}))
     with monkeypatch.context() as patch:
-        patch.setattr("devicepipe.stages.waiver.AHEAD", timedelta(seconds=30))
+        patch.setattr("devicepipe.approval.record.AHEAD", timedelta(seconds=30))
         with pytest.raises(UsageError, match="the roster is dated"):
             waive("quinn", WORDS["quinn"], people["quinn"].now())
     assert waive("quinn", WORDS["quinn"], people["quinn"].now())["waiver"]["signer"]["on"] == made
