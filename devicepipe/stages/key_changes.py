@@ -15,7 +15,6 @@ from pathlib import Path
 
 from securesystemslib.signer import Signer
 
-from devicepipe.approval.record import read_record
 from devicepipe.build.source import ask_git
 from devicepipe.durable import write_new
 from devicepipe.errors import BenchError, UsageError
@@ -39,7 +38,7 @@ from devicepipe.project.config import Project
 from devicepipe.signing.keys import ED25519, PublicKey
 from devicepipe.stages import ledger
 from devicepipe.stages.context import Keys, SigningKey, default_tester, load_history, open_key, public_half
-from devicepipe.stages.logged import read_logged
+from devicepipe.stages.logged import read_to_keep
 from devicepipe.stages.releases_of_key import proofs_by, releases_by, signed_by
 from devicepipe.stages.rosters import (
     alone_with_roster,
@@ -109,7 +108,7 @@ def revoke_key(
 ) -> ChangedKeys:
     """Revoke a key: from now on nothing counts that it signed, whatever date it bears, but what belongs to the kept bundles.
 
-    Of a key that was revoked before, more bundles are kept. They are verified as if it had not been, and must be in the log.
+    Of a key that was revoked before, more bundles are kept. All are verified as if it had not been, and must be in the log.
 
     Args:
         project: The product.
@@ -153,8 +152,7 @@ def _revoke(project: Project, keyid: str, reason: str, keep: Sequence[Path], *, 
         _check_none_falls(project, key, {bundle.sha256(RELEASE_STATEMENT) for bundle in bundles})
     kept: set[str] = set()
     for bundle in bundles:
-        record = read_record(bundle) if key.revoked is None else read_logged(project, bundle)
-        kept |= signed_by(bundle, record, key.public, key.role)
+        kept |= signed_by(bundle, read_to_keep(project, bundle), key.public, key.role)
     if key.role == "release":
         kept |= proofs_by(work.folder, trust, key.public)
     if key.revoked is not None and not kept - key.kept:

@@ -16,7 +16,7 @@ from devicepipe.approval.record import read_record
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.dsse import keyid_unverified
 from devicepipe.evidence.key_trust import KeyTrust
-from devicepipe.evidence.layout import RELEASE_STATEMENT, SUFFIX
+from devicepipe.evidence.layout import RELEASE_ENVELOPE, RELEASE_STATEMENT, SUFFIX
 from devicepipe.evidence.ledger.entry import encode_entry
 from devicepipe.evidence.ledger.proof import parse_proof
 from devicepipe.evidence.log_proofs import DECISION
@@ -131,6 +131,40 @@ def read_logged(project: Project, bundle: VerifiedBundle) -> SignedRecord:
         IntegrityError, UsageError, BenchError: As `read_record` and `check_logged`.
     """
     return _read(bundle, lambda record: check_logged(project, bundle, record))
+
+
+def read_to_keep(project: Project, bundle: VerifiedBundle) -> SignedRecord:
+    """The signatures of a release that is to count although a key of it is revoked: it was sealed and signed as the log has it.
+
+    Whoever has the key can seal and sign as they like, but not in the log.
+
+    Raises:
+        IntegrityError: The log has not that the release was sealed, or not all of its signatures; as `read_logged`.
+        UsageError, BenchError: As `read_logged`.
+    """
+    record, release = read_logged(project, bundle), bundle.sha256(RELEASE_STATEMENT)
+    sealing = {
+        "keyid": keyid_unverified(bundle.read(RELEASE_ENVELOPE), RELEASE_ENVELOPE),
+        "purpose": "release statement",
+    }
+    uses = ledger.entries_about(project, "key-use", release, recover=True) or {}
+    if not any(sealing.items() <= one.details.items() for one in uses.values()):
+        raise IntegrityError(
+            "is not in the log: that the release was sealed is in no entry of it",
+            link=RELEASE_STATEMENT,
+            remedy=f"if {ledger.log_folder(project)} is not the product's log, bring that; else do not keep the release: "
+            "whoever has the key can have made it",
+        )
+    signed = ledger.entries_about(project, "approval", release, recover=True) or {}
+    there = {encode_entry(one) for one in signed.values()}
+    for one in record.signatures:
+        if encode_entry(entry_of(one, release)) not in there:
+            raise IntegrityError(
+                "is not in the log",
+                link=one.file,
+                remedy=f"if it was signed so ({one.signature.told}), have somebody sign, which logs it; else do not keep the release",
+            )
+    return record
 
 
 def verify_to_withdraw(project: Project, bundle: Path) -> VerifiedBundle:

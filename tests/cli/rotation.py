@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from typing import Any
 
 import pyotp
 
+from devicepipe.evidence.key_uses import use_of_key
 from devicepipe.project.config import load_project
 from devicepipe.signing.keys import PublicKey
+from devicepipe.stages import ledger
 from devicepipe.stages.context import open_keys
 from tests.cli.calls import WORDS, run, sign
 from tests.evidence.synthetic_bundle import Keys, Made, Pair, Spoil, make_bundle
@@ -34,9 +37,23 @@ def own_keys(root: Path) -> Keys:
     return Keys(Pair(keys.image.signer, keys.image.public), Pair(keys.release.signer, keys.release.public))
 
 
-def release(root: Path, version: str, sealed: str | None = None, keys: Keys | None = None) -> Made:
+def log_seal(root: Path, made: Made) -> None:
+    """Log that a release was sealed, as the last stage of a real one does."""
+    key, data = made.keys.release.public, (made.path / "release.json").read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    use = use_of_key(key.keyid, "release statement", made.path.name, digest, at="2026-01-01T00:00:00Z")
+    ledger.append(load_project(root / "devicepipe.toml"), [use])
+
+
+def release(
+    root: Path, version: str, sealed: str | None = None, keys: Keys | None = None, *, logged: bool = True
+) -> Made:
+    """A release of a product; the log has it unless a thief makes it."""
     edit = Spoil(edit={"release": lambda data: data.update(sealedOn=sealed)}) if sealed else Spoil()
-    return make_bundle(root / "dist", keys=keys or own_keys(root), version=version, name=f"pump-{version}", spoil=edit)
+    made = make_bundle(root / "dist", keys=keys or own_keys(root), version=version, name=f"pump-{version}", spoil=edit)
+    if logged:
+        log_seal(root, made)
+    return made
 
 
 @dataclass

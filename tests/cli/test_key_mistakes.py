@@ -16,7 +16,8 @@ from devicepipe.errors import BenchError, IntegrityError, UsageError
 from devicepipe.evidence.key_history import verify_history
 from devicepipe.signing.keys import ED25519, PublicKey
 from devicepipe.signing.secret_sources import forget_secret
-from tests.cli.calls import entries, run
+from tests.cli.calls import WORDS as SIGNERS
+from tests.cli.calls import entries, run, sign
 from tests.cli.rotation import HISTORY, Rotated, configure, release, verify
 from tests.signing.softhsm import Token
 
@@ -85,6 +86,31 @@ def test_a_release_that_would_fall_keeps_a_revocation_from_being_written(rotated
     run(*words, "--keep", rotated.first, "--keep", other)
     for bundle in (rotated.first, other):
         assert verify(bundle, rotated.new, "--history", HISTORY)["intact"]
+
+
+@pytest.mark.parametrize("rotated", [ED25519], indirect=True)
+def test_what_a_thief_put_among_the_releases_is_not_kept(rotated: Rotated) -> None:
+    """It was listed as what would fall, and whoever did as they were told kept it for good: now, and of the revoked key later."""
+    forged = release(rotated.root, "1.0.1", keys=rotated.old_keys, logged=False).path
+    words = ("keys", "revoke", PublicKey.load(rotated.old).keyid, "--reason", "stolen")
+    with pytest.raises(IntegrityError, match="is not in the log: that the release was sealed") as caught:
+        run(*words, "--keep", rotated.first, "--keep", forged)
+    assert caught.value.link == "release.json"
+    assert len(run("keys", "history")[1]["changes"]) == 2
+    run(*words, "--keep", rotated.first, "--keep-no-others")
+    with pytest.raises(IntegrityError, match="is not in the log: that the release was sealed"):
+        run(*words, "--keep", forged)
+
+
+@pytest.mark.parametrize("rotated", [ED25519], indirect=True)
+def test_a_signature_that_the_log_lacks_is_not_kept(rotated: Rotated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first revocation no log was asked."""
+    monkeypatch.setattr("devicepipe.stages.approval.log_signatures", lambda *_: None)
+    sign("approve", rotated.first, "quinn", SIGNERS["quinn"], rotated.people["quinn"].now())
+    words = ("keys", "revoke", PublicKey.load(rotated.old).keyid, "--reason", "stolen", "--keep", rotated.first)
+    with pytest.raises(IntegrityError, match="is not in the log") as caught:
+        run(*words)
+    assert caught.value.link == "0003.dsse.json"
 
 
 @pytest.mark.parametrize("rotated", [ED25519], indirect=True)

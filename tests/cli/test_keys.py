@@ -80,6 +80,7 @@ def test_the_log_goes_on_under_the_new_key_and_tells_of_the_change(rotated: Rota
     old, new = (PublicKey.load(path).keyid for path in (rotated.old, rotated.new))
     assert told == [("release key", "the first", old), ("release key", "rotated", new)]
     used = [(one["details"]["keyid"], one["details"]["purpose"], one["subject"]) for one in entries("key-use")]
+    used = [one for one in used if one[1] == "roster"]
     assert used == [*((old, "roster", f"roster {number}") for number in (1, 2, 3)), (new, "roster", "roster 4")]
     roster = rotated.root / "approval/roster.dsse.json"
     assert entries("key-use")[-1]["digest"] == hashlib.sha256(roster.read_bytes()).hexdigest()
@@ -192,7 +193,7 @@ def test_a_revoked_key_counts_only_for_what_is_kept(rotated: Rotated) -> None:
 
 def test_a_thief_who_dates_back_gains_nothing(rotated: Rotated) -> None:
     revoke(rotated, rotated.first)
-    forged = release(rotated.root, "0.9.0", keys=rotated.old_keys).path  # sealed long before, as it says
+    forged = release(rotated.root, "0.9.0", keys=rotated.old_keys, logged=False).path  # sealed long before, as it says
     with pytest.raises(IntegrityError, match="revoked"):
         verify(forged, rotated.new, "--history", HISTORY)
     # Nor with signatures beside a release that is kept.

@@ -13,6 +13,7 @@ from devicepipe.errors import UsageError
 from devicepipe.project.config import load_project
 from devicepipe.stages.context import open_keys
 from tests.cli.calls import enrol, run, run_text
+from tests.cli.rotation import log_seal
 from tests.evidence.synthetic_bundle import Keys, Made, Pair, Spoil, make_bundle
 from tests.evidence.synthetic_production import make_production
 
@@ -46,6 +47,7 @@ def make_release(root: Path, version: str = "1.2.3", spoil: Spoil | None = None)
     pairs = _KNOWN.setdefault(fresh.image.public.keyid + fresh.release.public.keyid, fresh)
     made = make_bundle(root / "dist", keys=pairs, version=version, name=f"pump-{version}", spoil=spoil)
     make_production(made)
+    log_seal(root, made)
     return made
 
 
