@@ -162,7 +162,7 @@ def read_to_keep(project: Project, bundle: VerifiedBundle) -> SignedRecord:
             raise IntegrityError(
                 "is not in the log",
                 link=one.file,
-                remedy=f"if it was signed so ({one.signature.told}), have somebody sign, which logs it; else do not keep the release",
+                remedy=f"if it was signed so ({one.signature.told}), have anybody sign, which logs it; else do not keep it",
             )
     return record
 
