@@ -6,8 +6,7 @@ a machine of theirs. It is a file to be passed on or committed, and no secret. O
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from devicepipe.distribution.releases import sha256
 from devicepipe.distribution.repository import Repository
 from devicepipe.distribution.signing import RoleSigner, Setup, SignedMetadata, add_signatures, root_of
 from devicepipe.distribution.state import check_root, load_state, read_metadata, to_bytes
-from devicepipe.durable import locked
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.ledger.disk import Disk
 from devicepipe.evidence.ledger.entry import Entry, make_entry
 from devicepipe.project.config import Project
+from devicepipe.project.state import locked_in_state
 from devicepipe.stages import ledger
 from devicepipe.stages.publication import uses_in_metadata
 
@@ -77,12 +76,9 @@ def advance_root(project: Project, repository: Repository, account: str, *, brok
         return _advance(project, repository, account, broken=broken)
 
 
-@contextmanager
-def _alone(project: Project) -> Iterator[None]:
+def _alone(project: Project) -> AbstractContextManager[None]:
     """Wait until nobody else makes, signs or publishes the next root on this machine."""
-    project.state.mkdir(exist_ok=True)
-    with locked(project.state / "root.lock"):
-        yield
+    return locked_in_state(project, "root")
 
 
 def _advance(project: Project, repository: Repository, account: str, *, broken: bool) -> RootProgress:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,6 @@ from pathlib import Path
 from devicepipe.approval.accounts import Accounts
 from devicepipe.approval.record import AHEAD
 from devicepipe.approval.roster_changes import Difference, accepted, changed, differences
-from devicepipe.durable import locked
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.dsse import keyid_unverified
 from devicepipe.evidence.facts import utc_now
@@ -27,6 +26,7 @@ from devicepipe.evidence.ledger.disk import Disk
 from devicepipe.evidence.ledger.entry import Entry, make_entry
 from devicepipe.evidence.signatures import Roster, instant, open_roster, sign_roster
 from devicepipe.project.config import Project
+from devicepipe.project.state import locked_in_state
 from devicepipe.stages import ledger
 from devicepipe.stages.context import Keys, default_tester, open_keys
 
@@ -115,12 +115,9 @@ def present_roster(project: Project, keys: Keys) -> Roster | None:
     return before
 
 
-@contextmanager
-def alone_with_roster(project: Project) -> Iterator[None]:
+def alone_with_roster(project: Project) -> AbstractContextManager[None]:
     """Wait until nobody else changes accounts, roster or keys: what was checked in here holds until it is signed."""
-    project.state.mkdir(exist_ok=True)
-    with locked(project.state / "roster.lock"):  # not beside the roster, where git would see it
-        yield
+    return locked_in_state(project, "roster")
 
 
 @contextmanager

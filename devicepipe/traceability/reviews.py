@@ -16,13 +16,13 @@ from pathlib import Path
 import rfc8785
 from pydantic import ValidationError
 
-from devicepipe.durable import locked
 from devicepipe.errors import UsageError
 from devicepipe.evidence.items import attribute_digests, parents
 from devicepipe.evidence.review_links import Reviewable, review_findings
 from devicepipe.evidence.reviews import Review
 from devicepipe.evidence.trace import TraceFinding
 from devicepipe.project.config import Project
+from devicepipe.project.state import locked_in_state
 
 NAME = "reviews.jsonl"
 
@@ -118,9 +118,8 @@ def forget_reviews(project: Project, items: Iterable[str]) -> None:
 def _changing(project: Project) -> Iterator[dict[str, Review]]:
     """The reviews by item, to be changed; they are written when the block ends well."""
     path = reviews_file(project)
-    # The lock is a file of its own, where git does not see it: `path` itself is replaced, and a lock on it would be on the old one.
-    project.state.mkdir(exist_ok=True)
-    with locked(project.state / "reviews.lock"):
+    # The lock is a file of its own: `path` itself is replaced, and a lock on it would be on the old one.
+    with locked_in_state(project, "reviews"):
         try:
             found, _ = _parse(path.read_bytes(), path)
         except FileNotFoundError:
