@@ -70,7 +70,11 @@ KINDS: Final[Mapping[str, KindRule]] = {
     ),
     "decision": KindRule("the gate decided", "the release", "the decisions", ("outcome",), ("board", "rule")),
     "key-change": KindRule(
-        "a key was made, rotated or revoked", "the key's role", "", ("change", "keyid"), ("reason",)
+        "a key was made, rotated or revoked, or more of a revoked one was kept",
+        "the key's role",
+        "",
+        ("change", "keyid"),
+        ("reason",),
     ),
     "key-use": KindRule("a key signed", "what was signed", "what was signed", ("keyid", "purpose"), ("release",)),
     "lease-override": KindRule("a device was taken from its holder", "the device", "", ("reason",), ("former",)),
