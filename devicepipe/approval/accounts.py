@@ -190,9 +190,7 @@ class Accounts:
         Raises:
             UsageError: The id or the address is another account's, also of a closed one; no role; or the password will not do.
         """
-        given = sorted({*roles})
-        if not given:
-            raise UsageError("an account has at least one role", remedy=f"roles: {', '.join(Role)}")
+        given = _some(roles)
         if not name.strip():
             raise UsageError("an account has the printed name of its person")
         mail = address(email)
@@ -275,9 +273,7 @@ class Accounts:
         Raises:
             UsageError: There is no such account, it is not closed, no role; or as `reset`.
         """
-        given = sorted({*roles})
-        if not given:
-            raise UsageError("an account has at least one role", remedy=f"roles: {', '.join(Role)}")
+        given = _some(roles)
         return self._renew(account, password, given)
 
     def _renew(self, account: str, password: str, reopened: Sequence[Role] = ()) -> str:
@@ -494,6 +490,14 @@ class Accounts:
     def _box(self, opened: Secrets, account: str, password: str, now: datetime) -> dict[str, Any]:
         box = close(opened, account, password, self._rules.cost)
         return {"box": box, "password_on": now}
+
+
+def _some(roles: Iterable[Role]) -> list[Role]:
+    """The roles that are given to an account, each once. Raises UsageError where there is none."""
+    given = sorted({*roles})
+    if not given:
+        raise UsageError("an account has at least one role", remedy=f"roles: {', '.join(Role)}")
+    return given
 
 
 def _one_person(what: str, other: sa.RowMapping) -> UsageError:

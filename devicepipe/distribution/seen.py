@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from pydantic import Field, ValidationError
 
 from devicepipe.distribution.layout import TIMESTAMP, metadata_file
-from devicepipe.distribution.releases import Published
+from devicepipe.distribution.releases import Published, sha256
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.ledger.disk import Disk
 from devicepipe.evidence.model import Model, Sha256
@@ -64,7 +63,7 @@ class Seen:
                     link=metadata_file(role, version),
                     remedy=remedy,
                 )
-        if versions["timestamp"] == known.versions.get("timestamp") and known.timestamp != _digest(timestamp):
+        if versions["timestamp"] == known.versions.get("timestamp") and known.timestamp != sha256(timestamp):
             raise IntegrityError(
                 f"is not the version {versions['timestamp']} that was published", link=TIMESTAMP, remedy=remedy
             )
@@ -90,7 +89,7 @@ class Seen:
         def kept(known: SeenRepository) -> SeenRepository:
             highest = {role: max(one, known.versions.get(role, 0)) for role, one in versions.items()}
             newest = versions["timestamp"] == highest["timestamp"]
-            digest = _digest(timestamp) if newest else known.timestamp
+            digest = sha256(timestamp) if newest else known.timestamp
             return known.model_copy(update={"versions": known.versions | highest, "timestamp": digest})
 
         self._change(url, kept, timestamp)
@@ -114,7 +113,7 @@ class Seen:
             after = known[url] = change(before)
             if after == before:
                 return
-            if timestamp is not None and after.timestamp == _digest(timestamp):
+            if timestamp is not None and after.timestamp == sha256(timestamp):
                 disk.replace(_COPY, timestamp, f".{_COPY}.new")
             document = {where: one.to_json() for where, one in known.items()}
             disk.replace(self.file.name, json.dumps(document, indent=1).encode(), f".{self.file.name}.new")
@@ -127,7 +126,3 @@ class Seen:
             return {}
         except (OSError, ValueError, AttributeError, ValidationError) as error:
             raise UsageError("cannot be read", file=self.file, remedy="remove it; it is made anew") from error
-
-
-def _digest(data: bytes) -> str:
-    return sha256(data).hexdigest()

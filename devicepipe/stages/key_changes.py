@@ -174,11 +174,7 @@ def _check_none_falls(project: Project, key: KeyLife, kept: Collection[str]) -> 
 
 def _check_new(project: Project, history: KeyHistory | None, role: Role, new: PublicKey) -> None:
     """See, before anything is written, that a key can come in."""
-    known = {one.public.keyid: one.role for one in history.keys} if history is not None else {}
-    for one in _ROLES:
-        public = public_half(project, one)
-        if public is not None:
-            known.setdefault(public.keyid, one)
+    known = _known(project, history)
     if new.keyid in known:
         raise UsageError(
             f"the key {new.keyid} is, or was, the {known[new.keyid]} key of this product: no key comes in twice",
@@ -190,13 +186,19 @@ def _check_new(project: Project, history: KeyHistory | None, role: Role, new: Pu
         )
 
 
-def _named(project: Project, history: KeyHistory, keyid: str) -> tuple[str, Role]:
-    """The id and role of the one key, of the history or of those configured, that an id or its beginning names."""
-    known: dict[str, Role] = {one.public.keyid: one.role for one in history.keys}
+def _known(project: Project, history: KeyHistory | None) -> dict[str, Role]:
+    """The ids of all keys, of the history and of those configured, and what each is for."""
+    known: dict[str, Role] = {one.public.keyid: one.role for one in history.keys} if history is not None else {}
     for role in _ROLES:
         public = public_half(project, role)
         if public is not None:
             known.setdefault(public.keyid, role)
+    return known
+
+
+def _named(project: Project, history: KeyHistory, keyid: str) -> tuple[str, Role]:
+    """The id and role of the one key, of the history or of those configured, that an id or its beginning names."""
+    known = _known(project, history)
     found = [one for one in known if len(keyid) >= _LEAST and one.startswith(keyid)]
     if len(found) != 1:
         told = ", ".join(f"{one[:16]} ({role})" for one, role in known.items())

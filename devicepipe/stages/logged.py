@@ -47,7 +47,7 @@ def compare_with_log(project: Project, bundle: VerifiedBundle, record: SignedRec
         UsageError, BenchError: As `ledger.entries_about`.
     """
     release = bundle.sha256(RELEASE_STATEMENT)
-    logged = ledger.entries_about(project, "approval", release, recover=recover)
+    logged = ledger.entries_about(project, ["approval"], release, recover=recover)
     told = {one.signature.number: entry_of(one, release) for one in record.signatures}
     entries = [*dict.fromkeys(encode_entry(entry) for entry in (logged or {}).values())]
     _check_unlogged(project, record, [number for number, entry in told.items() if encode_entry(entry) not in entries])
@@ -147,16 +147,15 @@ def read_to_keep(project: Project, bundle: VerifiedBundle) -> SignedRecord:
         "keyid": keyid_unverified(bundle.read(RELEASE_ENVELOPE), RELEASE_ENVELOPE),
         "purpose": "release statement",
     }
-    uses = ledger.entries_about(project, "key-use", release, recover=True) or {}
-    if not any(sealing.items() <= one.details.items() for one in uses.values()):
+    logged = ledger.entries_about(project, ["approval", "key-use"], release, recover=True) or {}
+    if not any(one.kind == "key-use" and sealing.items() <= one.details.items() for one in logged.values()):
         raise IntegrityError(
             "is not in the log: that the release was sealed is in no entry of it",
             link=RELEASE_STATEMENT,
             remedy=f"if {ledger.log_folder(project)} is not the product's log, bring that; else do not keep the release: "
             "whoever has the key can have made it",
         )
-    signed = ledger.entries_about(project, "approval", release, recover=True) or {}
-    there = {encode_entry(one) for one in signed.values()}
+    there = {encode_entry(one) for one in logged.values()}
     for one in record.signatures:
         if encode_entry(entry_of(one, release)) not in there:
             raise IntegrityError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 from devicepipe.approval.lifecycle import Standing, State
@@ -66,18 +67,14 @@ def open_repository(project: Project, *, logged: bool = True) -> Repository:
     """
     setup = {role: _role(project, role) for role in ROLES}
     seen = Seen(project.state / "publication" / "seen.json")
-    tell = functools.partial(_log_uses, project) if logged else _leave_unlogged
-    return Repository(open_store(project), setup, seen, tell=tell)
+    repository = Repository(open_store(project), setup, seen)
+    return replace(repository, tell=functools.partial(_log_uses, project)) if logged else repository
 
 
 def _log_uses(project: Project, signed: Sequence[SignedMetadata]) -> None:
     at, by = utc_now(), default_tester()
     uses = [use for one in signed for use in uses_in_metadata(one, at=at, by=by)]
     ledger.append(project, uses)
-
-
-def _leave_unlogged(signed: Sequence[SignedMetadata]) -> None:
-    """Leave the log alone."""
 
 
 def uses_in_metadata(signed: SignedMetadata, *, at: str, by: str) -> list[Entry]:
@@ -211,6 +208,7 @@ def _log(project: Project, state: PublishedState, account: str) -> None:
         "outcome": "published" if state.state == "released" else "withdrawn",
         "repository": project.publication.repository,
     }
-    subject = f"{state.product} {state.version}"
-    entry = make_entry("publication", at=state.on, by=account, subject=subject, digest=state.release, details=details)
+    entry = make_entry(
+        "publication", at=state.on, by=account, subject=state.title, digest=state.release, details=details
+    )
     ledger.append_once(project, [entry])

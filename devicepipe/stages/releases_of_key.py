@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devicepipe.distribution.layout import target_file, target_path
-from devicepipe.distribution.releases import EVIDENCE, SIGNATURES, Published, releases_of
+from devicepipe.distribution.releases import EVIDENCE, SIGNATURES, Published, releases_of, sha256
 from devicepipe.distribution.state import load_state
 from devicepipe.distribution.store import Store
 from devicepipe.errors import IntegrityError, UsageError
@@ -67,10 +66,10 @@ def releases_by(project: Project, key: PublicKey, role: Role) -> list[SignedRele
         bundle = statement.parent
         with suppress(IntegrityError, UsageError, OSError):
             if _falls(bundle, key, role):
-                sha256 = hash_file(bundle, RELEASE_STATEMENT)
-                found[sha256] = SignedRelease(sha256, str(bundle.relative_to(project.root)))
-    for sha256, title in _published_by(project, key, role):
-        found[sha256] = replace(found.get(sha256, SignedRelease(sha256)), published=title)
+                digest = hash_file(bundle, RELEASE_STATEMENT)
+                found[digest] = SignedRelease(digest, str(bundle.relative_to(project.root)))
+    for digest, title in _published_by(project, key, role):
+        found[digest] = replace(found.get(digest, SignedRelease(digest)), published=title)
     return list(found.values())
 
 
@@ -123,7 +122,7 @@ def _target(store: Store, published: Published, name: str) -> bytes | None:
         return None
     path = target_path(published.state.product, published.state.version, name)
     data = store.read(target_file(path, target.hashes["sha256"]))
-    if _digest(data) != target.hashes["sha256"]:
+    if sha256(data) != target.hashes["sha256"]:
         raise IntegrityError("is not what was published: its bytes were altered", link=path)
     return data
 
@@ -141,24 +140,20 @@ def signed_by(bundle: VerifiedBundle, record: SignedRecord, key: PublicKey, role
         envelopes.append((production / ATTESTATION).read_bytes())
     if role == "image":
         own = PublicKey.from_pem(bundle.read(IMAGE_KEY)).keyid == key.keyid
-        return {_digest(envelopes[0])} if own else set()
+        return {sha256(envelopes[0])} if own else set()
     if role == "production":
-        return {_digest(envelopes[-1])} if shipped is not None and shipped.production_key.keyid == key.keyid else set()
+        return {sha256(envelopes[-1])} if shipped is not None and shipped.production_key.keyid == key.keyid else set()
     envelopes += [data for name, data in record.files.items() if not name.endswith(PROOF_SUFFIX)]
     proofs = {name: data for name, data in record.files.items() if name.endswith(PROOF_SUFFIX)}
-    by_key = {_digest(data) for data in envelopes if keyid_unverified(data, "the bundle") == key.keyid}
-    return by_key | {_digest(data) for name, data in proofs.items() if _proof_by(data, name, bundle.trust, key)}
+    by_key = {sha256(data) for data in envelopes if keyid_unverified(data, "the bundle") == key.keyid}
+    return by_key | {sha256(data) for name, data in proofs.items() if _proof_by(data, name, bundle.trust, key)}
 
 
 def proofs_by(folder: Path, trust: KeyTrust, key: PublicKey) -> set[str]:
     """The digests of the history's own proofs whose checkpoint a key signed: they count on, each is checked against its change."""
     proofs = {one.name: one.read_bytes()[: MAXIMUM_PROOF + 1] for one in sorted(folder.glob(f"*{PROOF_SUFFIX}"))}
-    return {_digest(data) for name, data in proofs.items() if _proof_by(data, name, trust, key)}
+    return {sha256(data) for name, data in proofs.items() if _proof_by(data, name, trust, key)}
 
 
 def _proof_by(data: bytes, name: str, trust: KeyTrust, key: PublicKey) -> bool:
     return verify_proof(data, Trust(trust.keys), name).checkpoint.key.keyid == key.keyid
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -175,11 +175,11 @@ def check_accounts(project: Project, accounts: Accounts, keys: Keys) -> None:
         UsageError: The database is empty or differs from the newest roster, or the roster is not the newest.
         BenchError, IntegrityError: As `renew_roster`.
     """
-    check_database(project, accounts)
+    check_database(project, accounts, keys)
     _refuse(project, differences_of(project, accounts, keys))
 
 
-def check_database(project: Project, accounts: Accounts) -> None:
+def check_database(project: Project, accounts: Accounts, keys: Keys | None = None) -> None:
     """Check that there is somebody in the database of accounts, where the roster has people whose keys are in force.
 
     Raises:
@@ -189,7 +189,7 @@ def check_database(project: Project, accounts: Accounts) -> None:
     path = roster_file(project)
     if not path.exists() or accounts.everyone():
         return
-    roster = open_roster(path.read_bytes(), open_keys(project).trust, project.product.name, path.name)
+    roster = open_roster(path.read_bytes(), (keys or open_keys(project)).trust, project.product.name, path.name)
     if people := {one.account for one in roster.people if one.until is None}:
         raise UsageError(
             f"there is no account in the database, and {len(people)} in the roster",

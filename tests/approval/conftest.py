@@ -18,7 +18,10 @@ import pyotp
 import pytest
 
 from devicepipe.approval.accounts import AccountRules, Accounts
+from devicepipe.approval.lifecycle import Role
 from devicepipe.approval.secret_box import Cost
+
+PASSWORD = "horse battery staple"
 
 CHEAP = AccountRules(cost=Cost(memory_kib=64, iterations=1, lanes=1))
 
@@ -105,6 +108,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         db.execute(sa.text(f"CREATE DATABASE {name}"))
     engine.dispose()
     return server.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+def quinn(accounts: Accounts) -> str:
+    """The authenticator's URI of an account."""
+    return accounts.add("quinn", "Quinn", "quinn@example.com", [Role.QA], PASSWORD)
 
 
 @pytest.fixture

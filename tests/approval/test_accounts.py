@@ -15,9 +15,8 @@ from devicepipe.approval.lifecycle import Role
 from devicepipe.approval.schema import ACCOUNT, ROLE
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.signing.keys import PublicKey
-from tests.approval.conftest import CHEAP, Clock, code
+from tests.approval.conftest import CHEAP, PASSWORD, Clock, code
 
-PASSWORD = "horse battery staple"
 WRONG = "account, password or code is wrong"
 
 

@@ -8,16 +8,9 @@ from devicepipe.approval.accounts import Accounts
 from devicepipe.approval.lifecycle import Role
 from devicepipe.errors import UsageError
 from devicepipe.evidence.signatures import instant
-from tests.approval.conftest import Clock, code
+from tests.approval.conftest import PASSWORD, Clock, code
 
-PASSWORD = "horse battery staple"
 WRONG = "account, password or code is wrong"
-
-
-@pytest.fixture
-def quinn(accounts: Accounts) -> str:
-    """The authenticator's URI of an account."""
-    return accounts.add("quinn", "Quinn", "quinn@example.com", [Role.QA], PASSWORD)
 
 
 def test_a_person_whose_account_is_closed_gets_no_second_one_but_the_own_one_again(

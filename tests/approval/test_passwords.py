@@ -9,21 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from devicepipe.approval.accounts import Accounts, Identified
-from devicepipe.approval.lifecycle import Role
 from devicepipe.approval.passwords import REMEMBERED
 from devicepipe.approval.schema import ACCOUNT, PASSWORD_MARK
 from devicepipe.approval.secret_box import open_box
 from devicepipe.errors import UsageError
-from tests.approval.conftest import CHEAP, Clock, code
+from tests.approval.conftest import CHEAP, PASSWORD, Clock, code
 
-PASSWORD = "horse battery staple"
 WRONG = "account, password or code is wrong"
-
-
-@pytest.fixture
-def quinn(accounts: Accounts) -> str:
-    """The authenticator's URI of an account."""
-    return accounts.add("quinn", "Quinn", "quinn@example.com", [Role.QA], PASSWORD)
 
 
 def failures(url: str) -> list[int]:

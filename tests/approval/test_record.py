@@ -17,10 +17,9 @@ from devicepipe.approval.record import Intent, read_record, sign, standing_of
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.signatures import Given, Roster, instant, record_folder, sign_release, sign_roster
 from devicepipe.evidence.verify import VerifiedBundle, verify_bundle
-from tests.approval.conftest import CHEAP, Clock, code
+from tests.approval.conftest import CHEAP, PASSWORD, Clock, code
 from tests.evidence.synthetic_bundle import Keys, development_keys, make_bundle
 
-PASSWORD = "horse battery staple"
 PEOPLE = {
     "eva": ("Eva Engineer", [Role.ENGINEER]),
     "ada": ("Ada Author", [Role.ENGINEER, Role.QA]),

@@ -9,16 +9,9 @@ from devicepipe.approval.accounts import Accounts
 from devicepipe.approval.lifecycle import Role
 from devicepipe.approval.schema import METADATA
 from devicepipe.errors import UsageError
-from tests.approval.conftest import Clock, code
+from tests.approval.conftest import PASSWORD, Clock, code
 
-PASSWORD = "horse battery staple"
 NO_CODE = "takes a one-time code"
-
-
-@pytest.fixture
-def quinn(accounts: Accounts) -> str:
-    """The authenticator's URI of an account."""
-    return accounts.add("quinn", "Quinn", "quinn@example.com", [Role.QA], PASSWORD)
 
 
 def test_a_session_goes_on_with_the_password_for_a_time_from_its_beginning(

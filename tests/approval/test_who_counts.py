@@ -19,8 +19,9 @@ from devicepipe.evidence.signatures import Identity, Person, Roster, SignedRecor
 from devicepipe.evidence.verify import verify_bundle
 from devicepipe.stages.standing import signed_standing
 from tests.approval import test_record
+from tests.approval.conftest import PASSWORD
 from tests.approval.forging import forge
-from tests.approval.test_record import KEYS, PASSWORD, POLICY, Team
+from tests.approval.test_record import KEYS, POLICY, Team
 from tests.evidence.synthetic_bundle import Spoil, make_bundle
 from tests.evidence.test_personal_waivers import CONFIG
 

@@ -130,10 +130,10 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address of a folder behind a real HTTP server on a free port."""
-    handler = functools.partial(_Quiet, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+def served(folder: Path, handler: type[SimpleHTTPRequestHandler] = _Quiet, *, wait: bool = True) -> Iterator[str]:
+    """The address of a folder behind a real HTTP server on a free port; it ends when its answers have, or without them."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder))) as server:
+        server.daemon_threads, server.block_on_close = True, wait
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import boto3
@@ -20,7 +19,7 @@ from devicepipe.distribution.object_store import ObjectStore
 from devicepipe.distribution.pulling import wanted_files
 from devicepipe.distribution.releases import STATEMENT, Published, releases_of
 from devicepipe.errors import BenchError, IntegrityError, UsageError
-from tests.distribution.publisher import IMAGE, Publisher, parcel
+from tests.distribution.publisher import IMAGE, Publisher, parcel, served
 
 FIND = f"pump/1.0.0/{IMAGE}"
 
@@ -59,16 +58,8 @@ class Dripping(SimpleHTTPRequestHandler):
 def dripping(folder: Path, name: str, *, header: bool = False) -> Iterator[str]:
     """The address of a folder behind a server that drips."""
     kind = type("Named", (Dripping,), {"name": name, "header": header})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(kind, directory=str(folder)))
-    server.daemon_threads, server.block_on_close = True, False
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(folder, kind, wait=False) as url:
+        yield url
 
 
 @pytest.fixture

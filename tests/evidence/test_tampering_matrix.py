@@ -30,7 +30,7 @@ from devicepipe.evidence.ledger.verify import verify_log
 from devicepipe.evidence.signatures import sign_release
 from devicepipe.evidence.verify import verify_bundle
 from tests.approval.conftest import CHEAP, Clock
-from tests.approval.test_record import PASSWORD as PASSPHRASE
+from tests.approval.conftest import PASSWORD as PASSPHRASE
 from tests.approval.test_record import PEOPLE, Team
 from tests.distribution.publisher import IMAGE, Publisher, parcel, role, setup_of, signed_root, signer
 from tests.evidence.ledger.keys import ORIGIN, log_signer

@@ -172,9 +172,8 @@ class LogWriter:
             self._signed = signed
             self.publish()
         elif data:
-            self._disk.truncate(
-                JOURNAL, 0
-            )  # all of it is published, and only the emptying is missing; or it was never whole
+            # All of it is published, and only the emptying is missing; or it was never whole.
+            self._disk.truncate(JOURNAL, 0)
             self._journal = 0
         return Recovery(self._growth.size - before, journal.torn)
 
