@@ -19,8 +19,10 @@ PATIENCE = 60_000
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One for each file of tests, not for the session: Playwright keeps an event loop running in this thread, in which
+    nothing that calls `asyncio.run` (pyHanko's signer, in the tests of other files) works."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.fail("no Chromium here; tools/setup.sh installs it (package chromium)")
