@@ -4,9 +4,10 @@
 VERSION ?= 0.1.0
 PRODUCT := infusion-pump
 SECONDS ?= 60
+POINTS ?= 200
 BIN := .venv/bin
 
-.PHONY: release test host-tests fuzz defects powercut faults tuf-conformance bench setup lock clean help
+.PHONY: release test host-tests fuzz defects powercut kills faults tuf-conformance bench setup lock clean help
 
 release: setup  ## Build, test, document and seal a release bundle in dist/, then verify it
 	@$(BIN)/devicepipe release $(VERSION)
@@ -31,6 +32,10 @@ defects: setup  ## Each known-bad variant of the firmware must be caught by a de
 
 powercut: setup  ## Power cuts over a whole update, at and inside every flash operation, on all boards
 	@$(BIN)/devicepipe campaign powercut
+
+kills: setup  ## kill -9 at POINTS random points (default 200) of each of append, approve, seal, publish, unpublish and pull
+	@DEVICEPIPE_KILL_POINTS=$(POINTS) $(BIN)/python -m pytest -q -n 2 --dist load tests/cli/test_killed.py \
+		tests/publication/test_killed.py tests/evidence/ledger/test_crashes.py::test_kill_9_at_200_random_points
 
 faults: setup  ## The adversarial suite on devicepipe, stock pytest-embedded and `pio test`: writes docs/reference/bench-faults.md
 	@$(BIN)/python -m tests.bench_faults --write docs/reference/bench-faults.md

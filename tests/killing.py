@@ -15,6 +15,11 @@ CHANGES = frozenset(
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
+def how_many(usual: int) -> int:
+    """How many random points are tried: what is usual in `make test`, or what `make kills` asks for."""
+    return int(os.environ.get("DEVICEPIPE_KILL_POINTS", usual))
+
+
 def points_of(action: Callable[[], object]) -> int:
     """How many points a process has that does it: each change of the file system, each file opened to write, each fsync."""
     reading, writing = os.pipe()

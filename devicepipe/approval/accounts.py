@@ -42,7 +42,8 @@ from devicepipe.evidence.signatures import Identity, Person, instant
 from devicepipe.signing.keys import PublicKey
 
 _ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
-AGAIN = "try again, with the code that the authenticator shows now; who lost either has them made anew: `devicepipe account reset`"
+LOST = "who lost password or authenticator has both made anew: `devicepipe account reset`"
+AGAIN = f"try again, with the code that the authenticator shows now; {LOST}"
 """The same, whatever was wrong."""
 
 
@@ -395,7 +396,10 @@ class Accounts:
             return sessions.running(db, account, session, self._now(), self._rules.session_minutes) is not None
 
     def _open(self, account: str, password: str, *, aged: bool = False) -> tuple[Secrets, Any]:
-        """The secrets of an account; the attempt is counted first, and forgiven by `identify` alone."""
+        """The secrets of an account; the attempt is counted first, and forgiven by `identify` alone.
+
+        `aged` is for the change of the password: one that is too old will do, and no code is asked for.
+        """
         now = self._now()
         with self._begin() as db:
             counted = ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=ACCOUNT.c.failures + 1)
@@ -415,6 +419,8 @@ class Accounts:
                 remedy="wait; if the attempts were not yours, tell whoever looks after the accounts",
             )
         if opened is None or row is None or row["closed"] is not None:
+            if aged:
+                raise UsageError("account or password is wrong", remedy=f"try again; {LOST}")
             raise UsageError("account, password or code is wrong", remedy=AGAIN)
         if not aged and row["password_on"] + timedelta(days=self._rules.password_days) < now:
             raise UsageError(

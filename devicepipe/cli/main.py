@@ -63,6 +63,15 @@ _COMMANDS = {
     "completion": ("devicepipe.cli.completion", "Print the completion script of a shell."),
 }
 
+_SIGNED = "; `devicepipe approvals BUNDLE` shows whether you had signed: what it does not show, does not count"
+_GOES_ON = "; run it again: it goes on where it stopped, and nothing is done twice"
+_AFTER = {
+    "release": ", and no bundle was made",
+    **dict.fromkeys(("submit", "approve", "reject", "retract", "withdraw"), _SIGNED),
+    **dict.fromkeys(("publish", "unpublish", "pull"), _GOES_ON),
+}
+"""What somebody who interrupts a command wants to know."""
+
 
 def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted:
@@ -112,8 +121,9 @@ def _run(arguments: list[str]) -> int:
             error.show()
         return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
-        no_bundle = ", and no bundle was made" if arguments[:1] == ["release"] else ""
-        click.echo(f"interrupted: nothing was left running{no_bundle}", err=True)
+        click.echo(
+            f"interrupted: nothing was left running{_AFTER.get(arguments[0] if arguments else '', '')}", err=True
+        )
         return EXIT_INTERRUPTED
     except (BrokenPipeError, SystemExit):
         # The reader of our output has gone; there is nobody left to tell. click ends by SystemExit for that alone here, with the

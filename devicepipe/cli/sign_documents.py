@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from devicepipe.cli.common import counted, json_option, open_project, print_json, project_option, tell
-from devicepipe.cli.secrets_in import SecretsIn, secrets_option
 from devicepipe.cli.trusted_key import trusted_key, trusted_key_options
 from devicepipe.errors import EXIT_OK, UsageError
 
@@ -24,7 +23,10 @@ if TYPE_CHECKING:
     "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where to write them."
 )
 @click.option(
-    "--sign-key", required=True, type=click.Path(path_type=Path), help="The signer's RSA key, PKCS #8 in PEM."
+    "--sign-key",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The signer's RSA key, PKCS #8 in PEM; of an encrypted one the passphrase is asked for.",
 )
 @click.option(
     "--certificate",
@@ -39,9 +41,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="The certificates, in PEM, that the authority's own must lead to.",
 )
-@click.option("--encrypted", is_flag=True, help="The key is encrypted: ask for its passphrase.")
 @trusted_key_options
-@secrets_option
 @project_option
 @json_option
 def sign_documents(
@@ -53,10 +53,8 @@ def sign_documents(
     reason: str,
     tsa: str | None,
     tsa_certificates: Path | None,
-    encrypted: bool,
     key: Path | None,
     history: Path | None,
-    secrets_fd: int | None,
     folder: Path,
     as_json: bool,
 ) -> int:
@@ -81,8 +79,7 @@ def sign_documents(
     project = _project(folder) if key is not None else open_project(folder)
     authority = _authority(tsa, tsa_certificates, project)
     trust = trusted_key(key, history, folder)
-    passphrase = SecretsIn(secrets_fd).ask(f"Passphrase of {sign_key.name}") if encrypted else None
-    signer = PdfSigner.load(sign_key, certificate, passphrase)
+    signer = PdfSigner.load(sign_key, certificate)
     verified = verify_bundle(bundle, trust)
     record, _, standing = signed_standing(verified)
     if key is None:

@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from devicepipe.errors import UsageError
+from devicepipe.signing.keys import read_private
 from devicepipe.signing.pdf_certificates import read_certificates, unfit_for_documents
 from devicepipe.signing.time_stamps import TimeStampAuthority
 
 if TYPE_CHECKING:
     from pyhanko.sign import signers
+    from securesystemslib.signer import SecretsHandler
 
 FIELD: Final = "devicepipe"
 """The name of the signature's field."""
@@ -45,13 +47,13 @@ class PdfSigner:
     _signer: signers.Signer
 
     @classmethod
-    def load(cls, key: Path, certificate: Path, passphrase: str | None = None) -> PdfSigner:
+    def load(cls, key: Path, certificate: Path, secrets: SecretsHandler | None = None) -> PdfSigner:
         """Read a key and a certificate.
 
         Args:
             key: The private key, PKCS #8 in PEM.
             certificate: The certificate in PEM, and after it those of who issued it.
-            passphrase: What the key is encrypted with; None where it is not.
+            secrets: Called for the passphrase of an encrypted key instead of `secret_sources`.
 
         Raises:
             UsageError: A file cannot be read or is not what it should be, the key is not RSA of at least 3072 bits, or the
@@ -62,7 +64,7 @@ class PdfSigner:
         from pyhanko.sign import signers
         from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-        private = _private(key, passphrase)
+        private = _private(key, secrets)
         own, *issuers = read_certificates(certificate)
         if own.public_key() != private.public_key():
             raise UsageError(
@@ -121,13 +123,8 @@ class PdfSigner:
         return signed.getvalue()
 
 
-def _private(path: Path, passphrase: str | None) -> RSAPrivateKey:
-    try:
-        private = load_pem_private_key(path.read_bytes(), passphrase.encode() if passphrase else None)
-    except OSError as error:
-        raise UsageError(f"private key cannot be read: {error.strerror}", file=path) from error
-    except (ValueError, TypeError) as error:
-        raise UsageError("is no PEM private key, or its passphrase is another", file=path) from error
+def _private(path: Path, secrets: SecretsHandler | None) -> RSAPrivateKey:
+    private = read_private(path, secrets)
     if not isinstance(private, RSAPrivateKey) or private.key_size < _LEAST_BITS:
         raise UsageError(
             f"is not an RSA key of at least {_LEAST_BITS} bits",

@@ -19,9 +19,9 @@ from tests.approval.conftest import Clock
 from tests.cli.calls import WORDS, entries, run
 from tests.cli.calls import sign as sign_as
 from tests.evidence.synthetic_bundle import development_keys, make_bundle
-from tests.killing import killed_at, points_of
+from tests.killing import how_many, killed_at, points_of
 
-POINTS = 60
+POINTS = how_many(60)
 
 
 @pytest.fixture

@@ -53,6 +53,26 @@ def test_no_project_is_a_usage_error(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    {
+        "release": ", and no bundle was made",
+        "approve": "; `devicepipe approvals BUNDLE` shows whether you had signed",
+        "publish": "; run it again",
+        "verify": "\n",
+    }.items(),
+)
+def test_who_interrupts_is_told_what_counts(
+    command: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    assert main_module._run([command]) == 130
+    assert f"interrupted: nothing was left running{said}" in capsys.readouterr().err
+
+
 def test_json_errors_are_one_document_on_standard_output(tmp_path: Path) -> None:
     (tmp_path / "devicepipe.toml").write_text("[product]\nnam = 1\n")
     done = run("keys", "--json", cwd=tmp_path)

@@ -20,6 +20,7 @@ from devicepipe.evidence.verify import verify_bundle
 from devicepipe.project.config import load_project
 from devicepipe.signing.keys import ED25519, PublicKey
 from devicepipe.signing.pdf_check import check_pdf
+from devicepipe.signing.secret_sources import forget_secret
 from devicepipe.stages.context import open_keys
 from devicepipe.stages.document import Documents
 from tests.cli.calls import WORDS, run, run_text, sign
@@ -101,6 +102,22 @@ def test_a_release_that_nobody_signed_is_copied_as_it_is_sealed(
     signed = (tmp_path / f"out/{REPORT}.pdf").read_bytes()
     assert signed.startswith((bundle / f"documents/record/{REPORT}.pdf").read_bytes())
     check_pdf(signed, [own], [], REPORT)
+
+
+def test_the_passphrase_of_an_encrypted_key_is_asked_for_unbidden(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an option that said so, the key was told to be none."""
+    private = rsa.generate_private_key(65537, 3072)
+    key, cert = write(tmp_path, private, certificate(private), "correct horse")
+    words = ("sign-documents", bundle, "-o", tmp_path / "out", "--sign-key", key, "--certificate", cert)
+    forget_secret(key.name)
+    with pytest.raises(UsageError) as caught:
+        run(*words, "--reason", "Approved")
+    assert "DEVICEPIPE_SECRET_KEY_PEM" in str(caught.value)
+    monkeypatch.setenv("DEVICEPIPE_SECRET_KEY_PEM", "correct horse")
+    assert run(*words, "--reason", "Approved")[1]["files"]
+    forget_secret(key.name)
 
 
 def test_a_document_that_is_not_what_the_evidence_gives_gets_no_approval_block(

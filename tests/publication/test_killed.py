@@ -18,10 +18,10 @@ from devicepipe.approval.accounts import Accounts
 from devicepipe.distribution.pulling import WithdrawnError
 from tests.approval.conftest import Clock
 from tests.cli.calls import entries, run
-from tests.killing import killed_at, points_of
+from tests.killing import how_many, killed_at, points_of
 from tests.publication.publishing import APPROVED, WORDS, pull, stock
 
-POINTS = 25
+POINTS = how_many(25)
 IMAGE = "pump/1.2.3/images/alpha/factory.hex"
 
 
