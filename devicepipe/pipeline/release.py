@@ -129,7 +129,7 @@ def make_release(
         )
     final = project.root / project.output / f"{project.product.name}-{version}"
     settle(final)
-    _check_final(final, replace_existing)
+    _check_final(project, version, final, replace_existing)
     # Read again from the commit when they are traced; here only so that a mistake in them is told at once and where it was made.
     read_product_items(project)
     check_results(project)
@@ -146,13 +146,7 @@ def make_release(
         boards = [board.name for board in context.project.boards]
         verdicts = {board: context.bundle.predicate(TestResult, board).devicepipe.counts() for board in boards}
         without_key = unshippable(context.bundle)
-        # Nobody signs what is replaced while it is; beside a new bundle there is nothing to sign yet, and no lock file to leave.
-        unsigned = alone(record_folder(final)) if final.exists() else nullcontext()
-        with locked(project.state / "publish.lock"), unsigned:
-            # Another run may have released the version in the meantime.
-            _check_final(final, replace_existing)
-            log_evidence(context, project)
-            release = seal(context, project, final)
+        release = _put_in_place(context, project, final, replace_existing=replace_existing)
     seconds = time.monotonic() - start
     return Outcome(final, release, decisions, verdicts, seconds, _peak_bytes(), timings, without_key)
 
@@ -240,14 +234,34 @@ def _steps(context: Context, commit: Commit, before: list[EarlierRelease]) -> li
     return [*first, *second, *last]
 
 
-def _check_final(final: Path, replace_existing: bool) -> None:
+def _put_in_place(context: Context, project: Project, final: Path, *, replace_existing: bool) -> Release:
+    """Log and seal the bundle and give it its final name, one run at a time.
+
+    Raises:
+        UsageError, IntegrityError, BenchError: As `_check_final`, `log_evidence` and `seal`.
+    """
+    # Asked once no other run puts one there: nobody signs what is replaced while it is. Beside a new bundle there is nothing to
+    # sign yet, and no lock file to leave.
+    with locked(project.state / "publish.lock"), alone(record_folder(final)) if final.exists() else nullcontext():
+        # Another run may have released the version in the meantime.
+        _check_final(project, context.version, final, replace_existing)
+        log_evidence(context, project)
+        return seal(context, project, final)
+
+
+def _check_final(project: Project, version: str, final: Path, replace_existing: bool) -> None:
     """A version is released once. What was never fit to ship (development keys, not releasable) is replaced without asking.
 
-    What people signed, or what ships was made of, is never replaced: their signatures are about that very release statement.
+    What people signed, or what ships was made of, is never replaced: their signatures are about that very release statement. Who
+    deletes them, or the bundle with them, makes no rejected version one that nobody judged: the log has them.
     """
     signatures, production = record_folder(final), production_folder(final)
+    title = f"{project.product.name} {version}"
+    logged = ledger.entries_with(project, (b'"kind":"approval"',))
+    signed = next((number for number, one in logged.items() if (one.kind, one.subject) == ("approval", title)), None)
     for there, what in (
         (any(signatures.glob(f"*{SUFFIX}")), f"people signed this version ({signatures.name})"),
+        (signed is not None, f"people signed this version, as the log has it (entry {signed})"),
         (os.path.lexists(production), f"what ships of this version is made ({production.name})"),
     ):
         if there:

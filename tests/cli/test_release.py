@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -86,3 +87,25 @@ def test_what_people_signed_is_not_replaced(
         run("release", "1.2.3", "--allow-dirty", *options)
     assert caught.value.remedy == "release a new version"
     assert (bundle / "release.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("options", [("--replace",), ()])
+def test_what_people_signed_is_not_made_anew_once_their_signatures_were_deleted(
+    bundle: Path, people: dict[str, pyotp.TOTP], options: tuple[str, ...]
+) -> None:
+    """Whoever wrote a change that was rejected deleted the record, or bundle and record, and had the version approved anew."""
+    for words in (
+        ("init", "-q"),
+        ("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "a", "--allow-empty"),
+    ):
+        subprocess.run(["git", *words], check=True)
+    bundle = bundle.rename(bundle.with_name("pump-1.2.3"))
+    sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
+    sign("reject", bundle, "quinn", WORDS["quinn"], people["quinn"].now())
+    shutil.rmtree(record_folder(bundle))
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"people signed this version, as the log has it \(entry \d+\)") as caught:
+            run("release", "1.2.3", "--allow-dirty", *options)
+        assert caught.value.remedy == "release a new version"
+        if bundle.exists():
+            shutil.rmtree(bundle)
