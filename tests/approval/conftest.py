@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import pwd
-import shutil
-import signal
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +13,7 @@ import pytest
 from devicepipe.approval.accounts import AccountRules, Accounts
 from devicepipe.approval.lifecycle import Role
 from devicepipe.approval.secret_box import Cost
+from tests.approval.postgres_server import Server, running
 
 PASSWORD = "horse battery staple"
 
@@ -46,52 +40,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """The URL of a PostgreSQL server of this session's own, on a socket in a folder of its own and no port.
-
-    It is a child that the kernel ends with this process, however that ends.
-    """
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path(shutil.which("initdb") or "").parent]
-    # A short path: a socket's has at most some hundred bytes.
-    with tempfile.TemporaryDirectory(prefix="dp-pg-", dir="/tmp") as name:
-        folder, data = Path(name), Path(name) / "data"
-        before = ["setpriv", *_as_user(folder), "--pdeathsig", "INT", "--"]
-        initdb = [
-            *before,
-            str(found[-1] / "initdb"),
-            "-D",
-            str(data),
-            "-A",
-            "trust",
-            "-U",
-            "tester",
-            "--no-sync",
-            "-E",
-            "UTF8",
-        ]
-        done = subprocess.run(initdb, cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        settings = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off"}
-        options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-        postgres = [*before, str(found[-1] / "postgres"), "-D", str(data), *options]
-        with subprocess.Popen(postgres, cwd=folder, stderr=subprocess.PIPE, text=True) as server:
-            assert server.stderr is not None
-            said = list(itertools.takewhile(lambda line: "ready to accept connections" not in line, server.stderr))
-            try:
-                assert server.poll() is None, "".join(said)
-                yield f"postgresql+psycopg://tester@/postgres?host={folder}"
-            finally:
-                server.send_signal(signal.SIGINT)  # fast shutdown
-                server.communicate()
-
-
-def _as_user(folder: Path) -> list[str]:
-    """What makes a command another user's, who then owns the folder: PostgreSQL refuses root."""
-    if os.geteuid() != 0:
-        return []
-    postgres = pwd.getpwnam("postgres")
-    os.chown(folder, postgres.pw_uid, postgres.pw_gid)
-    return ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server of this session's own."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -99,15 +51,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A new, empty database of either kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/accounts.sqlite"
-    import sqlalchemy as sa
-
-    server: str = request.getfixturevalue("postgresql")
-    name = f"db_{abs(hash(tmp_path)):x}"
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as db:
-        db.execute(sa.text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.replace("/postgres?", f"/{name}?")
+    server: Server = request.getfixturevalue("postgresql")
+    return server.database(f"db_{abs(hash(tmp_path)):x}")
 
 
 @pytest.fixture
