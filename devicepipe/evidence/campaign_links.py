@@ -5,6 +5,7 @@ from __future__ import annotations
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.bundle import Attestation
 from devicepipe.evidence.campaigns import Campaigns, as_wished
+from devicepipe.evidence.checks import about
 from devicepipe.evidence.predicates import CampaignWish, ImageSigning
 
 
@@ -15,11 +16,10 @@ def check_campaigns(attestation: Attestation, wishes: list[CampaignWish], signin
         IntegrityError: They are of another board or image, one is missing or of other points, or there is one too many.
     """
     campaigns, link = attestation.read(Campaigns), attestation.path
-    if attestation.statement.digest_of(signing.image) is None:
-        raise IntegrityError(f"is not about {signing.image}, which it should be", link=link)
+    about(attestation, signing.image)
     own = (signing.board, signing.image_digest)
-    about = [(one.board, one.image_digest) for one in campaigns.results]
-    if any(one != own for one in [(campaigns.board, campaigns.image_digest), *about]):
+    told = [(one.board, one.image_digest) for one in campaigns.results]
+    if any(one != own for one in [(campaigns.board, campaigns.image_digest), *told]):
         raise IntegrityError("its board or image digest is not that of the signing attestation", link=link)
     wished = {wish.kind: wish for wish in wishes}
     kinds = [result.kind for result in campaigns.results] + [failed.kind for failed in campaigns.unprepared]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.bundle import Attestation
-from devicepipe.evidence.checks import Link, artifact, same
+from devicepipe.evidence.checks import Link, about, artifact, same
 from devicepipe.evidence.coverage import OUTSIDE, CoverageResult, MergedCoverage, Share, added
 from devicepipe.evidence.predicates import BuildResult, ImageSigning
 from devicepipe.evidence.results import TestResult
@@ -29,9 +29,7 @@ def check_coverage(attestation: Attestation, build: BuildResult, signing: ImageS
     same("board", result.board, attestation.board, link, "its name")
     same("image digest", result.image_digest, signing.image_digest, link, "the signing attestation")
     elves = [artifact(build, role, "elf", link) for role in ("application", "bootloader")]
-    for name in (signing.image, *elves, tested.path):
-        if attestation.statement.digest_of(name) is None:
-            raise IntegrityError(f"is not about {name}, which it should be", link=link)
+    about(attestation, signing.image, *elves, tested.path)
     if result.tests > len(run.cases):
         raise IntegrityError(f"counts {result.tests} tests, more than the {len(run.cases)} of the session", link=link)
     if any(function.hits > len(elves) * len(run.cases) for function in result.functions):
@@ -50,9 +48,7 @@ def check_merged(attestation: Attestation, boards: Sequence[Attestation]) -> Lin
     """
     merged, link = attestation.read(MergedCoverage), attestation.path
     results = [board.read(CoverageResult) for board in boards]
-    for board in boards:
-        if attestation.statement.digest_of(board.path) is None:
-            raise IntegrityError(f"is not about {board.path}, which it should be", link=link)
+    about(attestation, *(board.path for board in boards))
     same("boards", merged.boards, [result.board for result in results], link, "the source")
     listed = {(one.file, one.function, board) for one in merged.never_executed for board in one.boards}
     seen = {(one.file, one.function, result.board) for result in results for one in result.functions if not one.hits}

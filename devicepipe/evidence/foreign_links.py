@@ -8,7 +8,7 @@ from functools import cached_property
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Attestation, Bundle
-from devicepipe.evidence.checks import same
+from devicepipe.evidence.checks import about, file_is, same
 from devicepipe.evidence.files import size_of
 from devicepipe.evidence.foreign_results import (
     ForeignResults,
@@ -86,10 +86,8 @@ def _check_set(
 
 
 def _check_file(bundle: Bundle, file: Subject, attestation: Attestation) -> None:
-    if attestation.statement.digest_of(file.name) is None:
-        raise IntegrityError(f"is not about {file.name}, which it should be", link=attestation.path)
-    if not bundle.exists(file.name) or bundle.sha256(file.name) != file.digest.sha256:
-        raise IntegrityError(f"gives another SHA-256 of {file.name} than the bundle's file has", link=attestation.path)
+    about(attestation, file.name)
+    file_is(bundle, file.name, file.digest.sha256, attestation.path)
 
 
 def check_foreign_rows(trace: Traceability, foreign: Foreign, link: str) -> None:

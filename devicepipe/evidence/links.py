@@ -35,20 +35,19 @@ from devicepipe.evidence.build_links import check_provenance, check_reproducibil
 from devicepipe.evidence.bundle import Attestation, Bundle
 from devicepipe.evidence.campaign_links import check_campaigns
 from devicepipe.evidence.campaigns import Campaigns
-from devicepipe.evidence.checks import Link, authors_of
-from devicepipe.evidence.checks import artifact as _artifact
-from devicepipe.evidence.checks import same as _same
+from devicepipe.evidence.checks import Link, about, authors_of, file_is, read_small, same
+from devicepipe.evidence.checks import artifact as artifact_of
 from devicepipe.evidence.coverage import CoverageResult, MergedCoverage
 from devicepipe.evidence.coverage_links import check_coverage, check_merged
 from devicepipe.evidence.currency_links import check_currency
 from devicepipe.evidence.decisions import WAIVERS, VerificationSummary
-from devicepipe.evidence.devices import check_device
 from devicepipe.evidence.files import size_of
 from devicepipe.evidence.findings import StaticAnalysis
 from devicepipe.evidence.foreign_links import Foreign, check_foreign, check_foreign_rows
 from devicepipe.evidence.foreign_results import ForeignResults, shown_cases
 from devicepipe.evidence.history import History
 from devicepipe.evidence.history_links import check_history
+from devicepipe.evidence.image_links import check_images, check_signing
 from devicepipe.evidence.layout import (
     IMAGE_KEY,
     KINDS,
@@ -74,7 +73,8 @@ from devicepipe.evidence.predicates import (
     Reproducibility,
     SourceInfo,
 )
-from devicepipe.evidence.results import Attempt, Identity, TestCase, TestResult, TestRun, Verdict
+from devicepipe.evidence.result_links import check_result
+from devicepipe.evidence.results import TestResult, Verdict
 from devicepipe.evidence.review_links import check_reviews
 from devicepipe.evidence.sbom_links import check_build_sbom, check_sbom
 from devicepipe.evidence.secret_links import check_secrets
@@ -83,12 +83,10 @@ from devicepipe.evidence.trace import Traceability
 from devicepipe.evidence.vulnerabilities import Vulnerabilities
 from devicepipe.evidence.vulnerability_links import check_vulnerabilities
 from devicepipe.evidence.words import HOST
-from devicepipe.signing.factory import check_factory_image, read_hex
-from devicepipe.signing.image import SignedImage, check_release_version, image_version, next_build, verify_images
+from devicepipe.signing.image import SignedImage, check_release_version
 from devicepipe.signing.keys import MAXIMUM_PEM, PublicKey
 
 _MAXIMUM_RULES = 4 * 1024 * 1024
-_MAXIMUM_HEX = 16 * 1024 * 1024  # about 6 MiB of flash
 
 
 def check_links(
@@ -125,13 +123,17 @@ class _Check:
     def run(self) -> list[Link]:
         source = self.source()
         image_key = self.keys(source)
-        images = self.images(source, image_key)
+        images, held = check_images(
+            self.bundle, [self.attestation(ImageSigning, one) for one in source.boards], image_key
+        )
+        self.links += held
         for board in source.boards:
             build = self.build(board, source)
             self.reports(board, build)
-            signing = self.signing(board, source, build, images)
+            signing = self.attestation(ImageSigning, board).read(ImageSigning)
+            self.links += check_signing(self.bundle, self.attestation(ImageSigning, board), source, build, images)
             self.memory(board, build, signing)
-            self.test(board, source, signing)
+            self.links.append(check_result(self.bundle, self.attestation(TestResult, board), source, signing))
             self.coverage(board, source, build, signing)
             if source.wishes:
                 attestation = self.attestation(Campaigns, board)
@@ -158,23 +160,6 @@ class _Check:
     def attestation(self, model: type[Model], board: str = "") -> Attestation:
         return self.by_path[kind_of_model(model).path_for(board)]
 
-    def about(self, attestation: Attestation, name: str) -> None:
-        """The attestation must have the file among its subjects."""
-        if attestation.statement.digest_of(name) is None:
-            raise IntegrityError(f"is not about {name}, which it should be", link=attestation.path)
-
-    def file_is(self, name: str, digest: str, link: str) -> None:
-        """What `link` says of a file must be true of the bundle's file."""
-        if not self.bundle.exists(name):
-            raise IntegrityError(f"names {name}, which is not in this bundle", link=link)
-        if self.bundle.sha256(name) != digest:
-            raise IntegrityError(f"gives another SHA-256 of {name} than the bundle's file has", link=link)
-
-    def small(self, name: str, maximum: int) -> bytes:
-        if size_of(self.bundle.folder, name) > maximum:
-            raise IntegrityError(f"is larger than {maximum} bytes", link=name)
-        return self.bundle.read(name)
-
     # --- the checks ---
 
     def source(self) -> SourceInfo:
@@ -187,7 +172,7 @@ class _Check:
             ("version", source.version, self.release.version),
             ("commit", source.commit, self.release.commit),
         ):
-            _same(what, here, there, path, RELEASE_STATEMENT)
+            same(what, here, there, path, RELEASE_STATEMENT)
         authors_of(source, path)
         try:
             check_release_version(source.version)
@@ -256,39 +241,18 @@ class _Check:
         if not self.bundle.exists(name):
             raise IntegrityError("is missing", link=name)
         try:
-            key = PublicKey.from_pem(self.small(name, MAXIMUM_PEM))
+            key = PublicKey.from_pem(read_small(self.bundle, name, MAXIMUM_PEM))
         except UsageError as error:
             raise IntegrityError(error.message, link=name) from error
         if (key.keyid, key.scheme, key.development) != (info.keyid, info.scheme, info.development):
             raise IntegrityError(f"describes another key than {name}", link=path)
         return key
 
-    def images(self, source: SourceInfo, image_key: PublicKey) -> dict[str, SignedImage]:
-        """The signed images by name, of all boards."""
-        programs: dict[str, bool] = {}
-        for board in source.boards:
-            attestation = self.attestation(ImageSigning, board)
-            signing = attestation.read(ImageSigning)
-            if len(set(signing.images)) != len(signing.images):
-                raise IntegrityError("names one file as two images", link=attestation.path)
-            for name in signing.images:
-                self.about(attestation, name)
-            programs |= dict.fromkeys(signing.images, True) | {data.image: False for data in signing.data}
-        try:
-            verified = verify_images({name: self.bundle.read(name) for name in programs}, image_key)
-        except UsageError as error:
-            raise IntegrityError(error.message, link=IMAGE_KEY) from error
-        for name, program in programs.items():
-            if verified[name].bootable != program:
-                raise IntegrityError(f"is signed as {'data' if program else 'a program'}, which it is not", link=name)
-            self.held(name, f"imgtool verifies it under {IMAGE_KEY}, and it ends where its TLVs end")
-        return verified
-
     def build(self, board: str, source: SourceInfo) -> BuildResult:
         attestation = self.attestation(Provenance, board)
         provenance = attestation.read(Provenance)
         build, link = provenance.devicepipe, attestation.path
-        _same("board", build.board, board, link, "its name")
+        same("board", build.board, board, link, "its name")
         definition = provenance.build_definition
         for what, expected in (
             ("board", board),
@@ -297,7 +261,7 @@ class _Check:
             ("dirty", source.dirty),
             ("imageKey", {"sha256": source.image_key.keyid}),
         ):
-            _same(what, definition.external_parameters.get(what), expected, link, "the source")
+            same(what, definition.external_parameters.get(what), expected, link, "the source")
         commits = {
             dependency.digest["gitCommit"]
             for dependency in definition.resolved_dependencies
@@ -313,10 +277,10 @@ class _Check:
             raise IntegrityError("does not have exactly one application and one bootloader", link=link)
         for firmware in build.firmwares:
             for artifact in firmware.artifacts:
-                self.file_is(artifact.path, artifact.sha256, link)
-                self.about(attestation, artifact.path)
-                _same("size", artifact.size, size_of(self.bundle.folder, artifact.path), link, artifact.path)
-        _artifact(build, "application", "bin", link)
+                file_is(self.bundle, artifact.path, artifact.sha256, link)
+                about(attestation, artifact.path)
+                same("size", artifact.size, size_of(self.bundle.folder, artifact.path), link, artifact.path)
+        artifact_of(build, "application", "bin", link)
         self.held(
             link,
             "built from the source's commit as this version, trusting its image key; its outputs are in the bundle",
@@ -344,119 +308,16 @@ class _Check:
         """The figures are of this build's programs and this board's image."""
         attestation = self.attestation(Memory, board)
         memory, link = attestation.read(Memory), attestation.path
-        _same("board", memory.board, board, link, "its name")
+        same("board", memory.board, board, link, "its name")
         for program in memory.programs:
-            elf = _artifact(build, program.role, "elf", link)
-            self.about(attestation, elf)
+            elf = artifact_of(build, program.role, "elf", link)
+            about(attestation, elf)
             firmware = build.firmware(program.role)
             for what, here, there in (("flash", program.flash, firmware.flash), ("RAM", program.ram, firmware.ram)):
-                _same(f"{program.role}'s {what}", here, there, link, "the build")
-        self.about(attestation, signing.image)
-        _same("image's size", memory.slot.used, size_of(self.bundle.folder, signing.image), link, signing.image)
+                same(f"{program.role}'s {what}", here, there, link, "the build")
+        about(attestation, signing.image)
+        same("image's size", memory.slot.used, size_of(self.bundle.folder, signing.image), link, signing.image)
         self.held(link, "is about this build's programs and the signed image")
-
-    def signing(
-        self, board: str, source: SourceInfo, build: BuildResult, images: dict[str, SignedImage]
-    ) -> ImageSigning:
-        attestation = self.attestation(ImageSigning, board)
-        signing, link = attestation.read(ImageSigning), attestation.path
-        image = images[signing.image]
-        _same("board", signing.board, board, link, "its name")
-        _same("key", signing.key, source.image_key, link, "the source")
-        for what, here, there in (
-            ("image digest", signing.image_digest, image.image_digest),
-            ("payload digest", signing.payload_digest, image.payload_digest),
-            ("version", signing.image_version, image.version),
-            ("security counter", signing.security_counter, image.security_counter),
-            ("dependencies", tuple(signing.dependencies), image.dependencies),
-        ):
-            _same(what, here, there, link, signing.image)
-        binary = _artifact(build, "application", "bin", link)
-        _same("payload digest", signing.payload_digest, self.bundle.sha256(binary), link, binary)
-        try:
-            _same("version", signing.image_version, image_version(source.version), link, "the source")
-        except UsageError as error:
-            raise IntegrityError(error.message, link=link) from error
-        self.held(link, f"the signed payload is {binary}")
-        self.update(signing, images, link)
-        self.data(signing, build, images, link)
-        self.about(attestation, signing.factory_image)
-        self.factory(signing.factory_image, signing, build, image)
-        return signing
-
-    def update(self, signing: ImageSigning, images: dict[str, SignedImage], link: str) -> None:
-        """The update-test image is the released program under the next build number, and nothing else."""
-        if signing.update is None:
-            return
-        image, released = images[signing.update.image], images[signing.image]
-        for what, here, there in (
-            ("update's image digest", signing.update.image_digest, image.image_digest),
-            ("update's version", signing.update.image_version, image.version),
-        ):
-            _same(what, here, there, link, signing.update.image)
-        same: tuple[tuple[str, object, object], ...] = (
-            ("payload digest", image.payload_digest, released.payload_digest),
-            ("security counter", image.security_counter, released.security_counter),
-            ("dependencies", image.dependencies, released.dependencies),
-            ("version", image.version, _next_build(released.version, link)),
-        )
-        for what, mine, its in same:
-            _same(what, mine, its, signing.update.image, signing.image)
-        self.held(signing.update.image, f"has the payload of {signing.image} and the next build number: for tests only")
-
-    def data(self, signing: ImageSigning, build: BuildResult, images: dict[str, SignedImage], link: str) -> None:
-        made = {name: artifact.path for name, artifact in build.firmware("application").data.items()}
-        _same("data images", {data.name: data.artifact for data in signing.data}, made, link, "the build")
-        numbers = [data.number for data in signing.data]
-        if len(set(numbers)) != len(numbers) or 0 in numbers:
-            raise IntegrityError("gives two images one number", link=link)
-        for data in signing.data:
-            image = images[data.image]
-            for what, here, there in (
-                ("image digest", data.image_digest, image.image_digest),
-                ("payload digest", data.payload_digest, image.payload_digest),
-                ("version", data.image_version, image.version),
-                ("security counter", data.security_counter, image.security_counter),
-            ):
-                _same(f"{data.name}'s {what}", here, there, link, data.image)
-            _same("payload digest", data.payload_digest, self.bundle.sha256(data.artifact), link, data.artifact)
-            self.held(data.image, f"is the data image of {data.artifact}")
-
-    def factory(self, name: str, signing: ImageSigning, build: BuildResult, image: SignedImage) -> None:
-        bootloader = _artifact(build, "bootloader", "hex", name)
-        start = check_factory_image(
-            self.small(name, _MAXIMUM_HEX),
-            self.small(bootloader, _MAXIMUM_HEX),
-            self.bundle.read(signing.image),
-            name,
-            {data.name: (data.address, self.bundle.read(data.image)) for data in signing.data},
-        )
-        application = _artifact(build, "application", "hex", name)
-        linked = min(read_hex(self.small(application, _MAXIMUM_HEX), application), default=None)
-        _same("address of the application", start + image.header_size, linked, name, application)
-        further = f", {len(signing.data)} data images" if signing.data else ""
-        self.held(name, f"is the bootloader, the signed image at the address it is linked for{further}, nothing else")
-
-    def test(self, board: str, source: SourceInfo, signing: ImageSigning) -> None:
-        attestation = self.attestation(TestResult, board)
-        result, link = attestation.read(TestResult), attestation.path
-        run = result.devicepipe
-        self.about(attestation, signing.image)
-        _same("board", run.board, board, link, "its name")
-        _same("device's board", run.device.board, board, link, "its name")
-        _same("payload digest", run.payload_digest, signing.payload_digest, link, "the signing attestation")
-        _same("image digest", run.image_digest, signing.image_digest, link, "the signing attestation")
-        self.file_is(run.serial_log, run.serial_log_sha256, link)
-        for log in run.uart_logs:
-            self.file_is(log.log, log.log_sha256, link)
-        for used in result.configuration:
-            self.file_is(used.name, used.digest.sha256, link)
-        self.cases(result, link)
-        check_device(run, link)
-        if not run.identity_errors:
-            for identity in (run.identity_before, run.identity_after):
-                _check_identity(identity, run, source, signing, link)
-        self.held(link, f"tested the signed payload in the signed image; its serial log is {run.serial_log}")
 
     def coverage(self, board: str, source: SourceInfo, build: BuildResult, signing: ImageSigning) -> None:
         if board in (source.coverage or []):
@@ -475,32 +336,6 @@ class _Check:
             sboms = {board: self.by_path[kind_named("sbom").path_for(board)] for board in source.boards}
             signing = {board: self.attestation(ImageSigning, board).read(ImageSigning) for board in source.boards}
             self.links.append(check_vulnerabilities(self.bundle, found, source.vulnerabilities, sboms, signing))
-
-    def cases(self, result: TestResult, link: str) -> None:
-        run = result.devicepipe
-        ids = [case.id for case in run.cases]
-        if len(set(ids)) != len(ids):
-            raise IntegrityError("has a test case twice", link=link)
-        passed = {case.id for case in run.cases if case.verdict is Verdict.PASSED}
-        others = {*result.failed_tests, *result.warned_tests}
-        failed = {case.id for case in run.cases if case.verdict in (Verdict.FAILED, Verdict.ERROR)}
-        if set(result.passed_tests) != passed or others & passed or not others <= set(ids):
-            raise IntegrityError("its lists of tests do not agree with the verdicts of its cases", link=link)
-        if result.result == "PASSED" and failed:
-            raise IntegrityError("says PASSED over cases that did not pass", link=link)
-        for case in run.cases:
-            if case.verdict is Verdict.PASSED and not all(measured.within for measured in case.measurements):
-                raise IntegrityError(f"case {case.id} passed with a value outside its limits", link=link)
-            if any(part.verdict not in (Verdict.FAILED, Verdict.ERROR) for part in case.earlier_attempts):
-                raise IntegrityError(f"case {case.id} was tried again though it had not failed", link=link)
-            if case.quarantine is not None and case.quarantine.expires < run.started_on[:10]:
-                raise IntegrityError(f"case {case.id} ran in a quarantine that had ended", link=link)
-        length = size_of(self.bundle.folder, run.serial_log)
-        for case in run.cases:
-            parts: list[Attempt | TestCase] = [*case.earlier_attempts, case]
-            places = [0, *(place for part in parts for place in (part.log_start, part.log_end)), length]
-            if places != sorted(places):
-                raise IntegrityError(f"case {case.id} refers to what is not in the serial log", link=link)
 
     def traceability(self, source: SourceInfo) -> None:
         attestation = self.attestation(Traceability)
@@ -555,27 +390,31 @@ class _Check:
         summary, link = attestation.read(VerificationSummary), attestation.path
         decisions = summary.devicepipe
         for name in images:
-            self.about(attestation, name)
+            about(attestation, name)
         expected = [other.as_input() for path, other in sorted(self.by_path.items()) if path != link]
         if sorted(summary.input_attestations, key=lambda entry: str(entry.get("uri"))) != expected:
             raise IntegrityError("did not judge exactly the other attestations of this bundle", link=link)
         rules = str(summary.policy.get("uri"))
         if not self.bundle.exists(rules):
             raise IntegrityError(f"was decided by the rules {rules!r}, which are not in this bundle", link=link)
-        _same("policy", summary.policy, {"uri": rules, "digest": {"sha256": self.bundle.sha256(rules)}}, link, rules)
-        files = {name: self.small(name, _MAXIMUM_RULES) for name in self.bundle.names() if name.startswith(WAIVERS)}
+        same("policy", summary.policy, {"uri": rules, "digest": {"sha256": self.bundle.sha256(rules)}}, link, rules)
+        files = {
+            name: read_small(self.bundle, name, _MAXIMUM_RULES)
+            for name in self.bundle.names()
+            if name.startswith(WAIVERS)
+        }
         judged = Judged(
             link,
             source.product,
             source.boards,
-            self.small(rules, _MAXIMUM_RULES),
+            read_small(self.bundle, rules, _MAXIMUM_RULES),
             files,
             {name: self.bundle.sha256(name) for name in files},
             self.public_key,
             waiver_policy(self.bundle.read(SOURCE_CONFIG), authors_of(source, link)) if files else WaiverPolicy(),
         )
         self.held(rules, check_policy(summary, judged))
-        _same(
+        same(
             "result", summary.verification_result, "PASSED" if decisions.releasable else "FAILED", link, "its decisions"
         )
         broken = [decision.rule for decision in decisions.decisions if decision.stops]
@@ -588,23 +427,3 @@ class _Check:
         waived = f" with {len(decisions.waived)} waived" if decisions.waived else ""
         verdict = f"releasable{waived}" if decisions.releasable else "NOT RELEASABLE"
         self.held(link, f"judged exactly these attestations: {verdict}, as the release statement says")
-
-
-def _next_build(version: str, link: str) -> str:
-    try:
-        return next_build(version)
-    except UsageError as error:
-        raise IntegrityError(error.message, link=link) from error
-
-
-def _check_identity(
-    identity: Identity | None, run: TestRun, source: SourceInfo, signing: ImageSigning, link: str
-) -> None:
-    """Where the test says that the device's identity was right, it must have been."""
-    if identity is None:
-        raise IntegrityError("reports no identity error, but the device was not asked before and after", link=link)
-    _same("device's image digest", identity.digest, run.image_digest, link, "the image under test")
-    _same("device's board", identity.board, run.board, link, "the image under test")
-    _same("device's commit", identity.commit, source.commit, link, "the source")
-    if identity.version not in (source.version, signing.image_version):
-        raise IntegrityError(f"its device's version is {identity.version!r}, not {signing.image_version!r}", link=link)

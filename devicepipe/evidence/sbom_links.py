@@ -6,7 +6,7 @@ from typing import Any
 
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.bundle import Attestation, Bundle
-from devicepipe.evidence.checks import Link, same
+from devicepipe.evidence.checks import Link, about, same
 from devicepipe.evidence.components import components_of
 from devicepipe.evidence.layout import sbom_file
 from devicepipe.evidence.predicates import ImageSigning, Provenance
@@ -30,8 +30,7 @@ def check_sbom(bundle: Bundle, attestation: Attestation, provenance: Provenance,
     link, document = attestation.path, attestation.statement.predicate
     _check_file(bundle, attestation, sbom_file(attestation.board))
     root = _root(document, link)
-    if attestation.statement.digest_of(signing.factory_image) is None:
-        raise IntegrityError(f"is not about {signing.factory_image}, which it should be", link=link)
+    about(attestation, signing.factory_image)
     same("SHA-256", root["sha256"], bundle.sha256(signing.factory_image), link, signing.factory_image)
     built_from = {dependency.digest.get("sha256") for dependency in provenance.build_definition.resolved_dependencies}
     for name, digest in _archives(document, link):
@@ -52,8 +51,7 @@ def check_build_sbom(bundle: Bundle, attestation: Attestation, builds: list[Atte
     _root(document, link)
     listed = {(one.name, one.version, one.sha256) for one in components_of(document, link)}
     for build in builds:
-        if attestation.statement.digest_of(build.path) is None:
-            raise IntegrityError(f"is not about {build.path}, which it should be", link=link)
+        about(attestation, build.path)
         for tool in build.read(Provenance).devicepipe.compilers:
             if (tool.name, tool.version, tool.sha256 or "") not in listed:
                 raise IntegrityError(f"lacks {tool.name}, which {build.path} was made with", link=link)
