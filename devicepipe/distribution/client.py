@@ -79,6 +79,8 @@ class WebFetcher(FetcherInterface):
             yield from timely(lambda: self._fetcher.fetch(url), url.rpartition("/")[2])
         except TimeoutError as error:
             raise SlowRetrievalError(str(error)) from error
+        except ValueError as error:  # which urllib3 lets through, e.g. of a chunk with a negative length
+            raise DownloadError(f"the server's answer is none that can be understood: {error}") from error
 
 
 class _Noting(FetcherInterface):

@@ -182,8 +182,13 @@ def load_signer(uri: str, public_key: PublicKey, base: Path, secrets: SecretsHan
         return _file_signer(base / rest, public_key, secrets)
     if scheme == PKCS11_SCHEME:
         return _token_signer(uri, public_key, base, secrets)
+    from devicepipe.signing.services import SERVICES, ServiceSigner
+
+    kind = ServiceSigner if scheme in SERVICES else Signer
     try:
-        return Signer.from_priv_key_uri(uri, public_key.to_securesystemslib(), secrets)
+        return kind.from_priv_key_uri(uri, public_key.to_securesystemslib(), secrets)
+    except DevicepipeError:
+        raise
     except ValueError as error:
         raise UsageError(f"signer '{scheme}:' refuses its URI or key: {error}") from error
     except Exception as error:  # securesystemslib: signers may raise errors that it does not document

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from datetime import timedelta
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,28 @@ def test_a_server_that_is_not_there(publisher: Publisher, tmp_path: Path) -> Non
 def test_an_address_of_no_known_kind(publisher: Publisher, tmp_path: Path, url: str) -> None:
     with pytest.raises(UsageError, match="is no repository"):
         fetch(url, tmp_path, publisher.root)
+
+
+class Negative(SimpleHTTPRequestHandler):
+    """Sends a chunk of a negative length."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"-5\r\nwhat\r\n")
+        self.close_connection = True
+
+
+def test_a_chunk_of_a_negative_length_is_no_defect_of_ours(publisher: Publisher, tmp_path: Path) -> None:
+    with (
+        served(tmp_path / "repository", Negative) as url,
+        pytest.raises(BenchError, match=r"cannot be fetched: .*negative"),
+        open_client(tmp_path / "trust", url, publisher.root) as client,
+    ):
+        client.refresh()

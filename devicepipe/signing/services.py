@@ -1,0 +1,132 @@
+"""Signers of services (AWS KMS, Vault and others), held to a time, a length and one address.
+
+What always holds: no service keeps anybody waiting for longer than `PATIENCE`; what comes from AWS KMS and Vault is read to
+`LARGEST` bytes; Vault's token goes to the address that was named, and no redirect takes it elsewhere; and what a service says is
+told in one printable line, without that token.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from io import BytesIO
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any, Final, TypeVar
+
+from securesystemslib.signer import SecretsHandler, Signature, Signer
+
+from devicepipe.errors import BenchError
+
+SERVICES: Final = frozenset({"awskms", "azurekms", "gcpkms", "hv"})
+"""The schemes of services; their signers are securesystemslib's."""
+PATIENCE: Final = 60
+"""How long a signature may take, with all attempts of the service's client, in seconds."""
+LARGEST: Final = 1024 * 1024
+"""How many bytes an answer may have: a signature has some hundred."""
+
+_MOST_TOLD = 300
+_REMEDY = "check the signing device or service"
+_NOT_UNDERSTOOD = "its answer is none that can be understood"
+
+# It prints errors as the service put them, besides raising them.
+logging.getLogger("securesystemslib.signer").setLevel(logging.CRITICAL)
+
+T = TypeVar("T")
+
+
+class ServiceSigner(Signer):
+    """A service's signer. Made by `from_priv_key_uri`."""
+
+    def __init__(self, signer: Any) -> None:
+        self._signer = signer
+
+    @classmethod
+    def from_priv_key_uri(
+        cls, priv_key_uri: str, public_key: Any, secrets_handler: SecretsHandler | None = None
+    ) -> ServiceSigner:
+        """The signer of a URI of one of `SERVICES`. Raises whatever securesystemslib's does, and BenchError: it takes too long."""
+        signer: Any = _in_time(lambda: Signer.from_priv_key_uri(priv_key_uri, public_key, secrets_handler))
+        scheme = priv_key_uri.partition(":")[0]
+        if scheme == "hv":
+            signer._client.session.hooks["response"].append(_from_vault)  # noqa: SLF001 - the signer has no other way in
+        elif scheme == "awskms":
+            session = signer.client._endpoint.http_session  # noqa: SLF001 - nor has boto3's client
+            signer.client.meta.events.register("before-send.kms", partial(_send_to_aws, session))
+        return cls(signer)
+
+    @property
+    def public_key(self) -> Any:
+        """The public half."""
+        return self._signer.public_key
+
+    def sign(self, payload: bytes) -> Signature:
+        """Have the service sign.
+
+        Raises:
+            BenchError: It fails, takes too long, or answers what is no answer.
+        """
+        try:
+            made: Signature = _in_time(lambda: self._signer.sign(payload))
+        except BenchError:
+            raise
+        except Exception as error:  # the clients of services may raise errors that they do not document
+            raise BenchError(f"the signer failed: {self._told(error)}", remedy=_REMEDY) from error
+        return made
+
+    def _told(self, error: Exception) -> str:
+        text = str(error)
+        if type(error).__module__ in ("builtins", "binascii", "json.decoder") and not isinstance(error, OSError):
+            text = _NOT_UNDERSTOOD  # Python's own words, of what it looked for in the answer
+        if token := getattr(getattr(self._signer, "_client", None), "token", None):
+            text = text.replace(str(token), "…")  # a server, or a proxy before it, may send back what it was asked
+        line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+        return (line if len(line) <= _MOST_TOLD else f"{line[:_MOST_TOLD]}…") or type(error).__name__
+
+
+def _in_time(ask: Callable[[], T]) -> T:
+    """What `ask` returns or raises; it is waited for by a thread, which ends when that does, or with the process."""
+    made = Queue[tuple[T] | Exception](1)
+
+    def run() -> None:
+        try:
+            made.put((ask(),))
+        except Exception as error:  # noqa: BLE001 - raised by who waits
+            made.put(error)
+
+    Thread(target=run, name="ask a signing service", daemon=True).start()
+    try:
+        answer = made.get(timeout=PATIENCE)
+    except Empty as error:
+        raise BenchError(f"the signing service has not answered in {PATIENCE} s", remedy=_REMEDY) from error
+    if isinstance(answer, Exception):
+        raise answer
+    return answer[0]
+
+
+def _from_vault(response: Any, **_: object) -> None:
+    """A hook of requests: is given an answer before it is read, and before a redirect is followed."""
+    if response.is_redirect:
+        response.close()
+        raise BenchError(
+            f"the signing service sends elsewhere, to {response.headers['location']!a}",
+            remedy="if that is yours, name it as VAULT_ADDR: the token is given to no other address",
+        )
+    response.raw = BytesIO(_bounded(response.raw))
+
+
+def _send_to_aws(session: Any, request: Any, **_: object) -> Any:
+    """A handler of botocore's event `before-send`: sends the request, and reads what comes, in the place of botocore."""
+    request.stream_output = True
+    response = session.send(request)
+    response._content = _bounded(response.raw)  # noqa: SLF001 - where botocore would read it to
+    return response
+
+
+def _bounded(raw: Any) -> bytes:
+    data: bytes = raw.read(LARGEST + 1, decode_content=True)
+    if len(data) > LARGEST:
+        raw.close()
+        raise BenchError(f"the signing service answers with more than {LARGEST} bytes", remedy=_REMEDY)
+    return data
