@@ -83,14 +83,14 @@ def append_once(project: Project, entries: Sequence[Entry], keys: Keys | None = 
     return [there[encode_entry(entry)] for entry in entries]
 
 
-def entries_about(project: Project, kinds: Collection[Kind], digest: str, *, recover: bool) -> dict[int, Entry] | None:
-    """All entries of some kinds about a digest, by their numbers; None where the product has no log here.
+def entries_about(project: Project, kind: Kind, digest: str, *, recover: bool) -> dict[int, Entry] | None:
+    """All entries of a kind about a digest, by their numbers; None where the product has no log here.
 
     They come from the log itself, all of which is held against its checkpoint: no index that lies hides one.
 
     Args:
         project: The product.
-        kinds: The kinds.
+        kind: The kind.
         digest: SHA-256 of what they are about.
         recover: Publish first what an append that was interrupted left in the journal.
 
@@ -101,7 +101,7 @@ def entries_about(project: Project, kinds: Collection[Kind], digest: str, *, rec
     if not _is_there(project):
         return None
     found = entries_with(project, (f'"digest":"{digest}"'.encode(),), recover=recover)
-    return {number: entry for number, entry in found.items() if entry.kind in kinds and entry.digest == digest}
+    return {number: entry for number, entry in found.items() if (entry.kind, entry.digest) == (kind, digest)}
 
 
 def entries_with(

@@ -47,7 +47,7 @@ def compare_with_log(project: Project, bundle: VerifiedBundle, record: SignedRec
         UsageError, BenchError: As `ledger.entries_about`.
     """
     release = bundle.sha256(RELEASE_STATEMENT)
-    logged = ledger.entries_about(project, ["approval"], release, recover=recover)
+    logged = ledger.entries_about(project, "approval", release, recover=recover)
     told = {one.signature.number: entry_of(one, release) for one in record.signatures}
     entries = [*dict.fromkeys(encode_entry(entry) for entry in (logged or {}).values())]
     _check_unlogged(project, record, [number for number, entry in told.items() if encode_entry(entry) not in entries])
@@ -78,7 +78,7 @@ def compare_with_log(project: Project, bundle: VerifiedBundle, record: SignedRec
 def _check_unlogged(project: Project, record: SignedRecord, unlogged: Collection[int]) -> None:
     """Check that no signature that the log lacks is by a roster whose key was revoked since: that can be a thief's.
 
-    There is one only in a record that was read as if the key had not been revoked.
+    Also by a roster that is kept: it was kept with signatures that the log had, and lets nobody sign more.
     """
     history = load_history(project) if unlogged else None
     for one in record.signatures:
@@ -86,7 +86,7 @@ def _check_unlogged(project: Project, record: SignedRecord, unlogged: Collection
             continue
         name = f"{ROSTERS}{one.signature.roster}{SUFFIX}"
         key = history.key_with(keyid_unverified(record.files[name], name))
-        if key is not None and key.revoked is not None and one.signature.roster not in key.kept:
+        if key is not None and key.revoked is not None:
             raise IntegrityError(
                 "is not in the log, and the key of its roster was revoked since",
                 link=one.file,
@@ -136,10 +136,10 @@ def read_logged(project: Project, bundle: VerifiedBundle) -> SignedRecord:
 def read_to_keep(project: Project, bundle: VerifiedBundle) -> SignedRecord:
     """The signatures of a release that is to count although a key of it is revoked: it was sealed and signed as the log has it.
 
-    Whoever has the key can seal and sign as they like, but not in the log.
+    Whoever has the key can seal and make rosters, and by them sign, as they like, but not in the log.
 
     Raises:
-        IntegrityError: The log has not that the release was sealed, or not all of its signatures; as `read_logged`.
+        IntegrityError: The log has not that the release was sealed, or not all of its signatures and rosters; as `read_logged`.
         UsageError, BenchError: As `read_logged`.
     """
     record, release = read_logged(project, bundle), bundle.sha256(RELEASE_STATEMENT)
@@ -147,21 +147,30 @@ def read_to_keep(project: Project, bundle: VerifiedBundle) -> SignedRecord:
         "keyid": keyid_unverified(bundle.read(RELEASE_ENVELOPE), RELEASE_ENVELOPE),
         "purpose": "release statement",
     }
-    logged = ledger.entries_about(project, ["approval", "key-use"], release, recover=True) or {}
-    if not any(one.kind == "key-use" and sealing.items() <= one.details.items() for one in logged.values()):
+    logged = ledger.entries_with(project, (f'"digest":"{release}"'.encode(), b'"purpose":"roster"')).values()
+    uses = [one for one in logged if one.kind == "key-use"]
+    if not any(one.digest == release and sealing.items() <= one.details.items() for one in uses):
         raise IntegrityError(
             "is not in the log: that the release was sealed is in no entry of it",
             link=RELEASE_STATEMENT,
             remedy=f"if {ledger.log_folder(project)} is not the product's log, bring that; else do not keep the release: "
             "whoever has the key can have made it",
         )
-    there = {encode_entry(one) for one in logged.values()}
+    there = {encode_entry(one) for one in logged if one.kind == "approval"}
     for one in record.signatures:
         if encode_entry(entry_of(one, release)) not in there:
             raise IntegrityError(
                 "is not in the log",
                 link=one.file,
                 remedy=f"if it was signed so ({one.signature.told}), have anybody sign, which logs it; else do not keep it",
+            )
+    rosters = {f"{ROSTERS}{one.digest}{SUFFIX}" for one in uses if one.details["purpose"] == "roster"}
+    for name in record.files:
+        if name.startswith(ROSTERS) and name not in rosters:
+            raise IntegrityError(
+                "is not in the log, as each roster is before anybody signs by it",
+                link=name,
+                remedy="delete it: whoever has the key can have made it",
             )
     return record
 

@@ -27,7 +27,7 @@ USES: dict[str, Callable[[Project], object]] = {
     "append": lambda project: ledger.append(project, [ENTRY]),
     "append once": lambda project: ledger.append_once(project, [ENTRY]),
     "check": ledger.check,
-    "entries about": lambda project: ledger.entries_about(project, ["approval"], DIGEST, recover=True),
+    "entries about": lambda project: ledger.entries_about(project, "approval", DIGEST, recover=True),
     "entries with": lambda project: ledger.entries_with(project, (b"login",)),
 }
 
