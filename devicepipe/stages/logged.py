@@ -50,7 +50,8 @@ def compare_with_log(project: Project, bundle: VerifiedBundle, record: SignedRec
     logged = ledger.entries_about(project, "approval", release, recover=recover)
     told = {one.signature.number: entry_of(one, release) for one in record.signatures}
     entries = [*dict.fromkeys(encode_entry(entry) for entry in (logged or {}).values())]
-    _check_unlogged(project, record, [number for number, entry in told.items() if encode_entry(entry) not in entries])
+    unlogged = [number for number, entry in told.items() if encode_entry(entry) not in entries]
+    _check_unlogged(project, record, unlogged, here=logged is not None)
     if logged is None:
         return False
     folder = record_folder(bundle.folder).name
@@ -75,10 +76,10 @@ def compare_with_log(project: Project, bundle: VerifiedBundle, record: SignedRec
     return True
 
 
-def _check_unlogged(project: Project, record: SignedRecord, unlogged: Collection[int]) -> None:
+def _check_unlogged(project: Project, record: SignedRecord, unlogged: Collection[int], *, here: bool) -> None:
     """Check that no signature that the log lacks is by a roster whose key was revoked since: that can be a thief's.
 
-    Also by a roster that is kept: it was kept with signatures that the log had, and lets nobody sign more.
+    Where the log is here, also by a roster that is kept: it was kept with signatures that the log had, and lets nobody sign more.
     """
     history = load_history(project) if unlogged else None
     for one in record.signatures:
@@ -86,12 +87,13 @@ def _check_unlogged(project: Project, record: SignedRecord, unlogged: Collection
             continue
         name = f"{ROSTERS}{one.signature.roster}{SUFFIX}"
         key = history.key_with(keyid_unverified(record.files[name], name))
-        if key is not None and key.revoked is not None:
+        kept = key is not None and one.signature.roster in key.kept
+        if key is not None and key.revoked is not None and (here or not kept):
             raise IntegrityError(
                 "is not in the log, and the key of its roster was revoked since",
                 link=one.file,
                 remedy=f"if {ledger.log_folder(project)} is not the product's log, bring that; else do not trust the signature: "
-                "whoever has the key can have made it. Delete it and its roster",
+                f"whoever has the key can have made it. Delete it{'' if kept else ' and its roster'}",
             )
 
 

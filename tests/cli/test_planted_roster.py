@@ -110,6 +110,10 @@ def test_nobody_signs_more_by_a_roster_that_is_kept(rotated: Rotated) -> None:
     roster = thief.present()
     revoke(rotated, rotated.first)
     run("account", "close", "quinn")
+    log = rotated.root / ".devicepipe/log"
+    log.rename(log.with_name("elsewhere"))
+    assert run("approvals", rotated.first)[1]["state"] == "candidate", "where the log is not, what is kept counts"
+    log.with_name("elsewhere").rename(log)
     thief.approve(roster, quinn.signer, quinn.public_key)
     with pytest.raises(
         IntegrityError, match="is not in the log, and the key of its roster was revoked since"
