@@ -207,7 +207,7 @@ class VerifiedProduction(ListedBundle):
     Attributes:
         production: What the attestation says.
         production_key: The key of the images.
-        sha256_of_attestation: SHA-256 of the attestation's file.
+        envelope: The attestation's file, as it was verified.
         links: The checks that were done, in order.
     """
 
@@ -216,7 +216,7 @@ class VerifiedProduction(ListedBundle):
         listed: ListedBundle,
         production: Production,
         production_key: PublicKey,
-        sha256_of_attestation: str,
+        envelope: bytes,
         links: tuple[Link, ...],
         proof: object,
     ) -> None:
@@ -225,7 +225,7 @@ class VerifiedProduction(ListedBundle):
         super().__init__(listed.folder, {name: listed.sha256(name) for name in listed.names()})
         self.production = production
         self.production_key = production_key
-        self.sha256_of_attestation = sha256_of_attestation
+        self.envelope = envelope
         self.links = links
 
     def shipped(self) -> dict[str, list[str]]:
@@ -306,8 +306,7 @@ class _Check:
         images = self.images(listed, production, key)
         for board in production.boards:
             self.board(listed, board, images, key)
-        digest = hashlib.sha256(envelope).hexdigest()
-        return VerifiedProduction(listed, production, key, digest, tuple(self.links), _PROOF)
+        return VerifiedProduction(listed, production, key, envelope, tuple(self.links), _PROOF)
 
     def held(self, link: str, check: str) -> None:
         self.links.append(Link(link, check))

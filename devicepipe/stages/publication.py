@@ -33,7 +33,6 @@ from devicepipe.distribution.store import FolderStore, Store
 from devicepipe.durable import alone
 from devicepipe.errors import UsageError
 from devicepipe.evidence.facts import utc_now
-from devicepipe.evidence.files import read_file
 from devicepipe.evidence.key_uses import use_of_key
 from devicepipe.evidence.layout import RELEASE_STATEMENT
 from devicepipe.evidence.ledger.entry import Entry, make_entry
@@ -175,7 +174,7 @@ def publish(
             files |= {f"{SIGNATURES}{name}": data for name, data in record.files.items()}
             if production is not None and state.state == "released":
                 files |= {name: production.read(name) for name in production.names()}
-                files[ATTESTATION] = read_file(production.folder, ATTESTATION)
+                files[ATTESTATION] = production.envelope
             published.append((state, record.signatures[-1].signature.account))
             yield Parcel(state, files)
 

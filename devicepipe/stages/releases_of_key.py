@@ -137,7 +137,7 @@ def signed_by(bundle: VerifiedBundle, record: SignedRecord, key: PublicKey, role
     shipped = verify_production(bundle) if production.is_dir() else None
     envelopes = [bundle.read(RELEASE_ENVELOPE)]
     if shipped is not None:
-        envelopes.append((production / ATTESTATION).read_bytes())
+        envelopes.append(shipped.envelope)
     if role == "image":
         own = PublicKey.from_pem(bundle.read(IMAGE_KEY)).keyid == key.keyid
         return {sha256(envelopes[0])} if own else set()
