@@ -92,7 +92,7 @@ def current_roster(project: Project) -> bytes:
             if newest.number
             else "make accounts with `devicepipe account add`; who holds the release key signs their roster",
         ) from error
-    _check_newest(path, data, newest)
+    _check_newest(path, _digest(data), newest)
     if keyid_unverified(data, path.name) in {one.keyid for one in keys.trust.keys} - {keys.release.public.keyid}:
         raise UsageError(
             "the roster is signed by a release key that is in force no longer",
@@ -109,9 +109,9 @@ def present_roster(project: Project, keys: Keys) -> Roster | None:
         UsageError: It is not the newest one that the log has.
         BenchError, IntegrityError: As `renew_roster`.
     """
-    before, newest, path = _before(project, keys)
+    before, digest, newest, path = _before(project, keys)
     if before is not None:
-        _check_newest(path, path.read_bytes(), newest)
+        _check_newest(path, digest, newest)
     return before
 
 
@@ -155,9 +155,9 @@ def differences_of(project: Project, accounts: Accounts, keys: Keys | None = Non
     The caller is `alone_with_roster`. Raises as `renew_roster`.
     """
     keys = keys or open_keys(project)
-    before, newest, path = _before(project, keys)
+    before, digest, newest, path = _before(project, keys)
     signed, found = before.people if before is not None else [], accounts.people()
-    stale, others = _not_newest(path, newest), differences(signed, found)
+    stale, others = _not_newest(digest, newest), differences(signed, found)
     pending = _interrupted(path, before, newest, keys, project.product.name) if others and not stale else None
     if pending is not None and not differences(pending.people, found):
         # Its time is that of then, and people may have signed since by the roster before it: so it is signed anew.
@@ -230,13 +230,13 @@ def _sign_next(
     accept: bool = False,
 ) -> tuple[Roster, bytes, list[Entry]]:
     """Sign the roster before with one change and lay it beside that; returns it, its file's bytes, and what the log is told."""
-    before, newest, path = _before(project, keys)
+    before, digest, newest, _ = _before(project, keys)
     signed, found = before.people if before is not None else [], accounts.people()
     roster = next_roster(
         before, newest, Roster(product=project.product.name, number=1, on=instant(datetime.now(UTC)), people=[])
     )
     people = changed(signed, found, account, change, roles)
-    others = _not_newest(path, newest) + differences(people, found)
+    others = _not_newest(digest, newest) + differences(people, found)
     if accept:
         people = accepted(signed, found, roster.on)
     else:
@@ -287,25 +287,26 @@ def _interrupted(path: Path, before: Roster | None, newest: LoggedRoster, keys: 
     return roster if roster.number == next_roster(before, newest, roster).number else None
 
 
-def _before(project: Project, keys: Keys) -> tuple[Roster | None, LoggedRoster, Path]:
-    """The roster that is there, if one is, what the log has, and the roster's file."""
+def _before(project: Project, keys: Keys) -> tuple[Roster | None, str, LoggedRoster, Path]:
+    """The roster that is there, if one is, with its digest (it is read once), what the log has, and the roster's file."""
     path = roster_file(project)
     newest = newest_logged(project, keys)
     _check_log(project, path, newest)
     _finish(path, newest)
     if not path.exists():
-        return None, newest, path
-    return open_roster(path.read_bytes(), keys.trust, project.product.name, path.name), newest, path
+        return None, "", newest, path
+    data = path.read_bytes()
+    return open_roster(data, keys.trust, project.product.name, path.name), _digest(data), newest, path
 
 
-def _not_newest(path: Path, newest: LoggedRoster) -> list[Difference]:
-    if not newest.number or _has(path, newest.digest):
+def _not_newest(digest: str, newest: LoggedRoster) -> list[Difference]:
+    if newest.number == 0 or digest == newest.digest:
         return []
     return [Difference("roster", f"the newest is number {newest.number} of {newest.at}, which the file is not")]
 
 
-def _check_newest(path: Path, data: bytes, newest: LoggedRoster) -> None:
-    if newest.number and _digest(data) != newest.digest:
+def _check_newest(path: Path, digest: str, newest: LoggedRoster) -> None:
+    if newest.number and digest != newest.digest:
         raise UsageError(
             f"this is not the newest roster, which is number {newest.number} of {newest.at}",
             file=path,

@@ -14,7 +14,10 @@ import pytest
 from devicepipe.approval.secret_box import Secrets
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.signatures import Roster, instant, open_roster, record_folder
+from devicepipe.project.config import load_project
 from devicepipe.signing.keys import PublicKey
+from devicepipe.stages import rosters
+from devicepipe.stages.context import open_keys
 from devicepipe.stages.rosters import LoggedRoster, next_roster
 from tests.cli.calls import WORDS, entries, run, run_text, sign
 from tests.cli.test_waive_by_account import folder, waive
@@ -88,6 +91,27 @@ def test_a_roster_that_is_signed_anew_while_somebody_types_the_password_signs_no
     with pytest.raises(UsageError, match="the roster was signed anew meanwhile"):
         sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
     assert not record_folder(bundle).exists()
+
+
+def test_an_older_roster_that_is_there_for_a_moment_is_not_taken_for_the_newest(
+    root: Path, people: dict[str, pyotp.TOTP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was read twice, to be used and to be held against the log: whoever exchanged it quickly enough had `keys rotate`
+    sign an older one anew, in which an account was open that had been closed."""
+    older = (root / ROSTER).read_bytes()
+    run("account", "close", "quinn")
+    newest = (root / ROSTER).read_bytes()
+    (root / ROSTER).write_bytes(older)
+
+    def exchanged(*arguments: object) -> Roster:
+        (root / ROSTER).write_bytes(newest)
+        return open_roster(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rosters, "open_roster", exchanged)
+    project = load_project(root / "devicepipe.toml")
+    with pytest.raises(UsageError, match="this is not the newest roster"):
+        rosters.present_roster(project, open_keys(project))
+    assert rosters.present_roster(project, open_keys(project)) is not None
 
 
 # --- the database of accounts alone
