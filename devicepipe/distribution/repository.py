@@ -20,7 +20,15 @@ from devicepipe.distribution import layout
 from devicepipe.distribution.releases import Parcel, releases_of, sha256, targets_with
 from devicepipe.distribution.seen import Seen
 from devicepipe.distribution.signing import Setup, SignedMetadata, add_signatures
-from devicepipe.distribution.state import RepositoryState, check_root, load_state, meta_of, read_metadata, to_bytes
+from devicepipe.distribution.state import (
+    RepositoryState,
+    check_root,
+    first_root,
+    load_state,
+    meta_of,
+    read_metadata,
+    to_bytes,
+)
 from devicepipe.distribution.store import Store
 from devicepipe.errors import BenchError, IntegrityError, UsageError
 from devicepipe.project.publication_settings import RepositoryRole
@@ -195,7 +203,7 @@ class Repository:
         """
         following = read_metadata(root, Root, "the next root")
         name = layout.metadata_file("root", following.signed.version)
-        with self.store.locked():
+        with self._locked(anchor):
             state = load_state(self.store, anchor, former=True)
             self.seen.check(self.store.url, state.versions, state.timestamp_bytes)
             if not broken:
@@ -236,9 +244,14 @@ class Repository:
     @contextmanager
     def _opened(self, anchor: bytes) -> Iterator[RepositoryState]:
         """The published state while nobody else changes it; what the store shows afterwards must be what it has become."""
-        with self.store.locked():
+        with self._locked(anchor):
             yield self.state(anchor)
             self._kept(anchor)
+
+    def _locked(self, anchor: bytes) -> AbstractContextManager[None]:
+        """Alone in the repository of that root. Looks for it first: the lock would make the folder of one that is lost."""
+        first_root(self.store, anchor)
+        return self.store.locked()
 
     def _kept(self, anchor: bytes) -> RepositoryState:
         """What the store shows, not older than what was published; it is kept as seen."""

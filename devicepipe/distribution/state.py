@@ -114,8 +114,8 @@ def check_root(root: Metadata[Root], before: Metadata[Root] | None, link: str) -
         )
 
 
-def _roots(store: Store, anchor: bytes) -> list[Metadata[Root]]:
-    """The roots from the committed one to the newest."""
+def first_root(store: Store, anchor: bytes) -> Metadata[Root]:
+    """The root that the project has committed, which the repository begins with. Raises as `load_state`."""
     root = read_metadata(anchor, Root, "the project's root")
     link = metadata_file("root", root.signed.version)
     try:
@@ -128,7 +128,12 @@ def _roots(store: Store, anchor: bytes) -> list[Metadata[Root]]:
     if published != anchor:
         raise IntegrityError("is not the root that the project has committed", link=link)
     check_root(root, None, link)
-    roots = [root]
+    return root
+
+
+def _roots(store: Store, anchor: bytes) -> list[Metadata[Root]]:
+    """The roots from the committed one to the newest."""
+    roots = [first_root(store, anchor)]
     while len(roots) <= _MOST_ROOTS:
         link = metadata_file("root", roots[-1].signed.version + 1)
         try:

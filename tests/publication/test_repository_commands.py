@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -320,3 +321,18 @@ def test_a_machine_without_the_release_key_is_told_of_unlogged(keys: Path) -> No
         run("repository", "refresh")
     assert "--unlogged" in caught.value.remedy
     assert run("repository", "refresh", "--unlogged")[1]["renewed"] == ["timestamp"]
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty folder"])
+def test_a_refresh_of_a_lost_repository_leaves_nothing_behind(root: Path, bundle: Path, left: str) -> None:
+    """It left a folder with nothing but a lock file in it, as if there were a repository."""
+    place = root / "dist/repository"
+    shutil.rmtree(place)
+    if left == "an empty folder":  # where something should be mounted
+        place.mkdir()
+    for words in (("refresh",), ("refresh", "--unlogged")):
+        with pytest.raises(
+            UsageError, match=r"not the repository of the project's root: it has no metadata/1\.root\.json"
+        ):
+            run("repository", *words)
+        assert [*place.iterdir()] == [] if place.exists() else left == "nothing"
