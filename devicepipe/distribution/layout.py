@@ -18,19 +18,12 @@ LARGEST_SNAPSHOT: Final = 2_000_000
 LARGEST_TARGETS: Final = 5_000_000
 """What stock clients read at most of a role's metadata, in bytes (the defaults of tuf.ngclient)."""
 
-_VERSIONED: Final = re.compile(r"([1-9][0-9]*)\.(root|targets|snapshot)\.json")
 _PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def metadata_file(role: str, version: int) -> str:
     """The name of a version of a role's metadata; the timestamp has one name only."""
     return TIMESTAMP if role == "timestamp" else f"{METADATA}/{version}.{role}.json"
-
-
-def version_in(name: str, role: str) -> int | None:
-    """The version that a name in the folder of metadata is of, if it is one of the role."""
-    found = _VERSIONED.fullmatch(name)
-    return int(found[1]) if found and found[2] == role else None
 
 
 def target_file(path: str, sha256: str) -> str:

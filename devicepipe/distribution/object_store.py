@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from devicepipe.distribution.store import conflict
+from devicepipe.distribution.store import Conflict
 from devicepipe.distribution.timely import CHUNK, timely
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.ledger.disk import MAXIMUM_READ
@@ -68,18 +68,6 @@ class ObjectStore:
 
         return self._asked(name, got)
 
-    def names(self, folder: str) -> list[str]:
-        """See `Store.names`."""
-        start = f"{self._prefix}{folder}/" if folder else self._prefix
-
-        def listed() -> list[str]:
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=start, Delimiter="/"
-            )
-            return sorted(one["Key"].removeprefix(start) for page in pages for one in page.get("Contents", ()))
-
-        return self._asked(folder, listed)
-
     def put(self, name: str, data: bytes) -> None:
         """See `Store.put`."""
         self._put(name, data)
@@ -94,16 +82,34 @@ class ObjectStore:
             self.add(name, data)
             return
         if self.read(name) != before:
-            raise conflict(name)
-        self._put(name, data, IfMatch=self._tags[name])
+            raise Conflict(name)
+        tag = self._tags[name]
+        self._check_conditions(name, before)
+        self._put(name, data, IfMatch=tag)
 
     def locked(self) -> AbstractContextManager[None]:
         """See `Store.locked`: an object store has no lock."""
         return nullcontext()
 
+    def _check_conditions(self, name: str, there: bytes) -> None:
+        """See that the store keeps to conditions. Many do not know them, and say nothing: the last of two publishers would win."""
+        try:
+            self.add(name, there)
+        except Conflict:
+            return
+        raise BenchError(
+            f"{self.url} puts {name} although it is there: it does not know conditional writes",
+            remedy="use an object store that does (If-None-Match, If-Match), or a folder",
+        )
+
     def _put(self, name: str, data: bytes, **condition: str) -> None:
         key = self._prefix + name
-        self._asked(name, lambda: self._client.put_object(Bucket=self._bucket, Key=key, Body=data, **condition))
+
+        def put() -> Iterator[bytes]:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=data, **condition)
+            yield b""
+
+        self._asked(name, lambda: list(timely(put, f"the answer to {name}", sent=len(data))))
 
     def _asked(self, name: str, ask: Callable[[], T]) -> T:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -124,7 +130,7 @@ class ObjectStore:
         if code in _MISSING:
             return FileNotFoundError(2, "No such object", f"{self.url}/{name}")
         if code in _LOST:
-            return conflict(name)
+            return Conflict(name)
         return BenchError(f"{self.url} refuses {name}: {error}", remedy="check the bucket, and what the account may do")
 
 

@@ -37,6 +37,8 @@ from devicepipe.signing.hsm import PinRefusedError
 ONLINE: tuple[RepositoryRole, ...] = ("targets", "snapshot", "timestamp")
 """The roles below the root, in the order in which they are signed."""
 
+_MOST_LEFT = 1000
+"""How many versions that were never published are passed over."""
 _LARGEST = {
     "targets": layout.LARGEST_TARGETS,
     "snapshot": layout.LARGEST_SNAPSHOT,
@@ -297,12 +299,10 @@ class Repository:
         before_timestamp: Callable[[], None] = lambda: None,
     ) -> None:
         """Sign new versions of these roles' metadata, and write them, the timestamp last, by which they are published."""
-        names, made = self.store.names(layout.METADATA), list[SignedMetadata]()
+        made = list[SignedMetadata]()
 
         def sign(role: RepositoryRole, signed: Signed) -> MetaFile:
-            # Under the next free version: what a killed process left unpublished is passed over.
-            taken = [version for name in names if (version := layout.version_in(name, role)) is not None]
-            signed.version = max([state.of(role).signed.version if state else 0, *taken]) + 1
+            signed.version = self._next_version(role, state.of(role).signed.version if state else 0)
             made.append(self._signed(root, role, signed))
             return meta_of(made[-1].data, signed.version)
 
@@ -324,6 +324,20 @@ class Repository:
         # Now, from what was signed: what the store shows next may be what somebody has put back by then.
         versions = (state.versions if state else {}) | {one.role: one.version for one in made}
         self.seen.keep(self.store.url, versions | {"root": root.signed.version}, made[-1].data)
+
+    def _next_version(self, role: RepositoryRole, version: int) -> int:
+        """The first version after this one whose name is free: what a killed process left unpublished is passed over.
+
+        They are asked for one by one. Beyond the highest that is there it would go on from a number that whoever can write to the
+        store has chosen, and versions never go back.
+        """
+        for following in range(version + 1, version + 1 + _MOST_LEFT):
+            if role == "timestamp" or self._read(layout.metadata_file(role, following)) is None:
+                return following
+        raise BenchError(
+            f"{self.store.url} has {_MOST_LEFT} versions of {role} beyond {version}, which is published",
+            remedy="remove those from its folder `metadata`: nothing names them",
+        )
 
     def _signed(self, root: Metadata[Root], role: RepositoryRole, signed: Signed) -> SignedMetadata:
         signed.expires = self.now() + self.setup[role].lasts

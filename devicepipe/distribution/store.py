@@ -25,20 +25,17 @@ class Store(Protocol):
     def read(self, name: str) -> bytes:
         """The bytes under a name. Raises FileNotFoundError where there are none."""
 
-    def names(self, folder: str) -> list[str]:
-        """The names in a folder, without it; none where there is no such folder."""
-
     def put(self, name: str, data: bytes) -> None:
         """Put bytes under a name that says what they are (a digest), so that nobody puts other ones there."""
 
     def add(self, name: str, data: bytes) -> None:
-        """Put bytes under a name that is free. Raises BenchError where it is not: another publisher is at work."""
+        """Put bytes under a name that is free. Raises Conflict where it is not."""
 
     def swap(self, name: str, data: bytes, before: bytes | None) -> None:
         """Make all last that was put, and then give a name other bytes, all or none, in the place of `before` (None: of none).
 
         Raises:
-            BenchError: Other bytes are there by now: another publisher is at work.
+            Conflict: Other bytes are there by now.
         """
 
     def locked(self) -> AbstractContextManager[None]:
@@ -63,10 +60,6 @@ class FolderStore:
         """See `Store.read`."""
         return self._disk.read(name)
 
-    def names(self, folder: str) -> list[str]:
-        """See `Store.names`."""
-        return self._disk.names(folder)
-
     def put(self, name: str, data: bytes) -> None:
         """See `Store.put`."""
         self._disk.write(name, data)
@@ -74,16 +67,16 @@ class FolderStore:
     def add(self, name: str, data: bytes) -> None:
         """See `Store.add`."""
         folder, _, last = name.rpartition("/")
-        if last in self.names(folder):
-            raise conflict(name)
+        if last in self._disk.names(folder):
+            raise Conflict(name)
         self._disk.write(name, data)
 
     def swap(self, name: str, data: bytes, before: bytes | None) -> None:
         """See `Store.swap`."""
         folder, _, last = name.rpartition("/")
-        found = self.read(name) if last in self.names(folder) else None
+        found = self.read(name) if last in self._disk.names(folder) else None
         if found != before:
-            raise conflict(name)
+            raise Conflict(name)
         self._disk.sync()
         self._disk.replace(name, data, f"{folder}/.new" if folder else ".new")
 
@@ -93,6 +86,8 @@ class FolderStore:
         return self._disk.locked()
 
 
-def conflict(name: str) -> BenchError:
-    """What is said where another publisher was quicker."""
-    return BenchError(f"{name} is another one by now: somebody else publishes too", remedy="run it again")
+class Conflict(BenchError):  # noqa: N818 - what it is, not how it is told
+    """Other bytes are under a name than were expected: another publisher was quicker."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is another one by now: somebody else publishes too", remedy="run it again")

@@ -18,7 +18,7 @@ CHUNK: Final = 16 * 1024
 _AHEAD = 16
 
 
-def timely(start: Callable[[], Iterator[bytes]], what: str) -> Iterator[bytes]:
+def timely(start: Callable[[], Iterator[bytes]], what: str, sent: int = 0) -> Iterator[bytes]:
     """The chunks of an iterator, as long as they come in time.
 
     They are fetched by a thread of its own: whatever that waits for (a name, a connection, a header, a byte), it is waited for no
@@ -27,6 +27,7 @@ def timely(start: Callable[[], Iterator[bytes]], what: str) -> Iterator[bytes]:
     Args:
         start: Makes the iterator; of chunks of some `CHUNK` bytes.
         what: What it is, for people.
+        sent: How many bytes have to be sent before any come.
 
     Raises:
         TimeoutError: They do not: `PATIENCE` has passed, and the time that what came may take.
@@ -48,7 +49,7 @@ def timely(start: Callable[[], Iterator[bytes]], what: str) -> Iterator[bytes]:
     Thread(target=fetch, name=f"fetch {what}", daemon=True).start()
     try:
         while True:
-            left = begun + PATIENCE + received / SLOWEST - monotonic()
+            left = begun + PATIENCE + (sent + received) / SLOWEST - monotonic()
             try:
                 chunk = chunks.get(timeout=max(left, 0))
             except Empty as error:

@@ -303,3 +303,16 @@ def test_what_ships_of_a_published_release_is_not_exchanged(publisher: Publisher
     with pytest.raises(UsageError, match=r"pump 1\.0\.0 is published, and its images/.*factory\.hex is another one"):
         publisher.publish(given)
     assert publisher.publish(parcel()) is False
+
+
+def test_a_name_that_somebody_put_there_does_not_say_which_version_is_next(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    """Without any key: the versions went to where other clients have no numbers, and versions never go back."""
+    metadata = tmp_path / "repository/metadata"
+    for name in (f"{2**63 - 1}.targets.json", f"{'9' * 240}.snapshot.json", "2.targets.json"):
+        (metadata / name).write_bytes(b"{}")
+    publisher.publish(parcel())
+    assert publisher.repository.state(publisher.root).versions == {
+        "root": 1, "timestamp": 2, "snapshot": 2, "targets": 3,
+    }  # fmt: skip
