@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from devicepipe.build.source import Commit, export_tree, read_commit
-from devicepipe.durable import alone, locked
+from devicepipe.durable import alone
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.bundle import Bundle, BundleWriter
 from devicepipe.evidence.decisions import Decisions, VerificationSummary
@@ -35,6 +35,7 @@ from devicepipe.pipeline.workspace import workspace
 from devicepipe.policy.rules import load_policy
 from devicepipe.project.config import CONFIG_NAME, Project, load_project
 from devicepipe.project.quarantine import load_quarantine
+from devicepipe.project.state import locked_in_state
 from devicepipe.signing.image import check_release_version
 from devicepipe.stages import ledger
 from devicepipe.stages.analyse import analyse
@@ -128,7 +129,8 @@ def make_release(
             remedy="commit or stash it, or pass --allow-dirty for a bundle that is marked NOT RELEASABLE",
         )
     final = project.root / project.output / f"{project.product.name}-{version}"
-    settle(final)
+    with locked_in_state(project, "publish"):  # what looks half done may be what another run is just doing
+        settle(final)
     _check_final(project, version, final, replace_existing)
     # Read again from the commit when they are traced; here only so that a mistake in them is told at once and where it was made.
     read_product_items(project)
@@ -242,7 +244,7 @@ def _put_in_place(context: Context, project: Project, final: Path, *, replace_ex
     """
     # Asked once no other run puts one there: nobody signs what is replaced while it is. Beside a new bundle there is nothing to
     # sign yet, and no lock file to leave.
-    with locked(project.state / "publish.lock"), alone(record_folder(final)) if final.exists() else nullcontext():
+    with locked_in_state(project, "publish"), alone(record_folder(final)) if final.exists() else nullcontext():
         # Another run may have released the version in the meantime.
         _check_final(project, context.version, final, replace_existing)
         log_evidence(context, project)

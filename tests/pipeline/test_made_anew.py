@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from devicepipe.durable import locked
+from devicepipe.errors import DevicepipeError
 from devicepipe.evidence.signatures import record_folder
 from devicepipe.pipeline import release
+from devicepipe.pipeline.graph import Progress
 from devicepipe.project.config import Project, load_project
+from devicepipe.project.state import locked_in_state
 from devicepipe.stages.context import Context, open_keys
 from devicepipe.stages.seal import log_evidence, seal
 from tests.evidence.synthetic_bundle import Keys, Pair, Spoil, _Maker
@@ -84,7 +89,7 @@ def test_nobody_signs_the_bundle_of_another_run_while_the_one_that_waited_for_it
     """Whether there is a bundle to be locked was asked before it was this run's turn."""
     first, final = made(project, "first"), project.root / "dist" / "pump-1.2.3"
     waiting = threading.Thread(target=put(project, "second"))
-    with locked(project.state / "publish.lock"):
+    with locked_in_state(project, "publish"):
         waiting.start()
         waiting.join(1)
         assert waiting.is_alive()
@@ -93,3 +98,29 @@ def test_nobody_signs_the_bundle_of_another_run_while_the_one_that_waited_for_it
     waiting.join(SOON)
     assert not waiting.is_alive()
     assert signable == [False]
+
+
+def test_a_run_that_begins_lets_another_one_finish_its_replacement(project: Project) -> None:
+    """It took back the bundle that was being replaced, and the other run failed though its release was sealed and logged."""
+    for words in (
+        ("init", "-q"),
+        ("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "a", "--allow-empty"),
+    ):
+        subprocess.run(["git", *words], cwd=project.root, check=True)
+    aside = project.root / "dist" / ".pump-1.2.3.replaced"
+    aside.mkdir(parents=True)
+    told = cast("Progress", None)  # it does not come to that
+
+    def begin() -> None:
+        with suppress(DevicepipeError):  # there is nothing to be released
+            release.make_release(
+                project, "1.2.3", allow_dirty=True, replace_existing=True, progress=told, cancel=threading.Event()
+            )
+
+    beginning = threading.Thread(target=begin)
+    with locked_in_state(project, "publish"):
+        beginning.start()
+        beginning.join(2)
+        assert (beginning.is_alive(), aside.exists()) == (True, True)
+    beginning.join(SOON)
+    assert not aside.exists()
