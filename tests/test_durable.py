@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import multiprocessing
+import resource
 import threading
 from pathlib import Path
 
 import pytest
 
+from devicepipe.cli.main import _as_ours
 from devicepipe.durable import alone, locked, sync_tree, write_new
 from devicepipe.errors import UsageError
 from devicepipe.evidence.ledger.disk import Disk
@@ -83,3 +85,19 @@ def test_whoever_waited_for_a_lock_whose_file_was_removed_is_alone_as_well(
     finally:
         let_go.set()
         waiting.join()
+
+
+@pytest.mark.parametrize("how", ["write", "append"])
+def test_a_disk_that_is_full_is_told_with_the_file_that_found_it_so(tmp_path: Path, how: str) -> None:
+    """It said "No space left on device: free what is named", and named nothing: the system does not, of an open file."""
+    disk = Disk(tmp_path)
+    disk.write("metadata/file", b"")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            getattr(disk, how)("metadata/file", bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert f"File too large: {tmp_path}/metadata/file" in str(_as_ours(caught.value))
+    assert "what is named" not in str(_as_ours(OSError(28, "No space left on device")))

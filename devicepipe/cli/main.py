@@ -156,7 +156,8 @@ def _as_ours(error: Exception) -> DevicepipeError:
     if isinstance(error, OSError):
         # A full disk, a folder that may not be written: the machine's state, not the product's and no defect of ours.
         where = f": {error.filename}" if error.filename else ""
-        return BenchError(f"{error.strerror or error}{where}", remedy="free or permit what is named, and run it again")
+        what = "what is named" if where else "the folders that it writes to, that of temporary files too"
+        return BenchError(f"{error.strerror or error}{where}", remedy=f"free or permit {what}, and run it again")
     return DefectError(
         f"a defect of devicepipe: {type(error).__name__}: {error}",
         remedy="run again with DEVICEPIPE_DEBUG=1 and report the traceback",

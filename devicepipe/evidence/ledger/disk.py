@@ -143,14 +143,14 @@ class Disk:
     def _write(self, name: str, data: bytes) -> None:
         handle = os.open(self.folder / name, _CREATE | os.O_TRUNC, 0o644)
         try:
-            _write_all(handle, data)
+            _write_all(handle, data, self.folder / name)
         finally:
             os.close(handle)
 
     def _append(self, name: str, data: bytes) -> None:
         handle = os.open(self.folder / name, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            _write_all(handle, data)
+            _write_all(handle, data, self.folder / name)
         finally:
             os.close(handle)
 
@@ -165,10 +165,14 @@ class Disk:
         _sync(self.folder / name, os.O_RDONLY | os.O_DIRECTORY, os.fsync)
 
 
-def _write_all(handle: int, data: bytes) -> None:
+def _write_all(handle: int, data: bytes, path: Path) -> None:
     left = memoryview(data)
-    while left:
-        left = left[os.write(handle, left) :]
+    try:
+        while left:
+            left = left[os.write(handle, left) :]
+    except OSError as error:
+        error.filename = str(path)  # which the system does not say of a handle: somebody has to know which disk is full
+        raise
 
 
 def _sync(path: Path, flags: int, sync: Callable[[int], None]) -> None:
