@@ -1,0 +1,44 @@
+"""Whoever can write into the working tree takes changes of keys away from the end of the history: the log at hand has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from devicepipe.errors import UsageError
+from devicepipe.signing.keys import ED25519
+from tests.cli.calls import WORDS, run, sign
+from tests.cli.rotation import HISTORY, Rotated, release, revoke
+
+pytestmark = pytest.mark.parametrize("rotated", [ED25519], indirect=True)
+
+
+def cut(root: Path) -> None:
+    """Take the revocation away, and its proof."""
+    for path in (root / HISTORY).glob("0003.*"):
+        path.rename(root / path.name)
+
+
+ACTS: dict[str, Callable[[Rotated, Path], object]] = {
+    "approvals": lambda _, forged: run("approvals", forged),
+    "submit": lambda rotated, forged: sign("submit", forged, "eva", WORDS["eva"], rotated.people["eva"].now()),
+    "account roles": lambda *_: run("account", "roles", "ron", "--role", "qa"),
+    "keys revoke": lambda rotated, _: revoke(rotated),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_a_revocation_that_was_taken_away_counts_on_where_the_log_is(rotated: Rotated, act: str) -> None:
+    """What whoever had stolen the key dated back was a release again, to be signed and published."""
+    revoke(rotated, rotated.first)
+    forged = release(rotated.root, "0.9.0", keys=rotated.old_keys, logged=False).path
+    cut(rotated.root)
+    with pytest.raises(
+        UsageError, match=r"is older than the log, .*entry \d+\) of the release key .*: revoked, laptop"
+    ):
+        ACTS[act](rotated, forged)
+    for path in rotated.root.glob("0003.*"):
+        path.rename(rotated.root / HISTORY / path.name)
+    assert run("approvals", rotated.first)[1]["state"] == "candidate"
