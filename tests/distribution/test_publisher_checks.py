@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -316,3 +318,36 @@ def test_a_name_that_somebody_put_there_does_not_say_which_version_is_next(
     assert publisher.repository.state(publisher.root).versions == {
         "root": 1, "timestamp": 2, "snapshot": 2, "targets": 3,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["metadata/.new", f"targets/pump/1.0.0/{sha256(b'signed')}.0001.dsse.json"])
+def test_a_fifo_that_lies_where_something_is_written_holds_nobody(
+    publisher: Publisher, tmp_path: Path, name: str
+) -> None:
+    """Whoever can write to the folder had `publish` wait without an end, with the lock in its hands."""
+    place = tmp_path / "repository" / name.replace("1.0.0/", "1.0.0/release.signatures/")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(place)
+    done = list[object]()
+
+    def publish() -> None:
+        try:
+            done.append(publisher.publish(parcel()))
+        except OSError as error:
+            done.append(str(error.filename))
+
+    thread = threading.Thread(target=publish, daemon=True)
+    thread.start()
+    thread.join(10)
+    if thread.is_alive():
+        os.close(os.open(place, os.O_RDONLY | os.O_NONBLOCK))
+    assert done == [True if place.name == ".new" else str(place)]
+
+
+def test_a_folder_that_lies_where_a_file_is_read_is_named(publisher: Publisher, tmp_path: Path) -> None:
+    """It was "Is a directory: 7"."""
+    place = tmp_path / "repository/metadata/2.root.json"
+    place.mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        publisher.publish(parcel())
+    assert str(caught.value.filename) == str(place)

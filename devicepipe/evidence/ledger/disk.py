@@ -19,7 +19,9 @@ MAXIMUM_READ = 128 * 1024 * 1024
 """The most that is read of a file, in bytes: more than any file of a log can have."""
 
 _SYNCS_AT_ONCE = 8
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = (
+    os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+)  # no FIFO that lies there is waited for
 
 
 class Disk:
@@ -38,8 +40,7 @@ class Disk:
 
     def read(self, name: str) -> bytes:
         """The bytes of a file, and no more than `MAXIMUM_READ` of them. Raises FileNotFoundError where there is none."""
-        handle = os.open(self.folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
+        with open(self.folder / name, "rb", opener=_open_to_read) as file:
             return file.read(MAXIMUM_READ)
 
     def names(self, folder: str) -> list[str]:
@@ -76,7 +77,8 @@ class Disk:
 
     def replace(self, name: str, data: bytes, temporary: str) -> None:
         """Give a file other bytes, all or none of them whatever happens, and make them last."""
-        if temporary in self.names(name.rpartition("/")[0]):
+        folder, _, last = temporary.rpartition("/")
+        if last in self.names(folder):
             # After a loss of power both names may stand for one file, where a rename is not atomic on the disk.
             self.remove(temporary)
         self._write(temporary, data)
@@ -163,6 +165,10 @@ class Disk:
 
     def _sync_folder(self, name: str) -> None:
         _sync(self.folder / name, os.O_RDONLY | os.O_DIRECTORY, os.fsync)
+
+
+def _open_to_read(path: str, _: int) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _write_all(handle: int, data: bytes, path: Path) -> None:
