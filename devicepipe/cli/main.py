@@ -16,7 +16,7 @@ import click
 
 from devicepipe.cli.common import print_json
 from devicepipe.cli.lazy import LazyGroup
-from devicepipe.errors import EXIT_USAGE, BenchError, DevicepipeError
+from devicepipe.errors import EXIT_OK, EXIT_USAGE, BenchError, DevicepipeError
 from devicepipe.secret_variables import withhold
 
 EXIT_INTERRUPTED = 130
@@ -125,9 +125,11 @@ def _run(arguments: list[str]) -> int:
             f"interrupted: nothing was left running{_AFTER.get(arguments[0] if arguments else '', '')}", err=True
         )
         return EXIT_INTERRUPTED
-    except (BrokenPipeError, SystemExit):
-        # The reader of our output has gone; there is nobody left to tell. click ends by SystemExit for that alone here, with the
-        # code 1, by which a product failed.
+    except (BrokenPipeError, SystemExit) as end:
+        if isinstance(end, SystemExit) and not end.code:
+            return EXIT_OK  # click has completed words for a shell
+        # The reader of our output has gone; there is nobody left to tell. click ends by SystemExit for that, with the code 1, by
+        # which a product failed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED
     except Exception as error:

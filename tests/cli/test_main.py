@@ -142,3 +142,11 @@ def test_completion_script_of_each_shell() -> None:
         result = CliRunner().invoke(cli, ["completion", shell])
         assert result.exit_code == 0
         assert "_DEVICEPIPE_COMPLETE" in result.output
+
+
+def test_words_that_were_completed_are_no_interruption(tmp_path: Path) -> None:
+    """click ends by SystemExit for that, too, and it was taken for a reader that had gone."""
+    asked = {"_DEVICEPIPE_COMPLETE": "bash_complete", "COMP_WORDS": "devicepipe verify-d", "COMP_CWORD": "1"}
+    words = [sys.executable, "-m", "devicepipe"]
+    done = subprocess.run(words, env=os.environ | asked, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "plain,verify-documents\n", "")
