@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final, get_args
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.dsse import keyid_unverified
 from devicepipe.evidence.key_history import Role
+from devicepipe.evidence.key_proofs import WORDS
 from devicepipe.evidence.ledger.checkpoint import Trust, origin_of
 from devicepipe.evidence.ledger.disk import Disk
 from devicepipe.evidence.ledger.entry import Entry, Kind, decode_entry, encode_entry
@@ -22,7 +23,6 @@ from devicepipe.project.config import Project
 from devicepipe.signing.keys import PublicKey
 from devicepipe.stages.context import Keys, SigningKey, open_keys
 
-_CHANGE: Final = b'"kind":"key-change"'
 _KEYS: Final = frozenset(f"{role} key" for role in get_args(Role))
 
 
@@ -112,45 +112,47 @@ def entries_about(project: Project, kind: Kind, digest: str, *, recover: bool) -
 def entries_with(
     project: Project, marks: Collection[bytes], keys: Keys | None = None, *, recover: bool = True
 ) -> dict[int, Entry]:
-    """The entries whose text has one of these in it, by their numbers, none where there is no log; read as by `entries_about`.
-
-    Also sees that the history of keys, by which all is judged, has every change that the log has.
-
-    Raises:
-        UsageError: It has not: it is an older one.
-    """
+    """The entries whose text has one of these in it, by their numbers, none where there is no log; read as by `entries_about`."""
     folder = log_folder(project)
     if not _is_there(project):
         return {}
     keys = keys or open_keys(project)
     if recover:
         recover_log(folder, _trust(project, keys))
-    log, leaves, found, changes = _open(project, keys), CompactRange(), dict[int, Entry](), dict[int, Entry]()
+    log, leaves, found = _open(project, keys), CompactRange(), dict[int, Entry]()
     for number, data in log.entries():
         leaves.append(leaf_hash(data))
-        for wanted, into in ((marks, found), ((_CHANGE,), changes)):
-            if any(mark in data for mark in wanted):
-                into[number] = decode_entry(data, f"entry {number} of the log")
+        if any(mark in data for mark in marks):
+            found[number] = decode_entry(data, f"entry {number} of the log")
     if leaves.root() != log.signed.root:
         raise IntegrityError(
             "does not have the entries that its checkpoint signs",
             link=str(folder),
             remedy="see `devicepipe log verify`",
         )
-    _check_history(project, keys, changes)
     return found
 
 
-def _check_history(project: Project, keys: Keys, changes: Mapping[int, Entry]) -> None:
-    """Check that no change of keys that was logged is missing in the history: each is written there before it is logged."""
-    there = {one.sha256 for one in keys.history.changes} if keys.history is not None else set()
-    for number, entry in changes.items():
-        if entry.kind == "key-change" and entry.subject in _KEYS and entry.digest not in there:
+def check_history(project: Project, *, recover: bool = True) -> None:
+    """Check that no change of keys that was logged is missing in the history: each is written there before it is logged.
+
+    One that was lost can be made again, since it is looked for by what it does.
+
+    Raises:
+        UsageError: One is: the history is an older one.
+        BenchError, IntegrityError: As `entries_with`.
+    """
+    keys = open_keys(project)
+    changes = keys.history.changes if keys.history is not None else ()
+    there = {(WORDS[one.change.change], one.keyid) for one in changes}
+    for number, entry in entries_with(project, (b'"kind":"key-change"',), keys, recover=recover).items():
+        done = entry.details.get("change", ""), entry.details.get("keyid", "")
+        if entry.kind == "key-change" and entry.subject in _KEYS and done not in there:
             raise UsageError(
                 f"the history of keys is older than the log, which has (entry {number}) of the {entry.subject} "
-                f"{entry.details['keyid'][:16]}: {entry.details['change']}, {entry.details.get('reason', '')}",
+                f"{done[1][:16]}: {done[0]}, {entry.details.get('reason', '')}",
                 file=project.root / project.keys.history,
-                remedy="restore it from version control; if keys are just being changed, run it again",
+                remedy="restore it from version control; if the change was never committed, and is lost, make it again",
             )
 
 

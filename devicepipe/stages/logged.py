@@ -202,8 +202,9 @@ def logged_standing(project: Project, bundle: VerifiedBundle) -> tuple[SignedRec
     """The signatures of a release and where it stands by them, with all that was logged.
 
     Raises:
-        IntegrityError, UsageError, BenchError: As `signed_standing` and `check_logged`.
+        IntegrityError, UsageError, BenchError: As `signed_standing`, `check_logged` and `ledger.check_history`.
     """
+    ledger.check_history(project)
     record = read_logged(project, bundle)
     return record, standing_by(bundle, bundle.release, record)[1]
 
@@ -212,8 +213,9 @@ def shown_as_logged(project: Project, bundle: VerifiedBundle) -> bool:
     """Compare the record with the log, where there is one, changing nothing; returns whether there is.
 
     Raises:
-        IntegrityError, UsageError, BenchError: As `read_record` and `compare_with_log`.
+        IntegrityError, UsageError, BenchError: As `read_record`, `compare_with_log` and `ledger.check_history`.
     """
+    ledger.check_history(project, recover=False)
     there: list[bool] = []
     _read(bundle, lambda record: there.append(compare_with_log(project, bundle, record, recover=False)))
     return there[-1]

@@ -74,11 +74,13 @@ def current_roster(project: Project) -> bytes:
     """The bytes of the product's roster.
 
     Raises:
-        UsageError: There is none yet, it is not the newest one that the log has, or not by the release key in force.
+        UsageError: There is none yet, it is not the newest one that the log has, or not by the release key in force; or the
+            history of keys is not the newest.
         BenchError, IntegrityError: As `ledger.entries_with`.
     """
     path = roster_file(project)
     keys = open_keys(project)
+    ledger.check_history(project)
     newest = newest_logged(project, keys)
     _check_log(project, path, newest)
     _finish(path, newest)

@@ -24,8 +24,7 @@ def cut(root: Path) -> None:
 ACTS: dict[str, Callable[[Rotated, Path], object]] = {
     "approvals": lambda _, forged: run("approvals", forged),
     "submit": lambda rotated, forged: sign("submit", forged, "eva", WORDS["eva"], rotated.people["eva"].now()),
-    "account roles": lambda *_: run("account", "roles", "ron", "--role", "qa"),
-    "keys revoke": lambda rotated, _: revoke(rotated),
+    "publish": lambda _, forged: run("publish", forged),
 }
 
 
@@ -42,3 +41,13 @@ def test_a_revocation_that_was_taken_away_counts_on_where_the_log_is(rotated: Ro
     for path in rotated.root.glob("0003.*"):
         path.rename(rotated.root / HISTORY / path.name)
     assert run("approvals", rotated.first)[1]["state"] == "candidate"
+
+
+def test_a_revocation_that_was_lost_is_made_again(rotated: Rotated) -> None:
+    """It was not committed yet, say: no copy has it, and the product goes on."""
+    revoke(rotated, rotated.first)
+    cut(rotated.root)
+    revoke(rotated, rotated.first)
+    assert run("approvals", rotated.first)[1]["state"] == "candidate"
+    people = rotated.people
+    assert sign("approve", rotated.first, "quinn", WORDS["quinn"], people["quinn"].now())[1]["state"] == "approved"
