@@ -27,6 +27,7 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from devicepipe.errors import BenchError, IntegrityError, UsageError
+from devicepipe.peers import in_one_line, in_time
 
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """What ID tokens may be signed by: keys of which the client has the public half. Never "none", never a shared secret."""
@@ -105,7 +106,7 @@ def log_in(provider: Provider, show: Callable[[str], None], patience: float = _P
         raise IntegrityError(f"the answer is of {answer['iss'][:200]!r}", link=provider.issuer)
     if "code" not in answer:
         told = answer.get("error_description") or answer.get("error") or "it gave no code"
-        raise UsageError(f"{provider.issuer} refused the login: {_printable(told)}")
+        raise UsageError(f"{provider.issuer} refused the login: {in_one_line(told)}")
     form = {
         "grant_type": "authorization_code",
         "code": answer["code"],
@@ -195,17 +196,25 @@ _OPENER: Final = urllib.request.build_opener(_Here)
 def _json(address: str, form: bytes | None = None) -> dict[str, Any]:
     """The JSON object at an address, or of its answer to a form."""
     request = urllib.request.Request(address, form, {"Accept": "application/json"})  # noqa: S310 - checked: https, or local
+
+    def ask() -> tuple[bytes, urllib.error.HTTPError | None]:
+        try:
+            with _OPENER.open(request, timeout=_SECONDS) as response:
+                return response.read(_MAXIMUM + 1), None
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.read(_MAXIMUM), error
+
     try:
-        with _OPENER.open(request, timeout=_SECONDS) as response:
-            data = response.read(_MAXIMUM + 1)
-    except urllib.error.HTTPError as error:
-        told = _printable(_error_in(error.read(_MAXIMUM)) or error.reason)
-        if form is not None:
-            raise UsageError(f"{address} refused the login: {told}") from error
-        raise BenchError(f"{address} failed: {error.code} {told}", remedy="check the OpenID provider") from error
-    except (OSError, HTTPException) as error:
-        why = error.reason if isinstance(error, urllib.error.URLError) else error
+        data, refused = in_time(ask, f"the OpenID provider at {address}", "try again")
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: an address or a length that is none
+        why = in_one_line(error.reason if isinstance(error, urllib.error.URLError) else error)
         raise BenchError(f"the OpenID provider cannot be reached at {address}: {why}", remedy="try again") from error
+    if refused is not None:
+        told = in_one_line(_error_in(data) or refused.reason)
+        if form is not None:
+            raise UsageError(f"{address} refused the login: {told}") from refused
+        raise BenchError(f"{address} failed: {refused.code} {told}", remedy="check the OpenID provider") from refused
     try:
         found = json.loads(data) if len(data) <= _MAXIMUM else None
     except ValueError:
@@ -221,10 +230,6 @@ def _error_in(data: bytes) -> str:
         return str(found.get("error_description") or found.get("error") or "")
     except (ValueError, AttributeError):
         return ""
-
-
-def _printable(text: str) -> str:
-    return "".join(one for one in text if one.isprintable())[:300]
 
 
 class _Answers:

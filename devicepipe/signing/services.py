@@ -1,39 +1,33 @@
 """Signers of services (AWS KMS, Vault and others), held to a time, a length and one address.
 
-What always holds: no service keeps anybody waiting for longer than `PATIENCE`; what comes from AWS KMS and Vault is read to
-`LARGEST` bytes; Vault's token goes to the address that was named, and no redirect takes it elsewhere; and what a service says is
-told in one printable line, without that token.
+What always holds: no service keeps anybody waiting for longer than a minute (`in_time`); what comes from AWS KMS and Vault is
+read to `LARGEST` bytes; Vault's token goes to the address that was named, and no redirect takes it elsewhere; and what a service
+says is told in one printable line, without that token.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from io import BytesIO
-from queue import Empty, Queue
-from threading import Thread
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from securesystemslib.signer import SecretsHandler, Signature, Signer
 
 from devicepipe.errors import BenchError
+from devicepipe.peers import in_one_line, in_time
 
 SERVICES: Final = frozenset({"awskms", "azurekms", "gcpkms", "hv"})
 """The schemes of services; their signers are securesystemslib's."""
-PATIENCE: Final = 60
-"""How long a signature may take, with all attempts of the service's client, in seconds."""
 LARGEST: Final = 1024 * 1024
 """How many bytes an answer may have: a signature has some hundred."""
 
-_MOST_TOLD = 300
+_WHO = "the signing service"
 _REMEDY = "check the signing device or service"
 _NOT_UNDERSTOOD = "its answer is none that can be understood"
 
 # It prints errors as the service put them, besides raising them.
 logging.getLogger("securesystemslib.signer").setLevel(logging.CRITICAL)
-
-T = TypeVar("T")
 
 
 class ServiceSigner(Signer):
@@ -47,7 +41,9 @@ class ServiceSigner(Signer):
         cls, priv_key_uri: str, public_key: Any, secrets_handler: SecretsHandler | None = None
     ) -> ServiceSigner:
         """The signer of a URI of one of `SERVICES`. Raises whatever securesystemslib's does, and BenchError: it takes too long."""
-        signer: Any = _in_time(lambda: Signer.from_priv_key_uri(priv_key_uri, public_key, secrets_handler))
+        signer: Any = in_time(
+            lambda: Signer.from_priv_key_uri(priv_key_uri, public_key, secrets_handler), _WHO, _REMEDY
+        )
         scheme = priv_key_uri.partition(":")[0]
         if scheme == "hv":
             signer._client.session.hooks["response"].append(_from_vault)  # noqa: SLF001 - the signer has no other way in
@@ -68,7 +64,7 @@ class ServiceSigner(Signer):
             BenchError: It fails, takes too long, or answers what is no answer.
         """
         try:
-            made: Signature = _in_time(lambda: self._signer.sign(payload))
+            made: Signature = in_time(lambda: self._signer.sign(payload), _WHO, _REMEDY)
         except BenchError:
             raise
         except Exception as error:  # the clients of services may raise errors that they do not document
@@ -81,28 +77,7 @@ class ServiceSigner(Signer):
             text = _NOT_UNDERSTOOD  # Python's own words, of what it looked for in the answer
         if token := getattr(getattr(self._signer, "_client", None), "token", None):
             text = text.replace(str(token), "…")  # a server, or a proxy before it, may send back what it was asked
-        line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
-        return (line if len(line) <= _MOST_TOLD else f"{line[:_MOST_TOLD]}…") or type(error).__name__
-
-
-def _in_time(ask: Callable[[], T]) -> T:
-    """What `ask` returns or raises; it is waited for by a thread, which ends when that does, or with the process."""
-    made = Queue[tuple[T] | Exception](1)
-
-    def run() -> None:
-        try:
-            made.put((ask(),))
-        except Exception as error:  # noqa: BLE001 - raised by who waits
-            made.put(error)
-
-    Thread(target=run, name="ask a signing service", daemon=True).start()
-    try:
-        answer = made.get(timeout=PATIENCE)
-    except Empty as error:
-        raise BenchError(f"the signing service has not answered in {PATIENCE} s", remedy=_REMEDY) from error
-    if isinstance(answer, Exception):
-        raise answer
-    return answer[0]
+        return in_one_line(text) or type(error).__name__
 
 
 def _from_vault(response: Any, **_: object) -> None:

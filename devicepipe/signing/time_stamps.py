@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from devicepipe.errors import BenchError, IntegrityError, UsageError
+from devicepipe.peers import in_one_line, in_time
 
 if TYPE_CHECKING:
     from pyhanko.sign.timestamps import TimeStamper
@@ -91,15 +92,22 @@ class TimeStampAuthority:
         asked = urllib.request.Request(  # noqa: S310 - `load` takes http and https alone
             self.url, request, {"Content-Type": QUERY, "Accept": REPLY}
         )
+
+        def ask() -> tuple[str, bytes]:
+            try:
+                with urllib.request.urlopen(asked, timeout=_SECONDS) as response:  # noqa: S310 - see above
+                    return response.headers.get_content_type(), response.read(_MAXIMUM_REPLY + 1)
+            except urllib.error.HTTPError as error:
+                error.close()
+                raise
+
         try:
-            with urllib.request.urlopen(asked, timeout=_SECONDS) as response:  # noqa: S310 - see above
-                kind = response.headers.get_content_type()
-                data: bytes = response.read(_MAXIMUM_REPLY + 1)
-        except (OSError, HTTPException) as error:
-            why = error.reason if isinstance(error, urllib.error.URLError) else error
+            kind, data = in_time(ask, f"the time-stamping authority {self.url}", _REMEDY)
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: an address or a length that is none
+            why = in_one_line(error.reason if isinstance(error, urllib.error.URLError) else error)
             raise BenchError(f"the time-stamping authority {self.url} failed: {why}", remedy=_REMEDY) from error
         if kind != REPLY or len(data) > _MAXIMUM_REPLY:
-            told = f"{kind} instead of {REPLY}" if kind != REPLY else f"more than {_MAXIMUM_REPLY} bytes"
+            told = f"{in_one_line(kind)} instead of {REPLY}" if kind != REPLY else f"more than {_MAXIMUM_REPLY} bytes"
             raise BenchError(f"{self.url} is no time-stamping authority: it sends {told}", remedy=_REMEDY)
         return data
 
@@ -113,7 +121,7 @@ class TimeStampAuthority:
         except ValueError as error:
             raise IntegrityError("is no reply of a time-stamping authority", link=self.url) from error
         if PKIStatus(response.status) != PKIStatus.GRANTED:
-            said = " ".join(response.status_string) or f"status {response.status}"
+            said = in_one_line(" ".join(response.status_string)) or f"status {response.status}"
             raise BenchError(f"the time-stamping authority {self.url} refuses: {said}", remedy=_REMEDY)
         builder = VerifierBuilder(nonce=asked["nonce"].native)
         for certificate in self.trusted:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,49 +10,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from devicepipe import peers
 from devicepipe.errors import BenchError
-from devicepipe.signing import services
 from devicepipe.signing.keys import PublicKey, load_signer, sign
+from tests.hostile_peers import Answer, drip_body, drip_header, peer, says
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 TOKEN = "hvs.a-token-of-the-tests"
-Answer = Callable[[socket.socket, bytes], None]
-
-
-def whole_request(connection: socket.socket) -> bytes:
-    with connection.makefile("rb") as stream:
-        head = b"".join(iter(stream.readline, b"\r\n"))
-        lengths = [line for line in head.lower().splitlines() if line.startswith(b"content-length:")]
-        return head + b"\r\n" + stream.read(int(lengths[0].partition(b":")[2]))
-
-
-@contextmanager
-def peer(answer: Answer) -> Iterator[tuple[str, list[bytes]]]:
-    """The address of a server that answers so, and the requests that it got."""
-    asked = list[bytes]()
-
-    def serve(connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            asked.append(whole_request(connection))
-            answer(connection, asked[-1])
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=accept)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.getsockname()[1]}", asked
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join()
-
-
-def says(status: str, body: bytes, *headers: str) -> bytes:
-    lines = (f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(body)}", *headers)
-    return "\r\n".join((*lines, "", "")).encode() + body
 
 
 @pytest.fixture(params=["hv:release/1", "awskms:key"])
@@ -81,24 +42,10 @@ def signs(uri: str, address: str, monkeypatch: pytest.MonkeyPatch) -> bytes:
     return sign(load_signer(uri, public, Path()), public, b"data")
 
 
-def drip_header(connection: socket.socket, _: bytes) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\nX-More: ")
-    while True:
-        connection.sendall(b"x")
-        time.sleep(0.05)
-
-
-def drip_body(connection: socket.socket, _: bytes) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-    while True:
-        connection.sendall(b" ")
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("answer", [drip_header, drip_body])
 def test_a_service_that_drips_holds_nobody(uri: str, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket's time-out is none: a byte comes now and then."""
-    monkeypatch.setattr(services, "PATIENCE", 1)
+    monkeypatch.setattr(peers, "PATIENCE", 1)
     with peer(answer) as (url, _), pytest.raises(BenchError, match="has not answered in 1 s"):
         signs(uri, url, monkeypatch)
 
