@@ -41,6 +41,7 @@ from devicepipe.distribution.store import FolderStore, Store
 from devicepipe.distribution.timely import CHUNK, timely
 from devicepipe.errors import BenchError, IntegrityError, UsageError
 from devicepipe.evidence.ledger.disk import Disk
+from devicepipe.peers import in_one_line
 
 FIRST_ROOT: Final = "first-root"
 """The root that trust began with, in the folder of trust."""
@@ -185,8 +186,10 @@ class Client:
         except RepositoryError as error:
             raise IntegrityError(f"is refused: {error}", link=self._link(what, error)) from error
         except (DownloadError, HTTPError) as error:
+            if isinstance(error.__cause__, BenchError):  # of an object store, which says all
+                raise error.__cause__ from error
             raise BenchError(
-                f"{what} cannot be fetched: {error.__cause__ or error}",
+                f"{what} cannot be fetched: {in_one_line(error.__cause__ or error)}",
                 remedy="check the address and the network, and try again",
             ) from error
 

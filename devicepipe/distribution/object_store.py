@@ -15,6 +15,7 @@ from devicepipe.distribution.store import Conflict
 from devicepipe.distribution.timely import CHUNK, timely
 from devicepipe.errors import BenchError, UsageError
 from devicepipe.evidence.ledger.disk import MAXIMUM_READ
+from devicepipe.peers import in_one_line
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -122,7 +123,8 @@ class ObjectStore:
             raise BenchError(f"{self.url} is too slow: {error}", remedy="check the network, and try again") from error
         except BotoCoreError as error:
             raise BenchError(
-                f"{self.url} cannot be used: {error}", remedy="check network, endpoint, region and credentials of boto3"
+                f"{self.url} cannot be used: {in_one_line(error)}",
+                remedy="check network, endpoint, region and credentials of boto3",
             ) from error
 
     def _told(self, name: str, error: ClientError) -> Exception:
@@ -131,7 +133,9 @@ class ObjectStore:
             return FileNotFoundError(2, "No such object", f"{self.url}/{name}")
         if code in _LOST:
             return Conflict(name)
-        return BenchError(f"{self.url} refuses {name}: {error}", remedy="check the bucket, and what the account may do")
+        return BenchError(
+            f"{self.url} refuses {name}: {in_one_line(error)}", remedy="check the bucket, and what the account may do"
+        )
 
 
 def _client() -> Any:

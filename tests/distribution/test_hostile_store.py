@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from devicepipe.distribution import timely
+from devicepipe.distribution.client import open_client
 from devicepipe.distribution.object_store import ObjectStore
 from devicepipe.errors import BenchError
 from tests.distribution.publisher import Publisher, parcel
 
 
 class Server(ThreadingHTTPServer):
-    """Objects by their paths, and how it is hostile: in no way, `drips`, or `forgets` conditions."""
+    """Objects by their paths, and how it is hostile: in no way, `drips`, `forges` errors, or `forgets` conditions."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -37,7 +38,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         found = self.server.objects.get(urlsplit(self.path).path)
-        if found is None:
+        if self.server.fault == "forges":
+            said = "no\nerror: forged" + "!" * 1000
+            self.answer(403, f"<Error><Code>AccessDenied</Code><Message>{said}</Message></Error>".encode())
+        elif found is None:
             self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
         else:
             self.answer(200, found)
@@ -121,3 +125,18 @@ def test_a_store_that_does_not_keep_to_conditions_is_told(publisher: Publisher, 
     ):
         publisher.publish(parcel(state="withdrawn"))
     assert server.objects["/bucket/pump/metadata/timestamp.json"] == before
+
+
+def test_an_error_of_a_store_is_one_line_with_one_remedy(publisher: Publisher, server: Server, tmp_path: Path) -> None:
+    """Its message could forge lines, without an end; `pull` told two remedies."""
+    server.fault = "forges"
+    for ask in (lambda: publisher.publish(parcel()), lambda: pulled(publisher, tmp_path)):
+        with pytest.raises(BenchError, match="refuses metadata/") as caught:
+            ask()
+        assert caught.value.message.isprintable()
+        assert len(caught.value.message) < 400
+
+
+def pulled(publisher: Publisher, folder: Path) -> None:
+    with open_client(folder / "trust", publisher.repository.store.url, publisher.root) as client:
+        client.refresh()
