@@ -48,7 +48,7 @@ def check_pdf(
         link: What the file is called in errors.
 
     Raises:
-        IntegrityError: It is not signed once, or the signature or time-stamp does not hold.
+        IntegrityError: It is not signed once, has several time-stamps, or the signature or time-stamp does not hold.
     """
     logging.getLogger("pyhanko").setLevel(logging.CRITICAL)
     logging.getLogger("pyhanko_certvalidator").setLevel(logging.CRITICAL)
@@ -72,7 +72,7 @@ def _check(
         if len(found) != 1:
             raise IntegrityError(f"has {len(found)} signatures, expected one", link=link)
         _check_covered(found[0], data, link)
-        stamp = _stamp(found[0])
+        stamp = _stamp(found[0], link)
         if authorities and stamp is None:
             raise IntegrityError("has no time-stamp", link=link)
         own, by = _certificate(found[0].signed_data), _certificate(stamp) if stamp is not None else None
@@ -114,11 +114,15 @@ def _check_covered(signature: Any, data: bytes, link: str) -> None:
         raise IntegrityError("was changed after it was signed: its signature is not followed by zeros alone", link=link)
 
 
-def _stamp(signature: Any) -> Any:
+def _stamp(signature: Any, link: str) -> Any:
     """The time-stamp, of which nothing is checked yet; None where there is none."""
     from pyhanko.sign.validation.generic_cms import extract_tst_data_iter
 
-    return next(iter(extract_tst_data_iter(signature.signer_info, signed=False)), None)
+    # Of several pyHanko validates until one is trusted, which need not be the one whose time is told here.
+    stamps = [*extract_tst_data_iter(signature.signer_info, signed=False)]
+    if len(stamps) > 1:
+        raise IntegrityError(f"has {len(stamps)} time-stamps, expected one at the most", link=link)
+    return stamps[0] if stamps else None
 
 
 def _time(stamp: Any) -> datetime:

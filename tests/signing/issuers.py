@@ -44,8 +44,9 @@ class Holder:
         stamper: TimeStamper | None = None,
         field: fields.SigFieldSpec | None = None,
         reason: str = "Approved",
+        room: int | None = None,
     ) -> bytes:
-        """A document with a signature and, in the same revision, a change."""
+        """A document with a signature (in room of so many bytes) and, in the same revision, a change."""
         writer = IncrementalPdfFileWriter(io.BytesIO(document))
         change(writer)
         secret = self.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
@@ -54,7 +55,8 @@ class Holder:
         about = PdfSignatureMetadata(
             field_name="devicepipe", md_algorithm="sha256", reason=reason, subfilter=fields.SigSeedSubFilter.PADES
         )
-        signed: io.BytesIO = signers.PdfSigner(about, by, timestamper=stamper, new_field_spec=field).sign_pdf(writer)
+        signing = signers.PdfSigner(about, by, timestamper=stamper, new_field_spec=field)
+        signed: io.BytesIO = signing.sign_pdf(writer, bytes_reserved=room)
         return signed.getvalue()
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from asn1crypto import keys
+from asn1crypto import cms, keys
 from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -53,6 +55,13 @@ def refused(data: bytes, document: bytes) -> str:
         check_revision(data, document, "report.pdf")
     assert caught.value.link == "report.pdf"
     return caught.value.message
+
+
+def stamper(by: Holder, at: datetime) -> DummyTimeStamper:
+    """A time-stamping authority that tells the time it is told."""
+    secret = by.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    own = asn1.Certificate.load(by.certificate.public_bytes(Encoding.DER))
+    return DummyTimeStamper(own, keys.PrivateKeyInfo.load(secret), fixed_dt=at)
 
 
 def untrusted(data: bytes, *trusted: x509.Certificate, by: tuple[x509.Certificate, ...] = ()) -> str:
@@ -284,12 +293,6 @@ def test_a_time_stamp_by_a_trusted_certificate_that_is_for_none(
     document: bytes, authority: Holder, signer: Holder
 ) -> None:
     """Whoever had a certificate of that authority stamped in the name of the time-stamping one, at any time."""
-
-    def stamper(by: Holder, at: datetime) -> DummyTimeStamper:
-        secret = by.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        own = asn1.Certificate.load(by.certificate.public_bytes(Encoding.DER))
-        return DummyTimeStamper(own, keys.PrivateKeyInfo.load(secret), fixed_dt=at)
-
     now = datetime.now(UTC)
     time = holder("Time", authority, purposes=[ExtendedKeyUsageOID.TIME_STAMPING])
     signed = signer.sign(document, stamper=stamper(time, now))
@@ -318,3 +321,34 @@ def test_a_file_of_a_certificate_and_its_issuers_signs(tmp_path: Path, document:
         PdfSigner.load(key, turned)
     assert caught.value.remedy is not None
     assert "comes first" in caught.value.remedy
+
+
+def test_a_second_time_stamp_by_anybody_told_when_a_certificate_was_in_force(
+    document: bytes,
+) -> None:
+    """The trusted one held, and the other one, by whoever had a certificate that is over, gave the time."""
+    now, then = datetime.now(UTC), datetime.now(UTC) - timedelta(days=45)
+    root = holder("Authority of then", authority=True, since=100)
+    signer = holder("Quality of then", root, since=50, days=10)
+    time = holder("Time", root, purposes=[ExtendedKeyUsageOID.TIME_STAMPING], since=90)
+    own = holder("My time", purposes=[ExtendedKeyUsageOID.TIME_STAMPING], since=90)
+    signed = signer.sign(document, stamper=stamper(time, now), room=32768)
+    untrusted(signed, root.certificate, by=(root.certificate,))
+    untrusted(restamped(signed, [stamper(own, then)]), root.certificate, by=(root.certificate,))
+    for stamps in ([stamper(own, then), stamper(time, now)], [stamper(time, now), stamper(own, then)]):
+        assert "2 time-stamps" in untrusted(restamped(signed, stamps), root.certificate, by=(root.certificate,))
+    check_pdf(restamped(signed, [stamper(time, then)]), [root.certificate], [root.certificate], "report.pdf")
+
+
+def restamped(signed: bytes, stampers: list[DummyTimeStamper]) -> bytes:
+    """A signed document with other time-stamps, which its signature does not cover."""
+    start = signed.rindex(b"/Contents <") + len(b"/Contents <")
+    end = signed.index(b">", start)
+    content = cms.ContentInfo.load(bytes.fromhex(signed[start:end].decode()), strict=False)
+    (signer,) = content["content"]["signer_infos"]
+    digest = hashlib.sha256(signer["signature"].native).digest()
+    stamps = [asyncio.run(one.async_timestamp(digest, "sha256")) for one in stampers]
+    signer["unsigned_attrs"] = [{"type": "signature_time_stamp_token", "values": [one]} for one in stamps]
+    made: bytes = content.dump(force=True).hex().upper().encode()
+    assert len(made) <= end - start
+    return signed[:start] + made.ljust(end - start, b"0") + signed[end:]
