@@ -236,10 +236,9 @@ class Accounts:
         """
         self.check_new_password(account, old, new)
         opened, row = self._open(account, old, aged=True)
-        fewer = sa.case((ACCOUNT.c.failures > 0, ACCOUNT.c.failures - 1), else_=0)
         with self._begin() as db:
             # `_open` counted this attempt, which did not fail; those before it stay, unless a login has forgiven them since.
-            db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=fewer))
+            db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=_one_fewer()))
             marks = passwords.marks_of(db, account)
         passwords.check_not_had(account, new, marks)
         box = self._box(opened, account, new, self._now())
@@ -377,7 +376,9 @@ class Accounts:
                         raise UsageError("account, password or code is wrong", remedy=AGAIN)
                     components = ("password", "totp")
                 session_now = sessions.begin(db, account, now)
-            db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(failures=0, locked_until=None))
+            # Going on in a session takes no code: forgave it failed attempts, whoever can do that could guess codes without end.
+            forgiven = {"failures": _one_fewer()} if goes_on else {"failures": 0, "locked_until": None}
+            db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(forgiven))
             info = self._info(db, row)
         return Identified(
             account=info,
@@ -496,6 +497,11 @@ class Accounts:
     def _box(self, opened: Secrets, account: str, password: str, now: datetime) -> dict[str, Any]:
         box = close(opened, account, password, self._rules.cost)
         return {"box": box, "password_on": now}
+
+
+def _one_fewer() -> sa.Case[int]:
+    """The failed attempts of an account without the one that was counted just now, and did not fail."""
+    return sa.case((ACCOUNT.c.failures > 0, ACCOUNT.c.failures - 1), else_=0)
 
 
 def _some(roles: Iterable[Role]) -> list[Role]:

@@ -84,3 +84,25 @@ def test_a_session_ends_with_the_secrets_and_with_the_account(
     assert accounts.goes_on("quinn", secret)
     accounts.close("quinn") if how == "close" else accounts.reset("quinn", "quite another phrase")
     assert not accounts.goes_on("quinn", secret)
+
+
+def test_whoever_went_on_in_a_session_could_guess_codes_without_end(
+    accounts: Accounts, quinn: str, clock: Clock
+) -> None:
+    """And so begin sessions of their own, with the password and the secret of one that soon ends."""
+    secret = accounts.identify("quinn", PASSWORD, code(quinn, clock)).session_secret
+    for count in range(5):
+        with pytest.raises(UsageError, match="is wrong"):
+            accounts.identify("quinn", PASSWORD, "000000")
+        if count < 4:
+            assert accounts.identify("quinn", PASSWORD, session=secret).components == ("password",)
+    with pytest.raises(UsageError, match="is locked until"):
+        accounts.identify("quinn", PASSWORD, session=secret)
+    clock.pass_(minutes=16)
+    accounts.identify("quinn", PASSWORD, code(quinn, clock))
+
+
+def test_signing_on_in_a_session_counts_as_no_failed_attempt(accounts: Accounts, quinn: str, clock: Clock) -> None:
+    secret = accounts.identify("quinn", PASSWORD, code(quinn, clock)).session_secret
+    for _ in range(12):
+        assert accounts.identify("quinn", PASSWORD, session=secret).session
