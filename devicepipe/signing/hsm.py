@@ -2,7 +2,8 @@
 
 What always holds: the private key stays on the token. One that could be read out (CKA_EXTRACTABLE), or whose value is not kept
 secret (CKA_SENSITIVE is false), is refused. A PIN is tried once: to a token that has refused one, no other is given by the same
-process, because tokens lock themselves.
+process, through whatever module, because tokens lock themselves. A module that hangs while it is opened, logged in to, searched or
+asked to sign is waited for as whoever is at the end of a wire (`in_time`). What a token calls itself is told in one printable line.
 
 A module is used by one thread at a time, and a token is logged in to once in a process: both are PKCS #11's own conditions.
 Sources: PKCS #11 v2.40 and v3.0 (EdDSA), RFC 7512. python-pkcs11 calls the module; nothing of PKCS #11 is written here.
@@ -11,12 +12,12 @@ Sources: PKCS #11 v2.40 and v3.0 (EdDSA), RFC 7512. python-pkcs11 calls the modu
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securesystemslib.signer import ECDSA_SHA2_NISTP256, ED25519, SecretsHandler, Signature, Signer, SSlibKey
 
 from devicepipe.errors import BenchError, UsageError
+from devicepipe.peers import in_one_line, in_time
 from devicepipe.signing.pkcs11_uri import SCHEME, Pkcs11Uri
 from devicepipe.signing.secret_sources import find_secret, forget_secret, secret_from
 
@@ -40,8 +42,10 @@ _EDWARDS = bytes.fromhex(
 # One lock for all: modules are initialised for one thread (C_Initialize without arguments).
 _lock = RLock()
 _sessions: dict[tuple[str, str, bytes], pkcs11.Session] = {}
-_refused: dict[tuple[str, str, bytes], str] = {}
-"""The tokens that refused a PIN, and how they put it."""
+_refused: dict[tuple[str, bytes], str] = {}
+"""The tokens that refused a PIN, by label and serial number (several modules may lead to one), and how they put it."""
+
+T = TypeVar("T")
 
 
 class PinRefusedError(UsageError):
@@ -127,9 +131,10 @@ class Pkcs11Signer(Signer):
         with _used(self._uri):
             private = _private_key(_session(self._uri, self._secrets), self._uri)
             if self._public_key.scheme == ED25519:
-                made = private.sign(payload, mechanism=pkcs11.Mechanism.EDDSA)
+                made = _asked(self._uri, lambda: private.sign(payload, mechanism=pkcs11.Mechanism.EDDSA))
             else:
-                plain = private.sign(hashlib.sha256(payload).digest(), mechanism=pkcs11.Mechanism.ECDSA)
+                digest = hashlib.sha256(payload).digest()
+                plain = _asked(self._uri, lambda: private.sign(digest, mechanism=pkcs11.Mechanism.ECDSA))
                 half = len(plain) // 2
                 made = encode_dss_signature(int.from_bytes(plain[:half], "big"), int.from_bytes(plain[half:], "big"))
         return Signature(self._public_key.keyid, made.hex())
@@ -145,7 +150,7 @@ def describe_key(uri: str, base: Path, secrets: SecretsHandler | None = None) ->
         private = _private_key(session, named)
         return TokenKey(
             named.shown,
-            session.token.label,
+            _label(session.token),
             bool(private[pkcs11.Attribute.NEVER_EXTRACTABLE]),
             _public(session, private),
         )
@@ -185,7 +190,7 @@ def make_key(uri: str, scheme: str, base: Path, secrets: SecretsHandler | None =
         session = _session(named, secrets)
         if [*session.get_objects({pkcs11.Attribute.LABEL: named.object})]:
             raise UsageError(
-                f"the token '{session.token.label}' has an object called '{named.object}' already",
+                f"the token '{_label(session.token)}' has an object called '{named.object}' already",
                 remedy="name another one in the URI: object=…",
             )
         with _writing(session) as writer:
@@ -257,38 +262,50 @@ def _session(uri: Pkcs11Uri, secrets: SecretsHandler | None) -> pkcs11.Session:
     key = (uri.module, token.label, token.serial)
     if key in _sessions:
         return _sessions[key]
-    if key in _refused:
-        raise _pin_refused(token, _refused[key])
+    if key[1:] in _refused:
+        raise _pin_refused(token, _refused[key[1:]])
     if not token.flags & pkcs11.TokenFlag.LOGIN_REQUIRED:
-        _sessions[key] = token.open()
+        _sessions[key] = _asked(uri, token.open)
         return _sessions[key]
     try:
         _sessions[key] = _logged_in(token, uri, secrets)
     except (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange, pkcs11.PinLocked, pkcs11.PinExpired) as error:
-        forget_secret(uri.pin_source or token.label)
-        _refused[key] = _told(error)
-        raise _pin_refused(token, _refused[key]) from error
+        forget_secret(uri.pin_source or _label(token))
+        _refused[key[1:]] = _told(error)
+        raise _pin_refused(token, _refused[key[1:]]) from error
     return _sessions[key]
 
 
 def _logged_in(token: pkcs11.Token, uri: Pkcs11Uri, secrets: SecretsHandler | None) -> pkcs11.Session:
     import pkcs11
 
-    what, pin = f"PIN of the token '{token.label}'", pkcs11.PROTECTED_AUTH
+    what, pin = f"PIN of the token '{_label(token)}'", pkcs11.PROTECTED_AUTH
     if not token.flags & pkcs11.TokenFlag.PROTECTED_AUTHENTICATION_PATH:
         if secrets is None and uri.pin_source is not None:
             pin = secret_from(uri.pin_source, what)
         else:
-            pin = find_secret(token.label, what, secrets)
+            pin = find_secret(_label(token), what, secrets)
     try:
-        return token.open(user_pin=pin)
+        return _asked(uri, lambda: token.open(user_pin=pin))
     except pkcs11.UserAlreadyLoggedIn:  # by another part of the program
         return token.open()
 
 
+def _asked(uri: Pkcs11Uri, ask: Callable[[], T]) -> T:
+    """What a module answers. It may never, as where its device is on a network, and Ctrl-C does not get through to it."""
+    return in_time(
+        ask, f"the PKCS #11 module of {uri.shown}", "check that its token, or the service behind it, can be reached"
+    )
+
+
+def _label(token: pkcs11.Token) -> str:
+    """What a token calls itself, fit for people: whoever plugs one in chooses it."""
+    return in_one_line(token.label)
+
+
 def _pin_refused(token: pkcs11.Token, told: str) -> PinRefusedError:
     return PinRefusedError(
-        f"the token '{token.label}' does not take the PIN: {told}",
+        f"the token '{_label(token)}' does not take the PIN: {told}",
         remedy="correct it before you try again: a token locks itself after a few wrong ones",
     )
 
@@ -297,16 +314,15 @@ def _token(uri: Pkcs11Uri) -> pkcs11.Token:
     import pkcs11
 
     try:
-        module = pkcs11.lib(uri.module)
+        there = _asked(uri, lambda: list(pkcs11.lib(uri.module).get_tokens()))
     except pkcs11.PKCS11Error as error:
         raise BenchError(
             f"the PKCS #11 module '{uri.module}' cannot be used: {_told(error)}",
             remedy="name the token's module: ?module-path=/…/module.so in the URI, or DEVICEPIPE_PKCS11_MODULE",
         ) from error
-    there = list(module.get_tokens())
     found = [token for token in there if _fits(token, uri)]
     if len(found) != 1:
-        labels = ", ".join(f"'{token.label}'" for token in there) or "none"
+        labels = ", ".join(f"'{_label(token)}'" for token in there) or "none"
         raise BenchError(
             f"{len(found) or 'no'} tokens are those of {uri.shown}, expected one",
             remedy="name it by its serial number as well: serial=…"
@@ -334,10 +350,10 @@ def _private_key(session: pkcs11.Session, uri: Pkcs11Uri) -> Any:
         wanted[pkcs11.Attribute.LABEL] = uri.object
     if uri.id is not None:
         wanted[pkcs11.Attribute.ID] = uri.id
-    found: list[Any] = [*session.get_objects(wanted)]
+    found: list[Any] = _asked(uri, lambda: [*session.get_objects(wanted)])
     if len(found) != 1:
         raise UsageError(
-            f"the token '{session.token.label}' has {len(found) or 'no'} private keys that are {uri.shown}, expected one",
+            f"the token '{_label(session.token)}' has {len(found) or 'no'} private keys that are {uri.shown}, expected one",
             remedy="make it (`devicepipe keys make`)" if not found else "name the key by its id as well: id=%XX…",
         )
     private = found[0]

@@ -1,0 +1,104 @@
+"""Tokens and modules that somebody else chose: what they call themselves, that they hang, and that several modules lead to one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pkcs11
+import pytest
+
+from devicepipe.errors import DevicepipeError
+from devicepipe.signing.hsm import PinRefusedError, forget_tokens
+from devicepipe.signing.keys import load_signer
+from devicepipe.signing.secret_sources import forget_secret, variable_of
+from tests.signing.softhsm import PIN, Tokens, softhsm_tokens
+
+HERE = Path()
+FORGED = "x\n\x1b[2Kok: released"
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Iterator[Tokens]:
+    with softhsm_tokens(tmp_path / "hsm") as made:
+        yield made
+
+
+def test_what_a_token_calls_itself_forges_no_line(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that was plugged in beside ours cleared the screen and wrote a line of its own into each of these errors."""
+    ours = tokens.make("fw")
+    public = ours.make("release")
+    tokens.make(FORGED)
+    serial = pkcs11.lib(ours.module).get_token(token_label=FORGED).serial.decode()
+    uri = f"pkcs11:serial={serial};object=release?module-path={ours.module}"
+    refused: list[DevicepipeError] = []
+
+    def ask(named: str, pin: str | None) -> None:
+        with pytest.raises(DevicepipeError) as caught:
+            load_signer(named, public, HERE, None if pin is None else lambda _name: pin)
+        refused.append(caught.value)
+
+    ask(ours.uri("release").replace("token=fw", "token=none"), PIN)
+    ask(uri, PIN)
+    forget_tokens()
+    pkcs11.unload(ours.module)
+    monkeypatch.delenv(variable_of(FORGED))
+    forget_secret("x [2Kok: released")
+    ask(uri, None)
+    ask(uri, "wrong-5678")
+    for error in refused:
+        assert "x [2Kok: released" in str(error)
+        assert (error.message + error.remedy).isprintable()
+
+
+def test_a_wrong_pin_is_not_tried_again_through_another_module(tokens: Tokens, tmp_path: Path) -> None:
+    """As of OpenSC's module and p11-kit's: a role's wrong PIN was tried once more for each module that leads to the token."""
+    token = tokens.make("fw")
+    public = token.make("release")
+    forget_tokens()
+    pkcs11.unload(token.module)
+    other = shutil.copy(token.module, tmp_path / "other.so")
+    asked: list[str] = []
+
+    def ask(name: str) -> str:
+        asked.append(name)
+        return "wrong-5678"
+
+    for module in (token.module, str(other)):
+        with pytest.raises(PinRefusedError):
+            load_signer(f"pkcs11:token=fw;object=release?module-path={module}", public, HERE, ask)
+    pkcs11.unload(str(other))
+    assert asked == ["fw"]
+
+
+HANGS = {"C_Initialize": 0, "C_GetSlotList": 4, "C_Login": 18, "C_FindObjects": 27, "C_Sign": 43}
+
+
+@pytest.mark.parametrize("at", HANGS)
+def test_a_module_that_hangs_holds_nobody(tokens: Tokens, tmp_path: Path, at: str) -> None:
+    """It held the command for ever, and Ctrl-C did not end that."""
+    token = tokens.make("fw")
+    public = token.make("release")
+    module, key = tmp_path / "hostile.so", tmp_path / "key.pem"
+    source = Path(__file__).with_name("hostile_module.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(module), str(source), "-ldl"], check=True)
+    key.write_bytes(public.pem)
+    program = (
+        "import sys; from pathlib import Path; from devicepipe import peers; peers.PATIENCE = 1\n"
+        "from devicepipe.errors import BenchError; from devicepipe.signing.keys import *\n"
+        "key = PublicKey.load(Path(sys.argv[2]))\n"
+        "try: sign(load_signer(sys.argv[1], key, Path()), key, b'data')\n"
+        "except BenchError as error: print(error)"
+    )
+    uri = f"pkcs11:token=fw;object=release?module-path={module}&pin-source=fd:0"
+    known = {"HOSTILE_REAL": token.module, "HOSTILE_HANG": str(HANGS[at])}
+    done = subprocess.run(
+        [sys.executable, "-c", program, uri, str(key)],
+        input=PIN, capture_output=True, text=True, check=False, timeout=30, env=os.environ | known,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "the PKCS #11 module of pkcs11:token=fw;object=release has not answered in 1 s" in done.stdout
