@@ -107,6 +107,8 @@ def waive(
     )
     digest = check_waiver(project, waiver, waiving)
     who = identify(project, account, secrets_fd) if account is not None else None
+    if waiving is not None and current_roster(project) != waiving.roster:
+        raise UsageError("the roster was signed anew meanwhile", remedy="waive again")
     path, waiver = write_waiver(project, waiver, digest, who, waiving)
     if as_json:
         print_json({"file": str(path), "waiver": waiver.to_json()})

@@ -12,6 +12,8 @@ from typing import Any
 import pyotp
 import pytest
 
+from devicepipe.approval.accounts import Identified
+from devicepipe.cli import identify
 from devicepipe.cli.main import cli
 from devicepipe.durable import write_new
 from devicepipe.errors import IntegrityError, UsageError
@@ -238,3 +240,20 @@ def _waive_raw(people: dict[str, pyotp.TOTP]) -> None:
     os.close(writing)
     words = ["waive", *RULE, "--reason", "r", "--until", SOON, "--as", "quinn", "--secrets-fd", str(reading)]
     cli.main(words, standalone_mode=False)
+
+
+def test_who_lost_the_role_while_the_password_was_typed_waived_all_the_same(
+    root: Path, people: dict[str, pyotp.TOTP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the roster before: a question for a password that is left open lets nobody keep a right."""
+    typed = identify.identify
+
+    def slowly(project: Project, account: str, secrets_fd: int | None) -> Identified:
+        run("account", "roles", "quinn", "--role", "engineer")
+        return typed(project, account, secrets_fd)
+
+    monkeypatch.setattr(identify, "identify", slowly)
+    with pytest.raises(UsageError, match="the roster was signed anew meanwhile"):
+        waive("quinn", WORDS["quinn"], people["quinn"].now())
+    assert not folder(root).exists()
+    assert not entries("waiver")
