@@ -277,7 +277,7 @@ def witness(
     own = NoteSigner(NoteKey.of_witness(name, half), load_signer(signer, half, Path()))
     if full:
         verify_log(place, trust)
-    seen = witness_log(Log.open(place, trust), trust, state, own, first=first)
+    seen = witness_log(lambda: Log.open(place, trust), trust, state, own, first=first)
     if output is not None:
         _write(output, seen.data)
     if as_json:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from devicepipe.cli.log import _KINDS
 from devicepipe.cli.main import cli
+from devicepipe.durable import locked
 from devicepipe.errors import EXIT_INTEGRITY, IntegrityError, UsageError
 from devicepipe.evidence.ledger import writer as writer_module
 from devicepipe.evidence.ledger.entry import Kind
@@ -142,8 +146,6 @@ def test_witness(log: Path, tmp_path: Path) -> None:
     key = Ed25519PrivateKey.generate()
     private, public = tmp_path / "witness.key.pem", tmp_path / "witness.pub.pem"
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    from cryptography.hazmat.primitives.serialization import PublicFormat
-
     public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     state, cosigned = tmp_path / "state", tmp_path / "cosigned"
     own = ("--state", state, "--name", "witness.example.com/qa", "--signer", f"file:{private}", "--public", public)
@@ -172,6 +174,38 @@ def test_the_logs_verifier_key_is_taken_for_a_witness(log: Path, pem: Path, form
         refused(
             UsageError, wrong, "checkpoint", log, "--key", VKEY, "--add", log / "checkpoint", "--witness", vkey, *form
         )
+
+
+def test_who_waits_for_another_run_of_the_witness_tells_no_rollback(log: Path, tmp_path: Path) -> None:
+    """What it had read of the log before it waited was older than what the other run saw: a false alarm, exit code 4."""
+    private, public, state = tmp_path / "witness.key.pem", tmp_path / "witness.pub.pem", tmp_path / "pump.seen"
+    key = Ed25519PrivateKey.generate()
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    own = ("--name", "witness.example.com/qa", "--signer", f"file:{private}", "--public", public)
+    good("witness", log, "--key", VKEY, "--state", state, "--first", *own)
+    command = [sys.executable, "-m", "devicepipe", "log", "witness", log, "--key", VKEY, "--state", state, *own]
+    lock = tmp_path / ".pump.seen.lock"
+    with locked(lock):
+        waiting = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while not _has_open(waiting.pid, lock):
+            assert waiting.poll() is None
+            time.sleep(0.01)
+        with open_writer(log, log_signer()) as writer:
+            writer.append([sample(40)])
+        # The other run, which has the lock.
+        shutil.copy(state, tmp_path / "other")
+        good("witness", log, "--key", VKEY, "--state", tmp_path / "other", *own)
+        shutil.copy(tmp_path / "other", state)
+    _, told = waiting.communicate(timeout=60)
+    assert (waiting.returncode, told) == (0, "")
+
+
+def _has_open(pid: int, file: Path) -> bool:
+    try:
+        return str(file) in {str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir()}
+    except FileNotFoundError:  # closed meanwhile
+        return False
 
 
 def test_checkpoint(log: Path, pem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ Source: C2SP tlog-witness, section "add-checkpoint"; here between files, not ove
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,21 +37,25 @@ class Witnessed:
     data: bytes
 
 
-def witness_log(log: Log, trust: Trust, state: Path, signer: NoteSigner, *, first: bool = False) -> Witnessed:
+def witness_log(
+    open_log: Callable[[], Log], trust: Trust, state: Path, signer: NoteSigner, *, first: bool = False
+) -> Witnessed:
     """Witness the checkpoint of a log, with the proof that the log's own tiles give.
 
     Args:
-        log: The log, open.
+        open_log: Opens the log. It is asked once nobody else is at the witness's file: a log that was opened before may have
+            grown, and been witnessed, meanwhile, and what was read of it would look rolled back.
         trust: Whose signatures are believed of the log.
         state: The witness's file for this log.
         signer: The witness's key.
         first: The witness has not seen the log before, and its file is to be made.
 
     Raises:
-        UsageError: The file is missing or must not be there.
-        IntegrityError: As `witness_checkpoint`.
+        UsageError, IntegrityError, OSError: As `witness_checkpoint`, and as `open_log`.
     """
-    return witness_checkpoint(log.signed.data, trust, state, signer, proof_from=log, first=first)
+    with _alone(state, trust, signer) as disk:
+        log = open_log()
+        return _witness(disk, log.signed.data, trust, state, signer, log.consistency, first=first, now=None)
 
 
 def witness_checkpoint(
@@ -60,7 +65,6 @@ def witness_checkpoint(
     signer: NoteSigner,
     *,
     proof: Sequence[bytes] = (),
-    proof_from: Log | None = None,
     first: bool = False,
     now: int | None = None,
 ) -> Witnessed:
@@ -72,32 +76,54 @@ def witness_checkpoint(
         state: The witness's file for this log.
         signer: The witness's key.
         proof: The consistency proof from what was seen last to this checkpoint.
-        proof_from: A log to take the proof from instead.
         first: The witness has not seen the log before, and its file is to be made.
         now: The time of the cosignature, in seconds since 1970; None for now.
 
     Raises:
-        UsageError: The file is missing though the log was seen before, or is there at the first time.
+        UsageError: The file is missing though the log was seen before, is there at the first time, or is no regular file.
         IntegrityError: The checkpoint is not to be trusted, is older than what was seen (a rollback), or the log did not grow
-        from what
-            was seen (a fork). Nothing is cosigned, and what was seen stays.
+            from what was seen (a fork). Nothing is cosigned, and what was seen stays.
     """
+    with _alone(state, trust, signer) as disk:
+        return _witness(disk, data, trust, state, signer, lambda _: proof, first=first, now=now)
+
+
+@contextmanager
+def _alone(state: Path, trust: Trust, signer: NoteSigner) -> Iterator[Disk]:
     check_witnesses((signer.key,), trust.keys)
     disk = Disk(state.parent)
     disk.make()
     with disk.locked(f".{state.name}.lock"):
-        signed = open_checkpoint(data, trust, "checkpoint")
-        seen = _seen(state, trust, signer, first=first)
-        if seen is not None:
-            found = proof_from.consistency(seen.size) if proof_from and seen.size <= signed.size else proof
-            _check_growth(seen, signed, found)
-        cosignature = signer.cosign(signed.note.text, int(time.time()) if now is None else now)
-        cosigned = signed.note.with_signature(cosignature).to_bytes()
-        disk.replace(state.name, cosigned, f".{state.name}.new")
+        yield disk
+
+
+def _witness(
+    disk: Disk,
+    data: bytes,
+    trust: Trust,
+    state: Path,
+    signer: NoteSigner,
+    proof_from: Callable[[int], Sequence[bytes]],
+    *,
+    first: bool,
+    now: int | None,
+) -> Witnessed:
+    signed = open_checkpoint(data, trust, "checkpoint")
+    seen = _seen(disk, state, trust, signer, first=first)
+    if seen is not None:
+        _check_growth(seen, signed, proof_from(seen.size) if seen.size <= signed.size else ())
+    cosignature = signer.cosign(signed.note.text, int(time.time()) if now is None else now)
+    cosigned = signed.note.with_signature(cosignature).to_bytes()
+    disk.replace(state.name, cosigned, f".{state.name}.new")
     return Witnessed(None if seen is None else seen.size, signed, cosigned)
 
 
-def _seen(state: Path, trust: Trust, signer: NoteSigner, *, first: bool) -> SignedCheckpoint | None:
+def _seen(disk: Disk, state: Path, trust: Trust, signer: NoteSigner, *, first: bool) -> SignedCheckpoint | None:
+    if state.is_symlink() or (state.exists() and not state.is_file()):
+        # Beside a link another file would be made in its place: where it leads would stay older, and a fork of that be cosigned.
+        raise UsageError(
+            "is no regular file", file=state, remedy="name the witness's file itself, not a link that leads to it"
+        )
     if not state.exists():
         if first:
             return None
@@ -110,7 +136,7 @@ def _seen(state: Path, trust: Trust, signer: NoteSigner, *, first: bool) -> Sign
         raise UsageError("the witness has seen this log already", file=state, remedy="leave --first out")
     # The witness cosigned it: that the log's key was revoked since takes nothing from what it saw.
     keys, link = trust.keys + trust.revoked, str(state)
-    return open_checkpoint(state.read_bytes(), Trust(keys, trust.origin, (signer.key,), quorum=1), link)
+    return open_checkpoint(disk.read(state.name), Trust(keys, trust.origin, (signer.key,), quorum=1), link)
 
 
 def _check_growth(seen: SignedCheckpoint, signed: SignedCheckpoint, proof: Sequence[bytes]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -21,7 +22,7 @@ WITNESSED = Trust(TRUST.keys, ORIGIN, (WITNESS.key,), quorum=1)
 
 
 def see(log: Path, state: Path, *, first: bool = False) -> Witnessed:
-    return witness_log(Log.open(log, TRUST), TRUST, state, WITNESS, first=first)
+    return witness_log(lambda: Log.open(log, TRUST), TRUST, state, WITNESS, first=first)
 
 
 def grow(log: Path, by: int, of: str = "pump") -> None:
@@ -140,8 +141,30 @@ def test_the_logs_own_key_meets_the_quorum_as_its_witness(log: Path, state: Path
     with pytest.raises(UsageError, match="no witness of itself"):  # nor with a key that was the log's
         Trust((log_signer(1).key.public, public), ORIGIN, (WITNESS.key, own.key), quorum=1)
     with pytest.raises(UsageError, match="no witness of itself"):
-        witness_log(Log.open(log, TRUST), TRUST, state, own, first=True)
+        witness_log(lambda: Log.open(log, TRUST), TRUST, state, own, first=True)
     assert not state.exists()
     for key, match in ((log_signer().key, "makes no cosignatures"), (own.key, "no witness of itself")):
         with pytest.raises(UsageError, match=match):
             store_cosignatures(log, TRUST, (log / CHECKPOINT).read_bytes(), [key], "copy")
+
+
+def test_a_link_in_the_place_of_its_file_gets_no_fork_cosigned(log: Path, state: Path, tmp_path: Path) -> None:
+    """The link was replaced, and the file that it led to stayed older: a fork of that was cosigned beside the log."""
+    see(log, state, first=True)
+    shutil.copytree(log, tmp_path / "fork")
+    (tmp_path / "link").symlink_to(state)
+    grow(log, 5)
+    with pytest.raises(UsageError, match=r"link: is no regular file[^$]*not a link"):
+        see(log, tmp_path / "link")
+    assert see(log, state).before == 10
+    grow(tmp_path / "fork", 6, of="evil")
+    with pytest.raises(IntegrityError, match="a fork"):
+        see(tmp_path / "fork", state)
+
+
+def test_a_fifo_in_the_place_of_its_file_is_told(log: Path, state: Path) -> None:
+    """It was waited for, for ever."""
+    state.parent.mkdir()
+    os.mkfifo(state)
+    with pytest.raises(UsageError, match="is no regular file"):
+        see(log, state)
