@@ -93,15 +93,16 @@ class ObjectStore:
         return nullcontext()
 
     def _check_conditions(self, name: str, there: bytes) -> None:
-        """See that the store keeps to conditions. Many do not know them, and say nothing: the last of two publishers would win."""
-        try:
-            self.add(name, there)
-        except Conflict:
-            return
-        raise BenchError(
-            f"{self.url} puts {name} although it is there: it does not know conditional writes",
-            remedy="use an object store that does (If-None-Match, If-Match), or a folder",
-        )
+        """See that the store keeps to both conditions. Many do not, and say nothing: the last of two publishers would win."""
+        for condition in ({"IfNoneMatch": "*"}, {"IfMatch": '"none has this tag"'}):
+            try:
+                self._put(name, there, **condition)
+            except Conflict:
+                continue
+            raise BenchError(
+                f"{self.url} puts {name} although it is there: it does not know conditional writes",
+                remedy="use an object store that does (If-None-Match, If-Match), or a folder",
+            )
 
     def _put(self, name: str, data: bytes, **condition: str) -> None:
         key = self._prefix + name

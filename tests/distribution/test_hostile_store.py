@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from tests.distribution.publisher import Publisher, parcel
 
 
 class Server(ThreadingHTTPServer):
-    """Objects by their paths, and how it is hostile: in no way, `drips`, `forges` errors, or `forgets` conditions."""
+    """Objects by their paths, and how it is hostile: not, `drips`, `forges` errors, `forgets` conditions, `forgets If-Match`."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -52,7 +53,10 @@ class Handler(BaseHTTPRequestHandler):
         wanted, none = self.headers.get("If-Match"), self.headers.get("If-None-Match")
         if self.server.fault == "drips":
             self.drip()
-        elif self.server.fault != "forgets" and ((none and there is not None) or (wanted and wanted != tag(there))):
+        elif self.server.fault != "forgets" and (
+            (none and there is not None)
+            or (wanted and wanted != tag(there) and self.server.fault != "forgets If-Match")
+        ):
             self.answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
         else:
             self.server.objects[path] = data
@@ -125,6 +129,32 @@ def test_a_store_that_does_not_keep_to_conditions_is_told(publisher: Publisher, 
     ):
         publisher.publish(parcel(state="withdrawn"))
     assert server.objects["/bucket/pump/metadata/timestamp.json"] == before
+
+
+class Other(ObjectStore):
+    """A store in which another machine publishes just before the timestamp is swapped."""
+
+    do: Callable[[], object] | None = None
+
+    def _put(self, name: str, data: bytes, **condition: str) -> None:
+        if "timestamp" in name and "IfMatch" in condition and self.do is not None:
+            do, self.do = self.do, None
+            do()
+        super()._put(name, data, **condition)
+
+
+def test_a_store_that_knows_but_one_of_the_two_conditions_is_told(
+    publisher: Publisher, server: Server, tmp_path: Path
+) -> None:
+    """A refresh on one machine fell into the withdrawal on another, and brought the release back without a word."""
+    publisher.publish(parcel())
+    elsewhere = replace(publisher, folder=tmp_path / "elsewhere", store=ObjectStore("s3://bucket/pump"))
+    elsewhere.root = publisher.root
+    publisher.store = store = Other("s3://bucket/pump")
+    store.do = lambda: elsewhere.publish(parcel(state="withdrawn"))
+    server.fault = "forgets If-Match"
+    with pytest.raises(BenchError, match="does not know conditional writes"):
+        publisher.repository.renew(publisher.root)
 
 
 def test_an_error_of_a_store_is_one_line_with_one_remedy(publisher: Publisher, server: Server, tmp_path: Path) -> None:
