@@ -53,8 +53,8 @@ class FolderStore:
 
     @property
     def url(self) -> str:
-        """The folder's address, `file:///…`."""
-        return self._disk.folder.resolve().as_uri()
+        """The folder's address, `file:///…`, as it is named: what a link there leads to is no other repository."""
+        return self._disk.folder.absolute().as_uri()
 
     def read(self, name: str) -> bytes:
         """See `Store.read`."""

@@ -59,6 +59,19 @@ def test_a_refresh_that_is_put_back_at_once_is_told(publisher: Publisher, tmp_pa
         publisher.repository.renew(publisher.root)
 
 
+def test_a_link_to_an_older_copy_in_the_place_of_the_folder_is_no_other_repository(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    """The memory was of where the folder's name led: beside a link `refresh` signed the withdrawn release as the newest."""
+    publisher.publish(parcel())
+    shutil.copytree(tmp_path / "repository", tmp_path / "older")
+    publisher.publish(WITHDRAWN)
+    (tmp_path / "repository").rename(tmp_path / "newest")
+    (tmp_path / "repository").symlink_to("older")
+    with pytest.raises(IntegrityError, match="it was put back"):
+        publisher.repository.renew(publisher.root, everything=True)
+
+
 class ObjectsPutBack(ObjectStore):
     """As `PutBack`, in a bucket."""
 
