@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from devicepipe.approval.lifecycle import Act, Action, ApprovalPolicy, Role, Standing, after, replay
+from devicepipe.approval.lifecycle import Act, Action, ApprovalPolicy, Role, Standing, after
 from devicepipe.durable import alone, sync, write_new
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.facts import sha256_of
@@ -110,6 +110,8 @@ def standing_of(
 ) -> Standing:
     """Where a release stands by its signatures.
 
+    What turned out later of those before it (that two accounts are one person) never keeps a release from being withdrawn.
+
     Args:
         record: The signatures.
         policy: What a release takes to be approved.
@@ -124,14 +126,18 @@ def standing_of(
         Act(Action(one.signature.action), one.signature.account, _role(one), people[one.signature.account])
         for one in record.signatures
     ]
-    for count in range(1, len(acts) + 1):
+    withdrawn = [number for number, act in enumerate(acts, start=1) if act.action is Action.WITHDRAW] == [len(acts)]
+    standing = Standing(authors=wrote, releasable=releasable)
+    for number, act in enumerate(acts, start=1):
         try:
-            replay(acts[:count], policy, wrote, releasable=releasable)
+            standing = after(standing, act, policy)
         except UsageError as error:
+            if withdrawn and number < len(acts):
+                continue
             raise IntegrityError(
-                f"could not be given: {error.message}", link=record.signatures[count - 1].file
+                f"could not be given: {error.message}", link=record.signatures[number - 1].file
             ) from error
-    return replay(acts, policy, wrote, releasable=releasable)
+    return standing
 
 
 def check_intent(
@@ -174,7 +180,12 @@ def check_intent(
         check_dates(record, now)
     _moment(intent, _earliest(bundle, record, people), now)
     record = replace(record, rosters=(*record.rosters, people))
-    standing = standing_of(record, policy, authors, releasable=bundle.release.releasable)
+    try:
+        standing = standing_of(record, policy, authors, releasable=bundle.release.releasable)
+    except IntegrityError:
+        if intent.action is not Action.WITHDRAW:
+            raise
+        standing = Standing()
     return after(standing, Act(intent.action, account, intent.role, record.people()[account]), policy)
 
 

@@ -11,13 +11,13 @@ import pytest
 
 from devicepipe.approval import record
 from devicepipe.approval.lifecycle import Action, ApprovalPolicy, Role, State
-from devicepipe.approval.record import Intent, read_record, sign
+from devicepipe.approval.record import Intent, read_record, sign, standing_of
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.files import read_file
 from devicepipe.evidence.layout import SOURCE_CONFIG
 from devicepipe.evidence.signatures import Identity, Person, Roster, SignedRecord, instant, sign_roster
 from devicepipe.evidence.verify import verify_bundle
-from devicepipe.stages.standing import signed_standing
+from devicepipe.stages.standing import counts, signed_standing
 from tests.approval import test_record
 from tests.approval.conftest import PASSWORD
 from tests.approval.forging import forge
@@ -83,6 +83,33 @@ def test_who_submitted_before_a_rejection_does_not_approve(team: Team) -> None:
     by(team, "rita", Action.SUBMIT, Role.RELEASE_MANAGER, same)
     with pytest.raises(UsageError, match="eva submitted it"):
         by(team, "eva", Action.APPROVE, Role.REVIEWER, same)
+
+
+def test_a_release_could_not_be_withdrawn_once_two_of_its_approvers_turned_out_to_be_one(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login that was linked to the wrong account, and then to the right one, is enough for that."""
+    first = roster(team, 1)
+    by(team, "eva", Action.SUBMIT, Role.ENGINEER, first)
+    by(team, "ron", Action.APPROVE, Role.REVIEWER, first)
+    by(team, "quinn", Action.APPROVE, Role.QA, first)
+    team.clock.pass_(seconds=60)
+    now = roster(team, 2, same={"quinn": "ron"})
+    with pytest.raises(IntegrityError, match="has approved it already"):
+        by(team, "rita", Action.RELEASE, Role.RELEASE_MANAGER, now)
+    with pytest.raises(UsageError, match="a reviewer may not withdraw"):
+        by(team, "ron", Action.WITHDRAW, Role.REVIEWER, now)
+    assert by(team, "rita", Action.WITHDRAW, Role.RELEASE_MANAGER, now) is State.WITHDRAWN
+    record = read_record(team.bundle)
+    standing = standing_of(record, POLICY)
+    assert standing.state is State.WITHDRAWN
+    assert [counts(one, record, standing) for one in record.signatures] == [True, True, False, True]
+    with pytest.raises(UsageError, match="nothing can be signed any more"):
+        by(team, "rita", Action.WITHDRAW, Role.RELEASE_MANAGER, now)
+    monkeypatch.setattr(team, "roster", lambda: now)
+    forge(team, "rita", "withdraw", "release-manager")
+    with pytest.raises(IntegrityError, match="could not be given"):
+        standing_of(read_record(team.bundle), POLICY)
 
 
 def person(account: str, email: str, identity: Identity | None = None) -> Person:
