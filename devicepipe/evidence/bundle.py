@@ -213,10 +213,11 @@ class BundleWriter:
     def add_file(self, source: Path, name: str) -> Subject:
         """Copy a file in. Raises IntegrityError as `add_bytes`, UsageError where the source cannot be read."""
         try:
-            with source.open("rb") as file:
-                return self._add(iter(lambda: file.read(_CHUNK), b""), name)
+            file = source.open("rb")
         except OSError as error:
             raise UsageError(f"cannot be copied into the bundle: {error.strerror}", file=source) from error
+        with file:
+            return self._add(iter(lambda: file.read(_CHUNK), b""), name)
 
     def subject(self, name: str) -> Subject:
         """Name and digest of a file that was added. Raises IntegrityError where there is none."""
@@ -338,12 +339,18 @@ class BundleWriter:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
-        with path.open("xb") as file:
-            for chunk in chunks:
-                if _PRIVATE_KEY in chunk:
-                    raise IntegrityError("holds a private key, which must never be in a bundle", link=name)
-                digest.update(chunk)
-                file.write(chunk)
+        try:
+            with path.open("xb") as file:
+                for chunk in chunks:
+                    if _PRIVATE_KEY in chunk:
+                        raise IntegrityError("holds a private key, which must never be in a bundle", link=name)
+                    digest.update(chunk)
+                    file.write(chunk)
+        except OSError as error:
+            error.filename = str(
+                path
+            )  # the system does not say it of an open file: somebody has to know which disk is full
+            raise
         return digest.hexdigest()
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -172,6 +173,23 @@ def test_attestations_that_are_none(writer: BundleWriter, attest: Callable[[Bund
 def test_no_such_source(writer: BundleWriter, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         writer.add_file(tmp_path / "none", "a")
+
+
+@pytest.mark.parametrize("how", ["bytes", "file"])
+def test_a_disk_that_was_full_was_told_as_a_source_that_cannot_be_copied(
+    writer: BundleWriter, tmp_path: Path, how: str
+) -> None:
+    """And by exit code 2, as if the user had named the wrong file; where there is no source, nothing was named."""
+    source = tmp_path / "big.bin"
+    source.write_bytes(bytes(5000))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            writer.add_file(source, "images/a.bin") if how == "file" else writer.add_bytes(bytes(5000), "images/a.bin")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename == str(writer.folder / "images/a.bin")
 
 
 def test_a_folder_that_is_not_empty(tmp_path: Path) -> None:
