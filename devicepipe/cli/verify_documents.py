@@ -58,7 +58,8 @@ def verify_documents(
 
     Each is signed once, over all of it, by a certificate for documents that leads to the trusted one; what was signed is the
     bundle's document with the signatures of people that lie beside the bundle (those up to now, or up to the one that was the
-    last then), and the signature added nothing else. Which documents of the release are not in FOLDER is told.
+    last then), and the signature added nothing else. Where the release stands now,
+    and which documents of it are not in FOLDER, is told.
 
     Exit codes: 0 all hold, 2 nothing to check, 4 a copy, the bundle or a signature does not hold; the first is named.
     """
@@ -68,6 +69,7 @@ def verify_documents(
     from devicepipe.signing.pdf_check import check_pdf
     from devicepipe.signing.pdf_revision import check_revision
     from devicepipe.stages.approved_copies import possible_copies, sealed_copies
+    from devicepipe.stages.standing import signed_standing
 
     names = sorted(path.name for path in signed.iterdir() if path.suffix.lower() == _PDF)
     if not names:
@@ -96,11 +98,15 @@ def verify_documents(
             link=min(wanted),
             remedy=_REMEDY,
         )
-    _tell(found, states, sorted(documents - found.keys()), as_json=as_json)
+    now = str(signed_standing(verified)[2].state)
+    _tell(found, states, sorted(documents - found.keys()), now, as_json=as_json)
     return EXIT_OK
 
 
-def _tell(found: dict[str, PdfSignature], states: dict[str, str], missing: list[str], *, as_json: bool) -> None:
+def _tell(
+    found: dict[str, PdfSignature], states: dict[str, str], missing: list[str], now: str, *, as_json: bool
+) -> None:
+    from devicepipe.approval.lifecycle import State
     from devicepipe.evidence.files import shown
 
     if as_json:
@@ -113,13 +119,17 @@ def _tell(found: dict[str, PdfSignature], states: dict[str, str], missing: list[
             }
             for name, one in found.items()
         ]
-        print_json({"documents": documents, "missing": missing})
+        print_json({"documents": documents, "missing": missing, "state": now})
         return
+    if now == "withdrawn":
+        tell("the release was withdrawn", fg="red")
     for name, one in found.items():
         when = f", stamped on {one.stamped_on:%Y-%m-%d %H:%M:%S} UTC" if one.stamped_on else ""
         shows = f"shows a release that is {states[name]}" if states[name] else "shows no signatures of people"
         tell(f"  {name}: signed by {shown(one.signer)}{when}; {shows}")
     count = len(found) + len(missing)
     tell(f"{len(found)} of {counted(count, 'document')} of this release, as signed", fg="green")
+    if others := {*states.values()} - {"", now}:
+        tell(f"{' or '.join(sorted(others))} it was then: the release is {State(now).told} now", fg="yellow")
     if missing:
         tell(f"not here: {', '.join(missing)}", fg="yellow")

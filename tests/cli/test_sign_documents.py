@@ -186,6 +186,22 @@ def test_signed_copies_are_checked_against_the_bundle_and_its_signatures(
     broken(bundle, one, certificate, name, "is no document of this release")
 
 
+def test_approved_copies_of_a_release_that_was_withdrawn_since_were_told_as_approved(
+    bundle: Path, people: dict[str, pyotp.TOTP], signer: tuple[list[object], x509.Certificate], tmp_path: Path
+) -> None:
+    """Whoever was given them checked them against a bundle that had the withdrawal beside it, and did not learn of it."""
+    approve(bundle, people)
+    run("sign-documents", bundle, "-o", tmp_path / "out", *signer[0])
+    words = ("verify-documents", tmp_path / "out", "--bundle", bundle, "--certificate", tmp_path / "certificate.pem")
+    assert "now" not in run_text(*words)
+    sign("withdraw", bundle, "quinn", WORDS["quinn"])
+    told = run(*words)[1]
+    assert ({one["state"] for one in told["documents"]}, told["state"]) == ({"approved"}, "withdrawn")
+    said = run_text(*words)
+    assert said.startswith("the release was withdrawn\n")
+    assert "approved it was then: the release is withdrawn now" in said
+
+
 def test_copies_by_another_signer_or_of_another_release_are_refused(
     root: Path, bundle: Path, signer: tuple[list[object], x509.Certificate], tmp_path: Path
 ) -> None:
