@@ -37,8 +37,8 @@ from devicepipe.signing.hsm import PinRefusedError
 ONLINE: tuple[RepositoryRole, ...] = ("targets", "snapshot", "timestamp")
 """The roles below the root, in the order in which they are signed."""
 
-_MOST_LEFT = 1000
-"""How many versions that were never published are passed over."""
+_MOST_LEFT = 100
+"""How many versions that were never published are passed over: each is read, and is as large as whoever put it there chose."""
 _LARGEST = {
     "targets": layout.LARGEST_TARGETS,
     "snapshot": layout.LARGEST_SNAPSHOT,

@@ -13,7 +13,7 @@ from devicepipe.distribution.layout import TIMESTAMP
 from devicepipe.distribution.object_store import ObjectStore
 from devicepipe.distribution.seen import Seen
 from devicepipe.distribution.store import FolderStore
-from devicepipe.errors import IntegrityError
+from devicepipe.errors import BenchError, IntegrityError
 from tests.distribution.publisher import IMAGE, Publisher, parcel, stock_client
 from tests.distribution.test_object_store import bucket, endpoint
 
@@ -70,6 +70,17 @@ def test_a_link_to_an_older_copy_in_the_place_of_the_folder_is_no_other_reposito
     (tmp_path / "repository").symlink_to("older")
     with pytest.raises(IntegrityError, match="it was put back"):
         publisher.repository.renew(publisher.root, everything=True)
+
+
+def test_names_that_are_taken_do_not_hold_a_publication_for_minutes(publisher: Publisher, tmp_path: Path) -> None:
+    """A thousand files of 128 MiB, sparse, so that they take no room, were read one after another: for more than four minutes."""
+    publisher.publish(parcel())
+    for version in range(3, 103):
+        (tmp_path / f"repository/metadata/{version}.targets.json").touch()
+    with pytest.raises(BenchError, match="has 100 versions of targets beyond 2, which is published"):
+        publisher.publish(parcel("1.1.0"))
+    (tmp_path / "repository/metadata/102.targets.json").unlink()
+    assert publisher.publish(parcel("1.1.0")) is True
 
 
 class ObjectsPutBack(ObjectStore):
