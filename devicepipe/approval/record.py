@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -198,6 +199,7 @@ def sign(
     policy: ApprovalPolicy,
     authors: Collection[str],
     now: Callable[[], datetime],
+    held: AbstractContextManager[None] | None = None,
     check: Callable[[SignedRecord], None] = lambda _: None,
 ) -> tuple[Given, Standing]:
     """Sign a release; returns the signature and where the release stands with it.
@@ -210,6 +212,7 @@ def sign(
         policy: What a release takes to be approved.
         authors: The e-mail addresses of those who wrote the change.
         now: The clock.
+        held: What keeps the roster the newest one, from when the record waits for nobody until the signature is written.
         check: What else must hold of the record that is signed on (that it has all that was logged); raises where it does not.
 
     Raises:
@@ -219,7 +222,7 @@ def sign(
     people = open_roster(roster, bundle.trust, bundle.release.product, "the roster")
     check_signer(people, who)
     folder = record_folder(bundle.folder)
-    with alone(folder):
+    with alone(folder), held or nullcontext():
         if sha256_of(bundle.folder / RELEASE_STATEMENT) != bundle.sha256(RELEASE_STATEMENT):
             raise UsageError(
                 "the release was made anew meanwhile", file=bundle.folder, remedy="read it, and sign that one"

@@ -215,7 +215,7 @@ def sign_as(
     from devicepipe.cli.identify import identify
     from devicepipe.stages.approval import log_signatures
     from devicepipe.stages.logged import check_logged
-    from devicepipe.stages.rosters import current_roster
+    from devicepipe.stages.rosters import current_roster, while_newest
     from devicepipe.stages.standing import authors_of, policy_of
 
     roster, policy = current_roster(project), policy_of(verified)
@@ -226,8 +226,6 @@ def sign_as(
     log_signatures(project, verified)  # of a signer whose process was killed before it came to that
     _tell_intent(verified, intent, account)
     who = identify(project, account, secrets_fd)
-    if current_roster(project) != roster:
-        raise UsageError("the roster was signed anew meanwhile", remedy="sign again")
     given, standing = sign(
         verified,
         intent,
@@ -236,6 +234,7 @@ def sign_as(
         policy=policy,
         authors=authors_of(verified),
         now=now,
+        held=while_newest(project, roster),
         check=lambda record: check_logged(project, verified, record),
     )
     log_signatures(project, verified)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def waive(
     from devicepipe.evidence.decisions import Waiver
     from devicepipe.evidence.facts import utc_now
     from devicepipe.stages.context import default_tester
-    from devicepipe.stages.rosters import current_roster
+    from devicepipe.stages.rosters import current_roster, while_newest
     from devicepipe.stages.waiver import Waiving, check_waiver, roles_for, write_waiver
 
     project = open_project(folder)
@@ -107,9 +108,8 @@ def waive(
     )
     digest = check_waiver(project, waiver, waiving)
     who = identify(project, account, secrets_fd) if account is not None else None
-    if waiving is not None and current_roster(project) != waiving.roster:
-        raise UsageError("the roster was signed anew meanwhile", remedy="waive again")
-    path, waiver = write_waiver(project, waiver, digest, who, waiving)
+    with while_newest(project, waiving.roster) if waiving is not None else nullcontext():
+        path, waiver = write_waiver(project, waiver, digest, who, waiving)
     if as_json:
         print_json({"file": str(path), "waiver": waiver.to_json()})
         return EXIT_OK

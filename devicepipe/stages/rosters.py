@@ -123,6 +123,20 @@ def alone_with_roster(project: Project) -> AbstractContextManager[None]:
 
 
 @contextmanager
+def while_newest(project: Project, roster: bytes) -> Iterator[None]:
+    """Wait as `alone_with_roster` does, and see that a roster is the newest still: what is signed in here is signed under that.
+
+    Raises:
+        UsageError: It is not; or as `current_roster`.
+        BenchError, IntegrityError: As `current_roster`.
+    """
+    with alone_with_roster(project):
+        if current_roster(project) != roster:
+            raise UsageError("the roster was signed anew meanwhile", remedy="run it again")
+        yield
+
+
+@contextmanager
 def changing(
     project: Project, accounts: Accounts, account: str, change: str, roles: Sequence[str] = ()
 ) -> Iterator[None]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyotp
 import pytest
 
+from devicepipe.approval import record
 from devicepipe.approval.secret_box import Secrets
+from devicepipe.durable import alone
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.signatures import Roster, instant, open_roster, record_folder
 from devicepipe.project.config import load_project
@@ -91,6 +94,29 @@ def test_a_roster_that_is_signed_anew_while_somebody_types_the_password_signs_no
     with pytest.raises(UsageError, match="the roster was signed anew meanwhile"):
         sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
     assert not record_folder(bundle).exists()
+
+
+def test_who_lost_the_role_while_the_record_was_held_signed_and_nobody_could_withdraw_after_that(
+    bundle: Path, people: dict[str, pyotp.TOTP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever held the lock of the record kept a right for so long, and by the newer roster that signature did not hold."""
+    sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
+    waited: list[Path] = []
+
+    @contextmanager
+    def waits(folder: Path) -> Iterator[None]:
+        waited.append(folder)
+        if len(waited) == 2:  # the first time, proofs of the signatures before are looked for
+            run("account", "roles", "ron", "--role", "engineer")
+        with alone(folder):
+            yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "alone", waits)
+        with pytest.raises(UsageError, match="the roster was signed anew meanwhile"):
+            sign("approve", bundle, "ron", WORDS["ron"], people["ron"].now())
+    assert len(waited) == 2
+    assert sign("withdraw", bundle, "quinn", WORDS["quinn"], people["quinn"].now())[1]["state"] == "withdrawn"
 
 
 def test_an_older_roster_that_is_there_for_a_moment_is_not_taken_for_the_newest(
