@@ -85,6 +85,11 @@ class ObjectStore:
         if self.read(name) != before:
             raise Conflict(name)
         tag = self._tags[name]
+        if not tag:
+            raise BenchError(
+                f"{self.url} gives no tag of {name}: without one nobody is told that somebody else publishes too",
+                remedy="have the store, or what stands before it, send ETag",
+            )
         self._check_conditions(name, before)
         self._put(name, data, IfMatch=tag)
 
