@@ -165,7 +165,7 @@ def publish(
     @contextmanager
     def ready() -> Iterator[Parcel]:
         # Asked once the repository is ours, and nobody signs until it is published: a withdrawal comes before, and is seen, or
-        # after. The locks are always taken in this order: repository, record, log.
+        # after. The locks are always taken in this order: repository, record, roster, log.
         log_signatures(project, bundle)  # of a signer whose process was killed before it came to that
         with alone(record_folder(bundle.folder)):
             record, standing = logged_standing(project, bundle)
