@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 from pathlib import Path
 
@@ -60,6 +61,17 @@ def endless(connection: socket.socket, _: bytes) -> None:
 def test_an_answer_without_an_end_is_not_read_to_it(uri: str, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
     with peer(answer) as (url, _), pytest.raises(BenchError, match="answers with more than 1048576 bytes"):
         signs(uri, url, monkeypatch)
+
+
+def test_a_small_answer_is_not_unpacked_to_a_large_one(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1.4 MB took 2 GB of memory by urllib3 2.5, which unpacks all that it has read."""
+    packed = says("200 OK", gzip.compress(bytes(2 * 1024 * 1024)), "Content-Encoding: gzip")
+    with (
+        peer(lambda link, _: link.sendall(packed)) as (url, asked),
+        pytest.raises(BenchError, match="its answer is none that can be understood"),
+    ):
+        signs(uri, url, monkeypatch)
+    assert b"Accept-Encoding: identity" in asked[0]
 
 
 @pytest.mark.parametrize("status", ["307 Go", "301 Go", "302 Go"])
