@@ -72,6 +72,7 @@ def product(firmware_of: Callable[[str], Firmware], tmp_path_factory: pytest.Tem
 
 
 def test_two_workers_and_then_what_failed(product: Path) -> None:
+    before = {*(product / ".devicepipe").glob("pytest/*")}
     status, said = plain_pytest(product, "hil", "-n", "2", "--junitxml", "junit.xml", "--with-timestamp", "n")
     assert status == 1, said
     assert "NOT evidence of a release" in said
@@ -94,7 +95,7 @@ def test_two_workers_and_then_what_failed(product: Path) -> None:
     assert '< "OK status state=idle' in said
     assert 'Z < "OK status state=idle' not in said
     assert 'name="test_bad"' in (product / "junit.xml").read_text()
-    [run] = (product / ".devicepipe/pytest").iterdir()
+    [run] = {*(product / ".devicepipe/pytest").iterdir()} - before
     [named] = re.findall(r"full log here: (\S+)$", said.partition("device verdicts")[2], re.MULTILINE)
     assert Path(named).is_relative_to(run)
     assert Path(named).is_file()
