@@ -1,9 +1,10 @@
 """Keys on PKCS #11 tokens: hardware security modules, smart cards, SoftHSM2. Ed25519 and ECDSA P-256.
 
 What always holds: the private key stays on the token. One that could be read out (CKA_EXTRACTABLE), or whose value is not kept
-secret (CKA_SENSITIVE is false), is refused. A PIN is tried once: to a token that has refused one, no other is given by the same
-process, through whatever module, because tokens lock themselves. A module that hangs while it is opened, logged in to, searched or
-asked to sign is waited for as whoever is at the end of a wire (`in_time`). What a token calls itself is told in one printable line.
+secret (CKA_SENSITIVE is false), is refused. A PIN is tried once: a token that has refused one, failed at it or
+not answered is given no other by the same process, through whatever module, because tokens lock themselves. A module that hangs
+while it is opened, logged in to, searched or asked to sign is waited for as whoever is at the end of a wire (`in_time`). What a
+token calls itself is told in one printable line.
 
 A module is used by one thread at a time, and a token is logged in to once in a process: both are PKCS #11's own conditions.
 Sources: PKCS #11 v2.40 and v3.0 (EdDSA), RFC 7512. python-pkcs11 calls the module; nothing of PKCS #11 is written here.
@@ -269,7 +270,20 @@ def _session(uri: Pkcs11Uri, secrets: SecretsHandler | None) -> pkcs11.Session:
         return _sessions[key]
     try:
         _sessions[key] = _logged_in(token, uri, secrets)
-    except (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange, pkcs11.PinLocked, pkcs11.PinExpired) as error:
+    except BenchError as error:  # no answer in time: nobody knows whether the PIN was wrong
+        _refused[key[1:]] = error.message
+        raise
+    except (
+        pkcs11.PinIncorrect,
+        pkcs11.PinInvalid,
+        pkcs11.PinLenRange,
+        pkcs11.PinLocked,
+        pkcs11.PinExpired,
+        # What some say of a wrong PIN, too.
+        pkcs11.GeneralError,
+        pkcs11.FunctionFailed,
+        pkcs11.DeviceError,
+    ) as error:
         forget_secret(uri.pin_source or _label(token))
         _refused[key[1:]] = _told(error)
         raise _pin_refused(token, _refused[key[1:]]) from error

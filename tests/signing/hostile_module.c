@@ -1,5 +1,7 @@
-/* A PKCS #11 module that hangs: SoftHSM2, except for the function whose number in CK_FUNCTION_LIST (from 0) HANG has. */
+/* A PKCS #11 module that hangs, or answers HOSTILE_ANSWER: SoftHSM2, but for the function whose number in CK_FUNCTION_LIST (from 0)
+   is HOSTILE_HANG. Each call of that adds a byte to the file HOSTILE_CALLS. */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -9,6 +11,10 @@ struct functions {
 };
 
 static unsigned long hang(void) {
+    int calls = open(getenv("HOSTILE_CALLS"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (write(calls, "!", 1) != 1) abort();
+    close(calls);
+    if (getenv("HOSTILE_ANSWER")) return strtoul(getenv("HOSTILE_ANSWER"), NULL, 16);
     for (;;) pause();
 }
 

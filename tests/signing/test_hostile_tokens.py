@@ -75,30 +75,48 @@ def test_a_wrong_pin_is_not_tried_again_through_another_module(tokens: Tokens, t
     assert asked == ["fw"]
 
 
-HANGS = {"C_Initialize": 0, "C_GetSlotList": 4, "C_Login": 18, "C_FindObjects": 27, "C_Sign": 43}
+FUNCTIONS = {"C_Initialize": 0, "C_GetSlotList": 4, "C_Login": 18, "C_FindObjects": 27, "C_Sign": 43}
 
 
-@pytest.mark.parametrize("at", HANGS)
-def test_a_module_that_hangs_holds_nobody(tokens: Tokens, tmp_path: Path, at: str) -> None:
-    """It held the command for ever, and Ctrl-C did not end that."""
+def at_hostile_module(tokens: Tokens, folder: Path, at: str, **answer: str) -> tuple[str, str]:
+    """Try to sign twice in a process, by a module that is hostile at a function; what is told each time, and of what kind."""
     token = tokens.make("fw")
     public = token.make("release")
-    module, key = tmp_path / "hostile.so", tmp_path / "key.pem"
+    module, key = folder / "hostile.so", folder / "key.pem"
     source = Path(__file__).with_name("hostile_module.c")
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(module), str(source), "-ldl"], check=True)
     key.write_bytes(public.pem)
     program = (
         "import sys; from pathlib import Path; from devicepipe import peers; peers.PATIENCE = 1\n"
-        "from devicepipe.errors import BenchError; from devicepipe.signing.keys import *\n"
+        "from devicepipe.errors import DevicepipeError; from devicepipe.signing.keys import *\n"
         "key = PublicKey.load(Path(sys.argv[2]))\n"
-        "try: sign(load_signer(sys.argv[1], key, Path()), key, b'data')\n"
-        "except BenchError as error: print(error)"
+        "for _ in range(2):\n"
+        "    try: sign(load_signer(sys.argv[1], key, Path()), key, b'data')\n"
+        "    except DevicepipeError as error: print(type(error).__name__, error.message)"
     )
     uri = f"pkcs11:token=fw;object=release?module-path={module}&pin-source=fd:0"
-    known = {"HOSTILE_REAL": token.module, "HOSTILE_HANG": str(HANGS[at])}
+    known = {"HOSTILE_REAL": token.module, "HOSTILE_HANG": str(FUNCTIONS[at]), "HOSTILE_CALLS": str(folder / "calls")}
     done = subprocess.run(
         [sys.executable, "-c", program, uri, str(key)],
-        input=PIN, capture_output=True, text=True, check=False, timeout=30, env=os.environ | known,
+        input=PIN, capture_output=True, text=True, check=False, timeout=30, env=os.environ | known | answer,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert "the PKCS #11 module of pkcs11:token=fw;object=release has not answered in 1 s" in done.stdout
+    first, second = done.stdout.splitlines()
+    return first, second
+
+
+@pytest.mark.parametrize("at", FUNCTIONS)
+def test_a_module_that_hangs_holds_nobody(tokens: Tokens, tmp_path: Path, at: str) -> None:
+    """It held the command for ever, and Ctrl-C did not end that."""
+    first, _ = at_hostile_module(tokens, tmp_path, at)
+    assert first == "BenchError the PKCS #11 module of pkcs11:token=fw;object=release has not answered in 1 s"
+
+
+@pytest.mark.parametrize("code", ["", "0x5", "0x6", "0x30"])
+def test_a_pin_is_not_given_again_to_a_token_that_does_not_say_what_was_wrong(
+    tokens: Tokens, tmp_path: Path, code: str
+) -> None:
+    """CKR_GENERAL_ERROR, FUNCTION_FAILED or DEVICE_ERROR, or nothing: `refresh` gave the PIN again for the next role."""
+    told = at_hostile_module(tokens, tmp_path, "C_Login", **({"HOSTILE_ANSWER": code} if code else {}))
+    assert (tmp_path / "calls").read_text() == "!"
+    assert told[1].startswith("PinRefusedError the token 'fw' does not take the PIN: ")
