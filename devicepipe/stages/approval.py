@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from devicepipe.approval.accounts import AccountRules, Accounts, Identified
 from devicepipe.approval.oidc import Login, Provider
@@ -10,16 +10,17 @@ from devicepipe.approval.record import keep_proofs
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.facts import utc_now
 from devicepipe.evidence.layout import RELEASE_STATEMENT
-from devicepipe.evidence.ledger.entry import Entry, make_entry
+from devicepipe.evidence.ledger.entry import Entry, encode_entry, make_entry
 from devicepipe.evidence.signature_proofs import entry_of
-from devicepipe.evidence.signatures import Given
+from devicepipe.evidence.signatures import Given, open_roster
 from devicepipe.evidence.verify import VerifiedBundle
 from devicepipe.project.config import CONFIG_NAME, Project
 from devicepipe.secret_variables import ACCOUNTS, look_up
+from devicepipe.signing.keys import PublicKey
 from devicepipe.stages import ledger
 from devicepipe.stages.context import open_keys
 from devicepipe.stages.logged import check_logged
-from devicepipe.stages.rosters import log_change
+from devicepipe.stages.rosters import current_roster, log_change
 
 
 def open_accounts(project: Project) -> Accounts:
@@ -116,6 +117,35 @@ def log_signatures(project: Project, bundle: VerifiedBundle) -> None:
     def prove(missing: Sequence[Given]) -> list[bytes]:
         keys = open_keys(project)
         entries = [entry_of(one, bundle.sha256(RELEASE_STATEMENT)) for one in missing]
+        _check_rights(project, bundle, dict(zip(map(encode_entry, entries), missing, strict=True)))
         return ledger.prove_all(project, ledger.append_once(project, entries, keys), keys)
 
     keep_proofs(bundle, prove, lambda record: check_logged(project, bundle, record))
+
+
+def _check_rights(project: Project, bundle: VerifiedBundle, given: Mapping[bytes, Given]) -> None:
+    """Check that who gave the signatures (by their entries) that the log lacks has the right still: one can be dated back.
+
+    Raises:
+        IntegrityError: Somebody has lost it.
+        UsageError, BenchError: As `current_roster`.
+    """
+    there = ledger.entries_about(project, "approval", bundle.sha256(RELEASE_STATEMENT), recover=True) or {}
+    late = [one for entry, one in given.items() if entry not in {*map(encode_entry, there.values())}]
+    if not late:
+        return
+    people = open_roster(current_roster(project), bundle.trust, bundle.release.product, "the roster").people
+    rights = {
+        (one.account, PublicKey.from_pem(one.public_key.encode()).keyid, role)
+        for one in people
+        if one.until is None
+        for role in one.roles
+    }
+    for one in late:
+        if (one.signature.account, one.keyid, one.signature.role) not in rights:
+            raise IntegrityError(
+                f"is not in the log, and {one.signature.account} has not that key or is no {one.signature.role} any more",
+                link=one.file,
+                remedy="it may be dated back, and nothing shows that it is not: remove it and what follows it; "
+                "who has the right signs",
+            )

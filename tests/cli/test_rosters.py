@@ -13,13 +13,16 @@ import pyotp
 import pytest
 
 from devicepipe.approval import record
+from devicepipe.approval.record import read_record
 from devicepipe.approval.secret_box import Secrets
 from devicepipe.durable import alone
 from devicepipe.errors import IntegrityError, UsageError
-from devicepipe.evidence.signatures import Roster, instant, open_roster, record_folder
+from devicepipe.evidence.signatures import Roster, instant, open_roster, record_folder, sign_release
+from devicepipe.evidence.verify import verify_bundle
 from devicepipe.project.config import load_project
 from devicepipe.signing.keys import PublicKey
 from devicepipe.stages import rosters
+from devicepipe.stages.approval import open_accounts
 from devicepipe.stages.context import open_keys
 from devicepipe.stages.rosters import LoggedRoster, next_roster
 from tests.cli.calls import WORDS, entries, run, run_text, sign
@@ -117,6 +120,30 @@ def test_who_lost_the_role_while_the_record_was_held_signed_and_nobody_could_wit
             sign("approve", bundle, "ron", WORDS["ron"], people["ron"].now())
     assert len(waited) == 2
     assert sign("withdraw", bundle, "quinn", WORDS["quinn"], people["quinn"].now())[1]["state"] == "withdrawn"
+
+
+def test_a_signature_that_was_dated_back_to_before_its_signer_lost_the_role_was_logged_and_counted(
+    root: Path, bundle: Path, people: dict[str, pyotp.TOTP]
+) -> None:
+    """By a program of the signer's own; whoever signed next took it for that of a signer whose process had been killed."""
+    sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
+    project = load_project(root / "devicepipe.toml")
+    accounts = open_accounts(project)
+    ron = accounts.identify("ron", WORDS["ron"], people["ron"].now())
+    accounts.dispose()
+    on = instant(datetime.now(UTC))
+    run("account", "roles", "ron", "--role", "engineer")
+    release = hashlib.sha256((bundle / "release.json").read_bytes()).hexdigest()
+    first = read_record(verify_bundle(bundle, open_keys(project).trust)).signatures[0]
+    change = {"number": 2, "follows": first.sha256, "action": "approve", "account": "ron", "name": "Ron", "on": on}
+    forged = first.signature.model_copy(update={**change, "role": "reviewer", "session": ron.session})
+    file = record_folder(bundle) / "0002.dsse.json"
+    file.write_bytes(sign_release(forged, release, ron.signer, ron.public_key))
+    with pytest.raises(IntegrityError, match="ron has not that key or is no reviewer any more") as caught:
+        sign("approve", bundle, "quinn", WORDS["quinn"], people["quinn"].now())
+    assert caught.value.link == file.name
+    file.unlink()
+    assert sign("approve", bundle, "quinn", WORDS["quinn"], people["quinn"].now())[1]["state"] == "candidate"
 
 
 def test_an_older_roster_that_is_there_for_a_moment_is_not_taken_for_the_newest(
