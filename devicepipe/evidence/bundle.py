@@ -347,9 +347,8 @@ class BundleWriter:
                     digest.update(chunk)
                     file.write(chunk)
         except OSError as error:
-            error.filename = str(
-                path
-            )  # the system does not say it of an open file: somebody has to know which disk is full
+            # The system does not say it of an open file: somebody has to know which disk is full.
+            error.filename = str(path)
             raise
         return digest.hexdigest()
 
