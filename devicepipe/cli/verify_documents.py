@@ -58,8 +58,8 @@ def verify_documents(
 
     Each is signed once, over all of it, by a certificate for documents that leads to the trusted one; what was signed is the
     bundle's document with the signatures of people that lie beside the bundle (those up to now, or up to the one that was the
-    last then), and the signature added nothing else. Where the release stands now,
-    and which documents of it are not in FOLDER, is told.
+    last then), and the signature added nothing else. Where the release stands now, and
+    which documents of it are not in FOLDER, is told.
 
     Exit codes: 0 all hold, 2 nothing to check, 4 a copy, the bundle or a signature does not hold; the first is named.
     """
@@ -130,6 +130,7 @@ def _tell(
     count = len(found) + len(missing)
     tell(f"{len(found)} of {counted(count, 'document')} of this release, as signed", fg="green")
     if others := {*states.values()} - {"", now}:
-        tell(f"{' or '.join(sorted(others))} it was then: the release is {State(now).told} now", fg="yellow")
+        before = " or ".join(State(one).told for one in sorted(others))
+        tell(f"the release is {State(now).told} now, no longer {before}", fg="yellow")
     if missing:
         tell(f"not here: {', '.join(missing)}", fg="yellow")

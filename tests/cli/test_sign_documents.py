@@ -199,7 +199,7 @@ def test_approved_copies_of_a_release_that_was_withdrawn_since_were_told_as_appr
     assert ({one["state"] for one in told["documents"]}, told["state"]) == ({"approved"}, "withdrawn")
     said = run_text(*words)
     assert said.startswith("the release was withdrawn\n")
-    assert "approved it was then: the release is withdrawn now" in said
+    assert "the release is withdrawn now, no longer approved" in said
 
 
 def test_copies_by_another_signer_or_of_another_release_are_refused(
