@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,15 @@ def cheap_passwords(patch: pytest.MonkeyPatch) -> None:
     """Have a guess of a password cost next to nothing."""
     cheap = functools.partial(AccountRules, cost=Cost(memory_kib=64, iterations=1, lanes=1))
     patch.setattr("devicepipe.stages.approval.AccountRules", cheap)
+
+
+def make_repository(folder: Path) -> None:
+    """Make a folder a git repository with one commit, of nothing."""
+    for words in (
+        ("init", "-q"),
+        ("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "a", "--allow-empty"),
+    ):
+        subprocess.run(["git", *words], cwd=folder, check=True)
 
 
 def entries(kind: str) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from devicepipe.evidence.decisions import Decisions, PolicyChange
 from devicepipe.evidence.predicates import Release, Tool
 from devicepipe.evidence.signatures import record_folder
 from devicepipe.pipeline.release import Outcome
-from tests.cli.calls import WORDS, run, sign
+from tests.cli.calls import WORDS, make_repository, run, sign
 from tests.documents.release_records import decisions
 
 
@@ -71,11 +70,7 @@ def test_what_people_signed_is_not_replaced(
     bundle: Path, people: dict[str, pyotp.TOTP], what: str, options: tuple[str, ...]
 ) -> None:
     """It was, and nothing could be signed, published or withdrawn any more."""
-    for words in (
-        ("init", "-q"),
-        ("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "a", "--allow-empty"),
-    ):
-        subprocess.run(["git", *words], check=True)
+    make_repository(bundle.parents[1])
     bundle = bundle.rename(bundle.with_name("pump-1.2.3"))
     before = (bundle / "release.json").read_bytes()
     if what == "signed":
@@ -94,11 +89,7 @@ def test_what_people_signed_is_not_made_anew_once_their_signatures_were_deleted(
     bundle: Path, people: dict[str, pyotp.TOTP], options: tuple[str, ...]
 ) -> None:
     """Whoever wrote a change that was rejected deleted the record, or bundle and record, and had the version approved anew."""
-    for words in (
-        ("init", "-q"),
-        ("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "a", "--allow-empty"),
-    ):
-        subprocess.run(["git", *words], check=True)
+    make_repository(bundle.parents[1])
     bundle = bundle.rename(bundle.with_name("pump-1.2.3"))
     sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
     sign("reject", bundle, "quinn", WORDS["quinn"], people["quinn"].now())

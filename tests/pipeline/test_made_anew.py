@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +20,7 @@ from devicepipe.project.config import Project, load_project
 from devicepipe.project.state import locked_in_state
 from devicepipe.stages.context import Context, open_keys
 from devicepipe.stages.seal import log_evidence, seal
+from tests.cli.calls import make_repository
 from tests.evidence.synthetic_bundle import Keys, Pair, Spoil, _Maker
 from tests.traceability.test_reviews import make_project
 
@@ -102,11 +102,7 @@ def test_nobody_signs_the_bundle_of_another_run_while_the_one_that_waited_for_it
 
 def test_a_run_that_begins_lets_another_one_finish_its_replacement(project: Project) -> None:
     """It took back the bundle that was being replaced, and the other run failed though its release was sealed and logged."""
-    for words in (
-        ("init", "-q"),
-        ("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "a", "--allow-empty"),
-    ):
-        subprocess.run(["git", *words], cwd=project.root, check=True)
+    make_repository(project.root)
     aside = project.root / "dist" / ".pump-1.2.3.replaced"
     aside.mkdir(parents=True)
     told = cast("Progress", None)  # it does not come to that
