@@ -28,6 +28,16 @@ def sync_tree(folder: Path) -> None:
         sync(path)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name an open file in the errors of what is done to it: the system does not, and somebody has to know which disk is full."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
 def write_new(path: Path, data: bytes, beside: Path | None = None) -> bool:
     """Write a file whole or not at all, and never over another one; False where there is one, which stays as it is.
 

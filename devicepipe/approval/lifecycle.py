@@ -13,7 +13,7 @@ authority; IEC 62304 5.8).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -184,26 +184,6 @@ def after(standing: Standing, act: Act, policy: ApprovalPolicy) -> Standing:
             return replace(standing, state=State.RELEASED)
         case Action.WITHDRAW:
             return replace(standing, state=State.WITHDRAWN)
-
-
-def replay(
-    acts: Iterable[Act], policy: ApprovalPolicy, authors: Iterable[str] = (), *, releasable: bool = True
-) -> Standing:
-    """Where a release stands after all that was signed, in that order.
-
-    Args:
-        acts: What was signed.
-        policy: What the release takes to be approved.
-        authors: Who wrote the change.
-        releasable: What its gate decided.
-
-    Raises:
-        UsageError: One of them could not be signed when it was.
-    """
-    standing = Standing(authors=frozenset(authors), releasable=releasable)
-    for act in acts:
-        standing = after(standing, act, policy)
-    return standing
 
 
 _DONE: Final[Mapping[Action, str]] = {

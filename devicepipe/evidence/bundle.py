@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from securesystemslib.signer import Signer
 
-from devicepipe.durable import sync, sync_tree
+from devicepipe.durable import naming, sync, sync_tree
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.dsse import payload_unverified, sign_envelope
 from devicepipe.evidence.files import hash_file, open_file, read_file, shown, walk
@@ -339,17 +339,12 @@ class BundleWriter:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
-        try:
-            with path.open("xb") as file:
-                for chunk in chunks:
-                    if _PRIVATE_KEY in chunk:
-                        raise IntegrityError("holds a private key, which must never be in a bundle", link=name)
-                    digest.update(chunk)
-                    file.write(chunk)
-        except OSError as error:
-            # The system does not say it of an open file: somebody has to know which disk is full.
-            error.filename = str(path)
-            raise
+        with naming(path), path.open("xb") as file:
+            for chunk in chunks:
+                if _PRIVATE_KEY in chunk:
+                    raise IntegrityError("holds a private key, which must never be in a bundle", link=name)
+                digest.update(chunk)
+                file.write(chunk)
         return digest.hexdigest()
 
 

@@ -131,7 +131,8 @@ def _check_rights(project: Project, bundle: VerifiedBundle, given: Mapping[bytes
         UsageError, BenchError: As `current_roster`.
     """
     there = ledger.entries_about(project, "approval", bundle.sha256(RELEASE_STATEMENT), recover=True) or {}
-    late = [one for entry, one in given.items() if entry not in {*map(encode_entry, there.values())}]
+    logged = {*map(encode_entry, there.values())}
+    late = [one for entry, one in given.items() if entry not in logged]
     if not late:
         return
     people = open_roster(current_roster(project), bundle.trust, bundle.release.product, "the roster").people

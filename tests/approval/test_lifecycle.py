@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,6 @@ from devicepipe.approval.lifecycle import (
     State,
     after,
     objection,
-    replay,
 )
 from devicepipe.errors import UsageError
 
@@ -45,6 +45,14 @@ LIVES: dict[str, tuple[list[Act], State]] = {
     "rejected and submitted again: all approvals anew": ([SUBMITTED, REVIEWED, REJECTED, SUBMITTED, ACCEPTED], State.CANDIDATE),
     "an approval taken back": ([SUBMITTED, REVIEWED, ACCEPTED, Act(Action.RETRACT, "ron", Role.REVIEWER)], State.CANDIDATE),
 }  # fmt: skip
+
+
+def replay(acts: Iterable[Act], policy: ApprovalPolicy, authors: Iterable[str] = ()) -> Standing:
+    """Where a release stands after all that was signed, in that order."""
+    standing = Standing(authors=frozenset(authors))
+    for act in acts:
+        standing = after(standing, act, policy)
+    return standing
 
 
 @pytest.mark.parametrize("life", LIVES)

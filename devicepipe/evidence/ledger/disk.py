@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from devicepipe.durable import locked
+from devicepipe.durable import locked, naming
 
 MAXIMUM_READ = 128 * 1024 * 1024
 """The most that is read of a file, in bytes: more than any file of a log can have."""
@@ -173,12 +173,9 @@ def _open_to_read(path: str, _: int) -> int:
 
 def _write_all(handle: int, data: bytes, path: Path) -> None:
     left = memoryview(data)
-    try:
+    with naming(path):
         while left:
             left = left[os.write(handle, left) :]
-    except OSError as error:
-        error.filename = str(path)  # which the system does not say of a handle: somebody has to know which disk is full
-        raise
 
 
 def _sync(path: Path, flags: int, sync: Callable[[int], None]) -> None:
