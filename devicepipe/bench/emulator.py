@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -69,24 +68,7 @@ def emulator_tool(board: Board) -> Tool:
     return Tool(name=program.name, version=version, sha256=sha256_of(program))
 
 
-def flash_drive(board: Board) -> int:
-    """A file without a name for the machine's flash drive, erased where the board's flash is; -1 where there is no drive."""
-    emulator = emulator_of(board)
-    if emulator.flash_drive is None:
-        return -1
-    drive = os.memfd_create("devicepipe-flash-drive")
-    os.truncate(drive, emulator.flash_drive_size)
-    erased = bytes([board.flash.erased]) * board.flash.size
-    written = os.pwrite(drive, erased, 0)
-    if written != len(erased):
-        os.close(drive)
-        raise BenchError(
-            "the memory for the emulated flash cannot be had", remedy="check the free memory of this machine"
-        )
-    return drive
-
-
-def machine_arguments(board: Board, sockets: list[int], drive: int, uart_options: str) -> list[str]:
+def machine_arguments(board: Board, sockets: list[int], uart_options: str) -> list[str]:
     """What makes QEMU the board: its UARTs, QMP and gdbstub on sockets, in that order."""
     emulator = emulator_of(board)
     *lines, control, gdb = sockets
@@ -105,11 +87,8 @@ def machine_arguments(board: Board, sockets: list[int], drive: int, uart_options
             arguments += ["-serial", "null"]
     arguments += ["-chardev", f"socket,id=control,fd={control}", "-mon", "chardev=control,mode=control"]
     arguments += ["-chardev", f"socket,id=gdb,fd={gdb}", "-gdb", "chardev:gdb"]
-    if emulator.flash_drive is not None:
-        # The machine starts at its flash where one is given, and needs no firmware of QEMU's own.
-        arguments += ["-bios", "none"]
-        arguments += [
-            "-drive",
-            f"if={emulator.flash_drive},unit=0,format=raw,file.locking=off,file=/proc/self/fd/{drive}",
-        ]
+    if emulator.cfi_flash:
+        # The machine would begin at its flash if that were a drive. It is none: the processor's thread writes a drive itself, and
+        # takes the main loop's wake-ups while it waits for that (docs/adr/0042). Nor does it need firmware of QEMU's own.
+        arguments += ["-bios", "none", "-device", f"loader,addr={board.flash.base:#x},cpu-num=0"]
     return arguments

@@ -22,7 +22,7 @@ from pathlib import Path
 from devicepipe.bench.channel import Channel, SerialLoop, Stream
 from devicepipe.bench.core import SharedCore
 from devicepipe.bench.coverage_map import CoverageMap
-from devicepipe.bench.emulator import emulator_program, flash_drive, machine_arguments
+from devicepipe.bench.emulator import emulator_of, emulator_program, machine_arguments
 from devicepipe.bench.fair_clock import FairClock
 from devicepipe.bench.faults import LockupError
 from devicepipe.bench.gdbstub import GdbStub, Registers
@@ -91,21 +91,21 @@ class Qemu:
         self._halted = self._stopping = False
         program = emulator_program(board)
         self._dump = os.memfd_create("devicepipe-flash")
-        self._drive = flash_drive(board)
+        self._cfi_flash = emulator_of(board).cfi_flash
         self._plugin = plugin_file("halt", "virtual time") if halt_at is not None else -1
         ours, theirs = zip(*(socket.socketpair() for _ in range(len(board.uarts) + 4)), strict=True)
         *others, halt, handed = [end.fileno() for end in theirs]
         # The multiplexer takes input from its socket before the UART asks for the next byte. A sleeping processor sleeps on to its
         # next timer whenever QEMU's main loop finds nothing to do, so that input which waits would be late.
         ahead = "" if halt_at is None else ",mux=on"
-        command = [str(program), *machine_arguments(board, others, self._drive, ahead)]
+        command = [str(program), *machine_arguments(board, others, ahead)]
         if halt_at is not None:
             plugin = f"/proc/self/fd/{self._plugin},at={halt_at:#x},fd={halt},input={handed}"
             command += [*_VIRTUAL_TIME, "-plugin", plugin]
         if coverage is not None:
             command += coverage.arguments
             others += coverage.files
-        kept = [*others, halt, handed, *(file for file in (self._dump, self._drive, self._plugin) if file >= 0)]
+        kept = [*others, halt, handed, *(file for file in (self._dump, self._plugin) if file >= 0)]
         self._core = SharedCore() if halt_at is not None else None
         try:
             self._process = _start(command, output, kept)
@@ -200,7 +200,7 @@ class Qemu:
         """
         deadline = time.monotonic() + _COMMAND_TIMEOUT
         contents = self._save_flash()
-        while self._drive >= 0 and set(contents[:_STATUS_LOOK]) <= _STATUS:
+        while self._cfi_flash and set(contents[:_STATUS_LOOK]) <= _STATUS:
             # In the middle of a command a bank answers with its status, wherever it is read: that is no contents.
             if not self._running or time.monotonic() > deadline:
                 raise BenchError(
@@ -233,9 +233,9 @@ class Qemu:
         """
         self.stop_for_flash()
         base = self.board.flash.base
-        for start, data in _differences(self.read_flash() if held is None else held, contents):
+        for start, data in _differences(self._save_flash() if held is None else held, contents):
             self.gdb.write(base + start, data)
-        if self.read_flash() != contents:
+        if self._save_flash() != contents:
             raise BenchError(
                 f"the emulated flash of board '{self.board.name}' does not hold what was written to it",
                 remedy="check the flash of the board's manifest against the emulated machine",
@@ -244,7 +244,7 @@ class Qemu:
     def stop_for_flash(self) -> None:
         """Stop the processor until `reset`, with its flash ready to be read and written."""
         self.stop()
-        if self._drive >= 0:
+        if self._cfi_flash:
             # A flash bank in the middle of a command is no memory: a reset makes it that again, as it will be at `reset`.
             self._reset()
 
@@ -389,8 +389,8 @@ class Qemu:
 
     @property
     def takes_snapshots(self) -> bool:
-        """Whether its whole state can be saved: QEMU saves none of a machine whose flash is a drive."""
-        return self._drive < 0
+        """Whether its whole state can be saved: of a bank of CFI chips a snapshot does not hold whether a command runs."""
+        return not self._cfi_flash
 
     def save(self, file: Path) -> None:
         """Keep the stopped machine, in a file that is made for it.
@@ -481,10 +481,10 @@ class Qemu:
     def _close_files(self) -> None:
         if self._core is not None:
             self._core.close()
-        for file in (self._dump, self._drive, self._plugin):
+        for file in (self._dump, self._plugin):
             if file >= 0:
                 os.close(file)
-        self._dump = self._drive = self._plugin = -1
+        self._dump = self._plugin = -1
 
 
 def _start(command: list[str], output: Path, kept: list[int]) -> subprocess.Popen[bytes]:

@@ -113,16 +113,15 @@ class Emulator(_Model):
     Only arguments that describe the machine are taken: with others (`-kernel`, `-device loader,…`) a device could run something
     else than what was installed in its flash.
 
-    `flash_drive` says how the machine gets its flash, where it has none of its own: `pflash`, a drive of `flash_drive_size` bytes
-    (QEMU wants exactly the size of the machine's flash bank), which begins erased and lives and dies with the emulator.
+    `cfi_flash` says that the machine's flash is a bank of CFI chips (JEDEC JESD68.01), which answers with its status while a
+    command runs. Such a machine begins elsewhere by itself; the bench has it begin at the flash's first byte.
     """
 
     driver: Literal["qemu"]
     program: Annotated[str, StringConstraints(pattern=r"^qemu-system-[a-z0-9_]+$")]
     machine: str
     arguments: tuple[str, ...] = ()
-    flash_drive: Literal["pflash"] | None = None
-    flash_drive_size: Number = Field(default=0x2000000, gt=0)
+    cfi_flash: bool = False
 
     @model_validator(mode="after")
     def _describes_only_the_machine(self) -> Emulator:
@@ -197,13 +196,6 @@ class Board(_Model):
                             f"links.{name}: lead {lead.hex()} cannot be told from {other.hex()} of '{owner}'"
                         )
                 seen[link.uart, lead] = name
-        return self
-
-    @model_validator(mode="after")
-    def _drive_holds_the_flash(self) -> Board:
-        emulator = self.emulator
-        if emulator is not None and emulator.flash_drive and emulator.flash_drive_size < self.flash.size:
-            raise ValueError(f"emulator.flash-drive-size: is less than the flash of {self.flash.size:#x} bytes")
         return self
 
     @property

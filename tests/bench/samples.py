@@ -59,7 +59,7 @@ MACHINES = {
         "qemu-system-riscv32",
         "riscv64-unknown-elf",
         SHARED,
-        (("flash-drive", "pflash"),),
+        (("cfi-flash", True),),
     ),
 }
 

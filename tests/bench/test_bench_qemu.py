@@ -49,6 +49,14 @@ def test_flash_is_written_whole_and_survives_a_reset(
     assert qemu.guest_resets() == 0
 
 
+@pytest.mark.parametrize("name", MACHINES)
+def test_no_machine_has_a_drive_whose_writes_could_take_the_main_loops_wake_ups(name: str, start: Start) -> None:
+    """A guest's write to a drive of the flash made devices stand still on busy machines: docs/adr/0042."""
+    qemu = start(board(name))
+    command = Path(f"/proc/{qemu.pid}/cmdline").read_bytes().split(b"\0")
+    assert not {b"-drive", b"-blockdev", b"-pflash", b"-mtdblock", b"-sd"} & set(command), command
+
+
 def test_no_byte_is_lost_or_left_over_at_a_reset(firmware: Firmware, start: Start) -> None:
     qemu = start(firmware.board)
     qemu.write_flash(flash_of(firmware))

@@ -48,10 +48,7 @@ def test_links_that_cannot_be_told_apart(links: dict[str, Any], said: str) -> No
         Board.model_validate(MANIFEST | {"links": links})
 
 
-def test_flash_drive_smaller_than_the_flash() -> None:
-    assert Board.model_validate(MANIFEST | {"emulator": QEMU | {"flash-drive": "pflash"}}).emulator is not None
-    small = {"flash-drive": "pflash", "flash-drive-size": "0x20000"}
-    with pytest.raises(ValidationError, match="less than the flash"):
-        Board.model_validate(MANIFEST | {"emulator": QEMU | small})
-    with pytest.raises(ValidationError, match="pflash"):
-        Board.model_validate(MANIFEST | {"emulator": QEMU | {"flash-drive": "mtd"}})
+def test_cfi_flash_is_said_with_yes_or_no() -> None:
+    assert Board.model_validate(MANIFEST | {"emulator": QEMU | {"cfi-flash": True}}).emulator is not None
+    with pytest.raises(ValidationError, match="cfi-flash"):
+        Board.model_validate(MANIFEST | {"emulator": QEMU | {"cfi-flash": "pflash"}})

@@ -1,6 +1,6 @@
 """A device at work in virtual time, brought back to the same moment for each point of a campaign.
 
-Where the board's emulator takes snapshots, that is the restoring of one; a board whose flash is a drive of the emulator is started
+Where the board's emulator takes snapshots, that is the restoring of one; a board whose flash is a bank of CFI chips is started
 and brought to work again. The product's surroundings (a plant, the sensors) are put back with it.
 
 What always holds: after `restore` the device stands, has taken all input that was sent before, and nothing of an earlier point
