@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from devicepipe.bench.record import CaseStart, Collected, IdentityTaken, Limit, Phase, Retried
 from devicepipe.evidence.results import Attempt, Measurement, TestCase, Verdict
-from devicepipe.project.config import Retries
+from devicepipe.project.sections import Retries
 
 _LEFT_OUT = "left out of the session by the tests themselves (a hook of a conftest.py or a plugin)"
 

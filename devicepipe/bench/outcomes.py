@@ -6,7 +6,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from devicepipe.bench.recorder import QUARANTINED, Recorder, set_outcome
-from devicepipe.project.config import Retries
+from devicepipe.project.sections import Retries
 
 RETRIED = "retried"
 

@@ -7,10 +7,8 @@ noticed by event: an exception that says how it died, with the end of its log.
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
-import resource
 import select
 import signal
 import socket
@@ -31,11 +29,10 @@ from devicepipe.bench.qmp import Qmp
 from devicepipe.bench.routing import owners
 from devicepipe.bench.serial_log import SerialLog
 from devicepipe.bench.tcg_plugin import plugin_file
+from devicepipe.bench.tied_process import start_tied
 from devicepipe.errors import BenchError
 from devicepipe.project.board import Board
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
 # 256: no byte is the multiplexer's escape character.
 _VIRTUAL_TIME = ("-icount", "shift=3,sleep=off", "-echr", "256")
 # The longest that a processor may take to stop, in seconds.
@@ -49,11 +46,6 @@ _STATUS = {0x00, 0x80, 0xA0, 0x90, 0xB0}
 _STATUS_LOOK = 256
 _COMMAND_TIMEOUT = 5.0
 _SNAPSHOT = "start"
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends (prctl(2), PR_SET_PDEATHSIG)."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 class Qemu:
@@ -108,7 +100,7 @@ class Qemu:
         kept = [*others, halt, handed, *(file for file in (self._dump, self._plugin) if file >= 0)]
         self._core = SharedCore() if halt_at is not None else None
         try:
-            self._process = _start(command, output, kept)
+            self._process = start_tied(command, output, kept)
         except OSError as error:
             self._close_files()
             for end in ours:
@@ -485,30 +477,6 @@ class Qemu:
             if file >= 0:
                 os.close(file)
         self._dump = self._plugin = -1
-
-
-def _start(command: list[str], output: Path, kept: list[int]) -> subprocess.Popen[bytes]:
-    owner = os.getpid()
-
-    def tie_to_owner() -> None:
-        die_with_parent()
-        # A lockup aborts QEMU: its registers are in the log, and a core file would be left behind.
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if os.getppid() != owner:
-            os._exit(1)
-
-    with output.open("ab") as printed:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=printed,
-            stderr=printed,
-            pass_fds=kept,
-            # A terminal's Ctrl-C is for us: who is interrupted still has to end the device in order.
-            process_group=0,
-            # Only async-signal-safe calls happen in it, and only the kernel can end a child whatever happens to us.
-            preexec_fn=tie_to_owner,  # noqa: PLW1509
-        )
 
 
 def _differences(have: bytes, want: bytes) -> list[tuple[int, bytes]]:

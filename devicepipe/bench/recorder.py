@@ -28,7 +28,6 @@ from devicepipe.bench.holding import demand_lease
 from devicepipe.bench.lease import LeaseLostError
 from devicepipe.bench.phases import phase_verdict
 from devicepipe.bench.protocol import identity_errors
-from devicepipe.bench.qemu import die_with_parent
 from devicepipe.bench.record import (
     CaseEnd,
     CaseStart,
@@ -50,6 +49,7 @@ from devicepipe.bench.serial_log import SerialLog
 from devicepipe.bench.session_coverage import SessionCoverage
 from devicepipe.bench.session_target import make_target
 from devicepipe.bench.spec import SessionFile
+from devicepipe.bench.tied_process import die_with_parent
 from devicepipe.errors import BenchError, DevicepipeError, UsageError
 from devicepipe.evidence.facts import sha256_of, utc_now
 from devicepipe.evidence.results import Identity, Measurement, Verdict

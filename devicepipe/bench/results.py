@@ -29,7 +29,7 @@ from devicepipe.bench.record import (
 )
 from devicepipe.errors import BenchError
 from devicepipe.evidence.results import Identity, TestCase, Verdict
-from devicepipe.project.config import Retries
+from devicepipe.project.sections import Retries
 
 
 @dataclass(frozen=True)

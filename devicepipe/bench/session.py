@@ -41,8 +41,8 @@ from devicepipe.errors import BenchError, IntegrityError, UsageError
 from devicepipe.evidence.facts import sha256_of, utc_now
 from devicepipe.evidence.predicates import Tool
 from devicepipe.evidence.results import Device, DriverUse, TestCase, TestRun, UartLog, Verdict
-from devicepipe.project.config import Retries
 from devicepipe.project.inventory import EMULATED
+from devicepipe.project.sections import Retries
 from devicepipe.secret_variables import inherited
 
 Progress = Callable[[TestCase], None]

@@ -11,9 +11,9 @@ from devicepipe.bench.lease import Lease
 from devicepipe.evidence.model import Sha256
 from devicepipe.evidence.results import Identity
 from devicepipe.project.board import Board
-from devicepipe.project.config import Retries
 from devicepipe.project.inventory import CAPABILITIES, EMULATED, INVENTORY_NAME, DeviceEntry, Inventory, emulated_id
 from devicepipe.project.quarantine import Quarantined
+from devicepipe.project.sections import Retries
 
 
 class SessionSpec(BaseModel):

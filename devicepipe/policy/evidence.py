@@ -67,9 +67,9 @@ from devicepipe.evidence.results import Identity, TestRun, Verdict
 from devicepipe.evidence.secrets import Secrets
 from devicepipe.evidence.trace import Traceability
 from devicepipe.evidence.vulnerabilities import Assessment
-from devicepipe.evidence.words import ANOMALY, HAZARD, HOST, OPEN, RATINGS, REQUIREMENT, SOUP
 from devicepipe.policy.closure import reviews_data, risk_data
 from devicepipe.policy.controls import controls_data
+from devicepipe.policy.matrix import foreign_data, matrix_data, unknown_items
 from devicepipe.policy.secrets import secrets_data
 from devicepipe.policy.supply import SbomEvidence, sbom_data, vulnerability_data
 from devicepipe.policy.trace import trace_data
@@ -151,22 +151,16 @@ def release_data(evidence: GateInput) -> Plain:
     if evidence.secrets is not None:
         data["secrets"] = secrets_data(evidence.secrets)
     if (traced := evidence.traceability) is not None:
-        data["requirements"] = _requirements(traced)
-        data["hazards"] = _hazards(traced)
-        data["soup"] = {
-            "total": sum(item.type == SOUP for item in traced.items),
-            "unlisted": _findings(traced, "unlisted-soup"),
-        }
-        data["anomalies"] = _anomalies(traced)
+        data |= matrix_data(traced)
         data |= trace_data(traced)
         data["risk"] = risk_data(traced)
         data["reviews"] = reviews_data(traced)
         data["controls"] = controls_data(traced)
         runs = [board.tests for board in evidence.boards if board.tests is not None]
         if len(runs) == len(evidence.boards):
-            data["tests"] = {"unknownItems": _unknown_items(traced, runs, evidence.foreign)}
+            data["tests"] = {"unknownItems": unknown_items(traced, runs, evidence.foreign)}
     if evidence.foreign is not None:
-        data["foreign"] = _foreign(evidence.foreign)
+        data["foreign"] = foreign_data(evidence.foreign)
     elif evidence.source is not None and not evidence.source.results:
         data["foreign"] = {"wanted": False}
     if (merged := evidence.coverage) is not None:
@@ -334,127 +328,6 @@ def _missing(evidence: GateInput) -> Iterator[str]:
         yield "no merged coverage"
     if evidence.source and evidence.source.results and evidence.foreign is None:
         yield "no results of other test frameworks"
-
-
-def _hazards(traced: Traceability) -> Plain:
-    """Read from the matrix: a hazard of which no line reaches a control, or a control of which none reaches a requirement, is open.
-
-    A line may end early because its test is one of the hazard or the control themselves.
-    """
-    controlled = {row.hazard for row in traced.matrix if row.risk_control}
-    required = {(row.hazard, row.risk_control) for row in traced.matrix if row.requirement}
-    open_lines = {
-        f"{row.risk_control}, which mitigates {row.hazard}, has no requirement"
-        if row.risk_control
-        else f"{row.hazard} has no risk control": None
-        for row in traced.matrix
-        if row.hazard
-        and (row.hazard, row.risk_control) not in required
-        and (row.risk_control or row.hazard not in controlled)
-    }
-    unrated = [
-        f"{item.id} has no {rating}"
-        for item in traced.items
-        for rating in RATINGS
-        if item.type == HAZARD and not item.fields.get(rating)
-    ]
-    return {
-        "total": len({row.hazard for row in traced.matrix if row.hazard}),
-        "open": list(open_lines),
-        "unrated": unrated,
-        "worse": _findings(traced, "unreduced-hazard"),
-    }
-
-
-def _anomalies(traced: Traceability) -> Plain:
-    anomalies = [item for item in traced.items if item.type == ANOMALY]
-    still_open = [item for item in anomalies if item.fields.get("status") == OPEN]
-    return {
-        "total": len(anomalies),
-        "open": [f"{item.id} {item.title}" for item in still_open],
-        "unassessed": [
-            f"{item.id} has no {key}"
-            for item in still_open
-            for key in ("found-by", "cause", "impact", "rationale")
-            if not item.fields.get(key)
-        ],
-    }
-
-
-def _findings(traced: Traceability, kind: str) -> list[str]:
-    return [f"{found.item}: {found.message}" for found in traced.findings if found.kind == kind]
-
-
-def _requirements(traced: Traceability) -> Plain:
-    """Counted from the matrix, not from the absence of findings: what no row shows as passed is not verified."""
-    passed = {
-        (row.requirement, board)
-        for row in traced.matrix
-        for board, verdict in row.verdicts.items()
-        if verdict == Verdict.PASSED
-    }
-    reasons = {(found.item, found.board): found.message for found in traced.findings}
-    requirements = [item for item in traced.items if item.type == REQUIREMENT]
-    total = 0
-    unverified: list[str] = []
-    by_record: list[str] = []
-    on_host: list[str] = []
-    for item in requirements:
-        total += len(item.boards)
-        gaps = [board for board in item.boards if (item.id, board) not in passed]
-        if gaps and item.on_host and (item.id, HOST) in passed:
-            on_host.append(item.id)
-            gaps = []
-        if gaps and item.record:
-            by_record.append(item.id)
-        else:
-            unverified += [
-                f"{item.id} on {board}: {reasons.get((item.id, board), 'no passing test')}" for board in gaps
-            ]
-    return {
-        "total": total,
-        "verified": total - len(unverified),
-        "unverified": unverified,
-        "byRecord": by_record,
-        "onHost": on_host,
-        "unstated": [
-            f"{item.id} does not state {key}"
-            for item in requirements
-            for key in ("verification", "boards")
-            if key not in item.fields
-        ],
-    }
-
-
-def _foreign(results: ForeignResults) -> Plain:
-    cases = [(one, case) for one in results.sets for case in one.cases]
-    passed = sum(case.verdict is Verdict.PASSED and one.current for one, case in cases)
-    return {
-        "wanted": True,
-        "total": len(cases),
-        "passed": passed,
-        "failed": [
-            f"{case.id} {case.verdict}: {case.reason}"
-            for _, case in cases
-            if case.verdict in (Verdict.FAILED, Verdict.ERROR)
-        ],
-        "notRun": [f"{case.id}: {case.reason}" for _, case in cases if case.verdict is Verdict.NOT_RUN],
-        "stale": [f"{one.name}: {one.why}" for one in results.sets if not one.current],
-    }
-
-
-def _unknown_items(traced: Traceability, runs: Sequence[TestRun], foreign: ForeignResults | None) -> list[str]:
-    known = {item.id for item in traced.items}
-    found = {
-        f"{name} in {case.procedure_file}:{case.procedure_line}": None
-        for run in runs
-        for case in run.cases
-        for name in case.verifies
-        if name not in known
-    }
-    cases = [case for one in (foreign.sets if foreign else ()) for case in one.cases]
-    found |= {f"{name} in {case.file}:{case.line}": None for case in cases for name in case.names if name not in known}
-    return list(found)
 
 
 def _build(build: BuildResult) -> Plain:

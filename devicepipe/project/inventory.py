@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from devicepipe.errors import UsageError
 from devicepipe.project.board import Board
-from devicepipe.project.config import Name, Project
+from devicepipe.project.config import Project
+from devicepipe.project.sections import Name
 from devicepipe.project.toml_file import Table, Text, TomlFile, Where, matching
 
 INVENTORY_NAME = "bench.toml"

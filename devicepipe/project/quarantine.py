@@ -14,7 +14,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from devicepipe.errors import UsageError
-from devicepipe.project.config import Name, Project
+from devicepipe.project.config import Project
+from devicepipe.project.sections import Name
 from devicepipe.project.toml_file import Table, Text, TomlFile
 
 QUARANTINE_NAME = "quarantine.toml"

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from devicepipe.errors import UsageError
-from devicepipe.project.config import CONFIG_NAME, Project, VulnerabilitySettings
+from devicepipe.project.config import CONFIG_NAME, Project
+from devicepipe.project.sections import VulnerabilitySettings
 from devicepipe.project.toml_file import Table, Text, TomlFile
 
 _REMEDY = "run `devicepipe vuln update PATH` with a snapshot (docs/reference/supply-chain.md)"

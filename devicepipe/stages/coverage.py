@@ -40,7 +40,8 @@ from devicepipe.evidence.coverage import (
 from devicepipe.evidence.layout import kind_of_model
 from devicepipe.evidence.predicates import ImageSigning, Provenance, SourceInfo
 from devicepipe.evidence.results import TestResult, TestRun
-from devicepipe.project.config import CoverageSettings, ProjectBoard
+from devicepipe.project.config import ProjectBoard
+from devicepipe.project.sections import CoverageSettings
 from devicepipe.stages.context import Context
 from devicepipe.stages.source import check_source
 

@@ -12,7 +12,7 @@ from devicepipe.analysis.secrets import NAME, Hit, Search, unproven
 from devicepipe.evidence.layout import SOURCE_FILES
 from devicepipe.evidence.predicates import Tool
 from devicepipe.evidence.secrets import OWN_KEY, SECRETS, KeySearch, SecretFinding, Secrets
-from devicepipe.project.config import AllowedSecret
+from devicepipe.project.sections import AllowedSecret
 from devicepipe.signing.keys import read_private
 from devicepipe.signing.private_forms import key_forms
 from devicepipe.stages.context import Context

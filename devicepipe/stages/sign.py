@@ -18,7 +18,8 @@ from devicepipe.evidence.predicates import (
     UpdateImage,
 )
 from devicepipe.project.board import Board
-from devicepipe.project.config import DataEntry, ProjectBoard
+from devicepipe.project.config import ProjectBoard
+from devicepipe.project.sections import DataEntry
 from devicepipe.signing.factory import Placement, make_factory_image
 from devicepipe.signing.image import SignedImage, imgtool_version, next_build, sign_image
 from devicepipe.stages.context import Context

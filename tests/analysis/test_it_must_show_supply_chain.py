@@ -19,7 +19,8 @@ from devicepipe.policy.evidence import GateInput
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import load_rule_set
 from devicepipe.policy.supply import SbomEvidence
-from devicepipe.project.config import Project, VulnerabilitySettings, load_project
+from devicepipe.project.config import Project, load_project
+from devicepipe.project.sections import VulnerabilitySettings
 from devicepipe.project.snapshot_lock import PinnedSnapshot
 from devicepipe.stages.vulnerability_data import assessment_of
 from tests.analysis.test_sbom_document import TINY, make, of_the_compiler, soup

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devicepipe.bench.qemu import die_with_parent
+from devicepipe.bench.tied_process import die_with_parent
 from devicepipe.project.board import Board
 from devicepipe.project.inventory import DeviceEntry
 

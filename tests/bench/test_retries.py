@@ -11,8 +11,8 @@ from devicepipe.bench.results import SessionResult
 from devicepipe.bench.session import run_session
 from devicepipe.errors import UsageError
 from devicepipe.evidence.results import Quarantine, Verdict
-from devicepipe.project.config import Retries
 from devicepipe.project.quarantine import Quarantined
+from devicepipe.project.sections import Retries
 from tests.bench.samples import SpecMaker, verdicts
 from tests.bench.test_bench_results import ENDED, collected, passing, phase, whole
 

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
-from devicepipe.bench.qemu import die_with_parent
+from devicepipe.bench.tied_process import die_with_parent
 from devicepipe.errors import BenchError, DevicepipeError, ProductError, UsageError
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from devicepipe.bench.drivers.driver import Place
-from devicepipe.bench.qemu import die_with_parent
+from devicepipe.bench.tied_process import die_with_parent
 from devicepipe.errors import BenchError
 
 _GRACE = 1.0  # s that a program has to leave its probe as it should, once it is told to end
