@@ -25,7 +25,7 @@ from devicepipe.project.snapshot_lock import PinnedSnapshot
 from devicepipe.stages.vulnerability_data import assessment_of
 from tests.analysis.test_sbom_document import TINY, make, of_the_compiler, soup
 from tests.analysis.vulnerability_samples import ZCBOR, dump, osv, package, statement, vex
-from tests.policy.test_gate import WHEN, checked, failed, with_board
+from tests.policy.samples import WHEN, checked, failed, with_board
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = load_rule_set("release")

@@ -7,7 +7,7 @@ import pytest
 from devicepipe.evidence.trace import MatrixRow, Traceability
 from devicepipe.evidence.words import CONTROL_CATEGORIES
 from devicepipe.policy.controls import controls_data
-from tests.policy.test_gate import BOARDS, item
+from tests.policy.samples import BOARDS, item
 
 ALL = ", ".join(CONTROL_CATEGORIES)
 

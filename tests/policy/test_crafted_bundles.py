@@ -20,7 +20,7 @@ from devicepipe.project.config import load_project
 from devicepipe.stages.gate import evidence_of
 from devicepipe.traceability.reviews import review_of
 from tests.evidence.synthetic_bundle import Made, Spoil, board_files, development_keys, make_bundle
-from tests.policy.test_gate import ASSESSED, RATED, VARIED, failed, item, other, with_fingerprint
+from tests.policy.samples import ASSESSED, RATED, VARIED, failed, item, other, with_fingerprint
 
 BOARDS = ("alpha", "beta")
 IMAGE = "images/alpha/application.signed.bin"

@@ -12,8 +12,8 @@ from devicepipe.errors import UsageError
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_policy, load_rule_set, shipped_sets
 from devicepipe.project.config import load_project
-from tests.policy.test_gate import GOOD as GOOD_EVIDENCE
-from tests.policy.test_gate import changed, failed
+from tests.policy.samples import GOOD as GOOD_EVIDENCE
+from tests.policy.samples import changed, failed
 from tests.policy.test_rules import GOOD as OWN
 from tests.project.test_config import GOOD as PROJECT
 from tests.project.test_config import MANIFEST

@@ -9,7 +9,7 @@ import pytest
 from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_rule_set
 from devicepipe.policy.supply import SbomEvidence
-from tests.policy.test_gate import GOOD, assessment, checked, failed, other, sbom, source, traced, with_board
+from tests.policy.samples import GOOD, assessment, checked, failed, other, sbom, source, traced, with_board
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from devicepipe.policy.gate import decide
 from devicepipe.policy.rules import RuleSet, load_rule_set
 from devicepipe.policy.waivers import GivenWaiver, digest_of, read_waiver
 from tests.evidence.synthetic_bundle import Keys, development_keys
-from tests.policy.test_gate import GOOD, UNTESTED, case, run, traced, with_board
+from tests.policy.samples import GOOD, UNTESTED, case, run, traced, with_board
 
 TODAY = date(2026, 6, 1)
 FAILURE = "failed: hil/test_a.py::test_a: because it failed"
