@@ -2,9 +2,9 @@
 
 What always holds: the private key stays on the token. One that could be read out (CKA_EXTRACTABLE), or whose value is not kept
 secret (CKA_SENSITIVE is false), is refused. A PIN is tried once: a token that has refused one, failed at it or
-not answered is given no other by the same process, through whatever module, because tokens lock themselves. A module that hangs
-while it is opened, logged in to, searched or asked to sign is waited for as whoever is at the end of a wire (`in_time`). What a
-token calls itself is told in one printable line.
+not answered is given no other by the same process, through whatever module, because tokens lock themselves. A module is waited
+for as whoever is at the end of a wire (`in_time`), whatever it is asked; an answer that cannot be understood is an error of the
+bench. What a token calls itself is told in one printable line.
 
 A module is used by one thread at a time, and a token is logged in to once in a process: both are PKCS #11's own conditions.
 Sources: PKCS #11 v2.40 and v3.0 (EdDSA), RFC 7512. python-pkcs11 calls the module; nothing of PKCS #11 is written here.
@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securesystemslib.signer import ECDSA_SHA2_NISTP256, ED25519, SecretsHandler, Signature, Signer, SSlibKey
 
-from devicepipe.errors import BenchError, UsageError
+from devicepipe.errors import BenchError, DevicepipeError, UsageError
 from devicepipe.peers import in_one_line, in_time
 from devicepipe.signing.pkcs11_uri import SCHEME, Pkcs11Uri
 from devicepipe.signing.secret_sources import find_secret, forget_secret, secret_from
@@ -83,8 +83,8 @@ class Pkcs11Signer(Signer):
             )
         self._uri, self._public_key, self._secrets = uri, public_key, secrets
         with _used(uri):
-            private = _private_key(_session(uri, secrets), uri)
-            _check_kind(private, public_key.scheme, uri)
+            session = _session(uri, secrets)
+            _asked(uri, lambda: _check_kind(_private_key(session, uri), public_key.scheme, uri))
 
     @classmethod
     def open(cls, uri: str, public_key: SSlibKey, base: Path, secrets: SecretsHandler | None = None) -> Pkcs11Signer:
@@ -118,7 +118,7 @@ class Pkcs11Signer(Signer):
         """The PEM of the public half that the token has for the key, if it has one. Raises as `open`."""
         with _used(self._uri):
             session = _session(self._uri, self._secrets)
-            return _public(session, _private_key(session, self._uri))
+            return _asked(self._uri, lambda: _public(session, _private_key(session, self._uri)))
 
     def sign(self, payload: bytes) -> Signature:
         """Sign on the token. ECDSA: the token sees the SHA-256 of the payload.
@@ -130,15 +130,17 @@ class Pkcs11Signer(Signer):
         import pkcs11
 
         with _used(self._uri):
-            private = _private_key(_session(self._uri, self._secrets), self._uri)
-            if self._public_key.scheme == ED25519:
-                made = _asked(self._uri, lambda: private.sign(payload, mechanism=pkcs11.Mechanism.EDDSA))
-            else:
-                digest = hashlib.sha256(payload).digest()
-                plain = _asked(self._uri, lambda: private.sign(digest, mechanism=pkcs11.Mechanism.ECDSA))
+            session = _session(self._uri, self._secrets)
+
+            def sign() -> bytes:
+                private = _private_key(session, self._uri)
+                if self._public_key.scheme == ED25519:
+                    return bytes(private.sign(payload, mechanism=pkcs11.Mechanism.EDDSA))
+                plain = private.sign(hashlib.sha256(payload).digest(), mechanism=pkcs11.Mechanism.ECDSA)
                 half = len(plain) // 2
-                made = encode_dss_signature(int.from_bytes(plain[:half], "big"), int.from_bytes(plain[half:], "big"))
-        return Signature(self._public_key.keyid, made.hex())
+                return encode_dss_signature(int.from_bytes(plain[:half], "big"), int.from_bytes(plain[half:], "big"))
+
+            return Signature(self._public_key.keyid, _asked(self._uri, sign).hex())
 
 
 def describe_key(uri: str, base: Path, secrets: SecretsHandler | None = None) -> TokenKey:
@@ -148,13 +150,13 @@ def describe_key(uri: str, base: Path, secrets: SecretsHandler | None = None) ->
     named = Pkcs11Uri.parse(uri, base)
     with _used(named):
         session = _session(named, secrets)
-        private = _private_key(session, named)
-        return TokenKey(
-            named.shown,
-            _label(session.token),
-            bool(private[pkcs11.Attribute.NEVER_EXTRACTABLE]),
-            _public(session, private),
-        )
+
+        def describe() -> TokenKey:
+            private = _private_key(session, named)
+            made_there = bool(private[pkcs11.Attribute.NEVER_EXTRACTABLE])
+            return TokenKey(named.shown, _label(session.token), made_there, _public(session, private))
+
+        return _asked(named, describe)
 
 
 def make_key(uri: str, scheme: str, base: Path, secrets: SecretsHandler | None = None) -> TokenKey:
@@ -187,28 +189,35 @@ def make_key(uri: str, scheme: str, base: Path, secrets: SecretsHandler | None =
     if scheme not in kinds:
         raise UsageError(f"a token makes no key of the scheme {scheme}", remedy=f"use {', '.join(kinds)}")
     kind, curve, mechanism = kinds[scheme]
+    label, key_id = (
+        named.object,
+        named.id if named.id is not None else hashlib.sha256(named.object.encode()).digest()[:8],
+    )
     with _used(named):
         session = _session(named, secrets)
-        if [*session.get_objects({pkcs11.Attribute.LABEL: named.object})]:
-            raise UsageError(
-                f"the token '{_label(session.token)}' has an object called '{named.object}' already",
-                remedy="name another one in the URI: object=…",
-            )
-        with _writing(session) as writer:
-            parameters = writer.create_domain_parameters(kind, {pkcs11.Attribute.EC_PARAMS: curve}, local=True)
-            made: tuple[Any, Any] = parameters.generate_keypair(
-                mechanism=mechanism,
-                store=True,
-                label=named.object,
-                id=named.id if named.id is not None else hashlib.sha256(named.object.encode()).digest()[:8],
-                capabilities=pkcs11.MechanismFlag.SIGN | pkcs11.MechanismFlag.VERIFY,
-                private_template={
-                    pkcs11.Attribute.SENSITIVE: True,
-                    pkcs11.Attribute.EXTRACTABLE: False,
-                    pkcs11.Attribute.PRIVATE: True,
-                },
-            )
-            del made
+
+        def make() -> None:
+            if [*session.get_objects({pkcs11.Attribute.LABEL: label})]:
+                raise UsageError(
+                    f"the token '{_label(session.token)}' has an object called '{label}' already",
+                    remedy="name another one in the URI: object=…",
+                )
+            with _writing(session) as writer:
+                parameters = writer.create_domain_parameters(kind, {pkcs11.Attribute.EC_PARAMS: curve}, local=True)
+                parameters.generate_keypair(
+                    mechanism=mechanism,
+                    store=True,
+                    label=label,
+                    id=key_id,
+                    capabilities=pkcs11.MechanismFlag.SIGN | pkcs11.MechanismFlag.VERIFY,
+                    private_template={
+                        pkcs11.Attribute.SENSITIVE: True,
+                        pkcs11.Attribute.EXTRACTABLE: False,
+                        pkcs11.Attribute.PRIVATE: True,
+                    },
+                )
+
+        _asked(named, make)
     return describe_key(uri, base, secrets)
 
 
@@ -302,14 +311,30 @@ def _logged_in(token: pkcs11.Token, uri: Pkcs11Uri, secrets: SecretsHandler | No
     try:
         return _asked(uri, lambda: token.open(user_pin=pin))
     except pkcs11.UserAlreadyLoggedIn:  # by another part of the program
-        return token.open()
+        return _asked(uri, token.open)
 
 
 def _asked(uri: Pkcs11Uri, ask: Callable[[], T]) -> T:
-    """What a module answers. It may never, as where its device is on a network, and Ctrl-C does not get through to it."""
-    return in_time(
-        ask, f"the PKCS #11 module of {uri.shown}", "check that its token, or the service behind it, can be reached"
+    """What a module answers. It may never, as where its device is on a network, and Ctrl-C does not get through to it.
+
+    Raises:
+        BenchError: It does not in time, or nothing that can be understood.
+        PKCS11Error, DevicepipeError: As `ask`.
+    """
+    import pkcs11
+
+    who, remedy = (
+        f"the PKCS #11 module of {uri.shown}",
+        "check that its token, or the service behind it, can be reached",
     )
+    try:
+        return in_time(ask, who, remedy)
+    except (pkcs11.PKCS11Error, DevicepipeError):
+        raise
+    except Exception as error:
+        raise BenchError(
+            f"{who} answers what cannot be understood: {in_one_line(_told(error))}", remedy=remedy
+        ) from error
 
 
 def _label(token: pkcs11.Token) -> str:
@@ -364,7 +389,7 @@ def _private_key(session: pkcs11.Session, uri: Pkcs11Uri) -> Any:
         wanted[pkcs11.Attribute.LABEL] = uri.object
     if uri.id is not None:
         wanted[pkcs11.Attribute.ID] = uri.id
-    found: list[Any] = _asked(uri, lambda: [*session.get_objects(wanted)])
+    found: list[Any] = [*session.get_objects(wanted)]
     if len(found) != 1:
         raise UsageError(
             f"the token '{_label(session.token)}' has {len(found) or 'no'} private keys that are {uri.shown}, expected one",

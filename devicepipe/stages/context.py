@@ -39,11 +39,16 @@ class SigningKey:
 
 @dataclass(frozen=True)
 class Keys:
-    """The key that signs images, the one that signs attestations and the release statement, and their history if there is one."""
+    """The key that signs images, the one that signs attestations and the release statement, and their history if there is one.
+
+    `coming` is a release key that comes in only now, and that the log is signed by already where it came in before and the history
+    of that was lost.
+    """
 
     image: SigningKey
     release: SigningKey
     history: KeyHistory | None = None
+    coming: PublicKey | None = None
 
     @property
     def trust(self) -> KeyTrust:

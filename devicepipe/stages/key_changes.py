@@ -86,21 +86,22 @@ def rotate_key(project: Project, role: Role, new: SigningKey, reason: str) -> Ch
     with alone_with_roster(project):
         history = load_history(project)
         authority = open_key(project, "release", history)
-        people = present_roster(project, Keys(authority, authority, history)) if role == "release" else None
-        work = _Work(project, authority, history)
         _check_new(project, history, role, new.public)
+        work = _Work(project, authority, history, coming=new.public if role == "release" else None)
         work.begin(role, reason)
         before = work.history.of_role(role)
         if before:
             work.change("rotate", role, reason, new=new, replaces=before[-1].public.keyid)
         else:
             work.change("begin", role, reason, new=new)
-        release = new if role == "release" else authority
-        done = _done(work, release)
+        if role != "release":
+            return _done(work, authority)
+        keys = Keys(new, new, work.history)
+        people = _people(project, keys)
+        done = _done(work, new)
         if people is None:
             return done
-        roster = _sign_roster_anew(project, people, Keys(release, release, work.history))
-        return replace(done, files=(*done.files, roster))
+        return replace(done, files=(*done.files, _sign_roster_anew(project, people, keys)))
 
 
 def revoke_key(
@@ -211,14 +212,16 @@ def _named(project: Project, history: KeyHistory, keyid: str) -> tuple[str, Role
 class _Work:
     """A history that is being written."""
 
-    def __init__(self, project: Project, authority: SigningKey, history: KeyHistory | None) -> None:
+    def __init__(
+        self, project: Project, authority: SigningKey, history: KeyHistory | None, coming: PublicKey | None = None
+    ) -> None:
         self.project = project
         self.folder = project.root / project.keys.history
         self.authority = authority
         self.history = history or KeyHistory(project.product.name)
         self._made: dict[Path, bytes] = {}
         # Clocks differ: what was signed before the change, as the log has it, is not to be dated after it.
-        self.not_before = newest_logged(project, Keys(authority, authority, self.history)).signed
+        self.not_before = newest_logged(project, Keys(authority, authority, self.history, coming)).signed
 
     def begin(self, role: Role, reason: str) -> None:
         """Write down the release key, and the present key of a role, where the history does not have them."""
@@ -305,6 +308,24 @@ def _log(project: Project, history: KeyHistory, release: SigningKey) -> tuple[Pa
         made.append(path)
     check_change_proofs(folder, verify_history(folder), keys.trust)
     return tuple(made)
+
+
+def _people(project: Project, keys: Keys) -> Roster | None:
+    """The roster that the release key which comes in is to sign anew; None where there is none.
+
+    None also where the log has that the key came in before, and of that the history was lost, and the roster with it: people are no
+    older ones for that, so `devicepipe account roster` signs it once the key is configured.
+
+    Raises:
+        UsageError, BenchError, IntegrityError: As `present_roster`.
+    """
+    try:
+        return present_roster(project, keys)
+    except UsageError:
+        mark = f'"keyid":"{keys.release.public.keyid}"'.encode()
+        if not any(one.kind == "key-change" for one in ledger.entries_with(project, (mark,), keys).values()):
+            raise
+        return None
 
 
 def _sign_roster_anew(project: Project, people: Roster, keys: Keys) -> Path:

@@ -210,7 +210,8 @@ def _open(project: Project, keys: Keys | None = None) -> Log:
 
 def _trust(project: Project, keys: Keys | None = None) -> Trust:
     keys = keys or open_keys(project)
-    return Trust((keys.release.public, *_former(keys)), origin_of(project.product.name))
+    coming = (keys.coming,) if keys.coming is not None else ()
+    return Trust((keys.release.public, *_former(keys), *coming), origin_of(project.product.name))
 
 
 def _former(keys: Keys) -> list[PublicKey]:

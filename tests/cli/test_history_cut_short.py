@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pyotp
 import pytest
 
 from devicepipe.errors import UsageError
 from devicepipe.signing.keys import ED25519
 from tests.cli.calls import WORDS, run, sign
-from tests.cli.rotation import HISTORY, Rotated, release, revoke
+from tests.cli.rotation import HISTORY, REASON, Rotated, configure, prepare, release, revoke, rotate
+from tests.signing.softhsm import Token
 
-pytestmark = pytest.mark.parametrize("rotated", [ED25519], indirect=True)
+of_ed25519 = pytest.mark.parametrize("rotated", [ED25519], indirect=True)
 
 
 def cut(root: Path) -> None:
@@ -28,6 +30,7 @@ ACTS: dict[str, Callable[[Rotated, Path], object]] = {
 }
 
 
+@of_ed25519
 @pytest.mark.parametrize("act", ACTS)
 def test_a_revocation_that_was_taken_away_counts_on_where_the_log_is(rotated: Rotated, act: str) -> None:
     """What whoever had stolen the key dated back was a release again, to be signed and published."""
@@ -43,6 +46,7 @@ def test_a_revocation_that_was_taken_away_counts_on_where_the_log_is(rotated: Ro
     assert run("approvals", rotated.first)[1]["state"] == "candidate"
 
 
+@of_ed25519
 def test_a_revocation_that_was_lost_is_made_again(rotated: Rotated) -> None:
     """It was not committed yet, say: no copy has it, and the product goes on."""
     revoke(rotated, rotated.first)
@@ -50,4 +54,30 @@ def test_a_revocation_that_was_lost_is_made_again(rotated: Rotated) -> None:
     revoke(rotated, rotated.first)
     assert run("approvals", rotated.first)[1]["state"] == "candidate"
     people = rotated.people
+    assert sign("approve", rotated.first, "quinn", WORDS["quinn"], people["quinn"].now())[1]["state"] == "approved"
+
+
+@pytest.mark.parametrize("lost_roster", [False, True])
+def test_a_rotation_that_was_lost_was_the_end_of_the_product(
+    root: Path, people: dict[str, pyotp.TOTP], token: Token, *, lost_roster: bool
+) -> None:
+    """`git clean` before the commit, say: under the old key the log was another's, under the new one all releases were."""
+    prepare(root, people)
+    roster = root / "approval/roster.dsse.json"
+    before = roster.read_bytes()
+    rotated = rotate(root, people, token, ED25519)
+    for path in (root / HISTORY).iterdir():
+        path.unlink()
+    if lost_roster:
+        roster.write_bytes(before)
+    configure(root)  # as before the rotation
+    uri = token.uri("release")
+    words = ("keys", "rotate", "release", "--signer", uri, "--public", rotated.new, "--reason", REASON)
+    assert ("approval/roster.dsse.json" in run(*words)[1]["files"]) is not lost_roster
+    configure(root, release=uri, release_public=rotated.new.name)
+    if lost_roster:
+        with pytest.raises(UsageError, match="the newest is number 4"):
+            run("account", "roster")
+        run("account", "roster", "--accept-differences")
+    assert run("approvals", rotated.first)[1]["state"] == "candidate"
     assert sign("approve", rotated.first, "quinn", WORDS["quinn"], people["quinn"].now())[1]["state"] == "approved"

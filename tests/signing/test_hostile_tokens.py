@@ -75,11 +75,24 @@ def test_a_wrong_pin_is_not_tried_again_through_another_module(tokens: Tokens, t
     assert asked == ["fw"]
 
 
-FUNCTIONS = {"C_Initialize": 0, "C_GetSlotList": 4, "C_Login": 18, "C_FindObjects": 27, "C_Sign": 43}
+FUNCTIONS = {
+    "C_Initialize": 0,
+    "C_GetSlotList": 4,
+    "C_GetMechanismList": 7,
+    "C_CloseSession": 13,
+    "C_Login": 18,
+    "C_GetAttributeValue": 24,
+    "C_FindObjects": 27,
+    "C_SignInit": 42,
+    "C_Sign": 43,
+    "C_GenerateKeyPair": 59,
+}
+SIGN = "sign(load_signer(sys.argv[1], key, Path()), key, b'data')"
+MAKE = "make_key(sys.argv[1].replace('object=release', 'object=new'), ED25519, Path())"
 
 
-def at_hostile_module(tokens: Tokens, folder: Path, at: str, **answer: str) -> tuple[str, str]:
-    """Try to sign twice in a process, by a module that is hostile at a function; what is told each time, and of what kind."""
+def at_hostile_module(tokens: Tokens, folder: Path, at: str, act: str = SIGN, **answer: str) -> tuple[str, str]:
+    """Try something twice in a process, by a module that is hostile at a function; what is told each time, and of what kind."""
     token = tokens.make("fw")
     public = token.make("release")
     module, key = folder / "hostile.so", folder / "key.pem"
@@ -89,9 +102,10 @@ def at_hostile_module(tokens: Tokens, folder: Path, at: str, **answer: str) -> t
     program = (
         "import sys; from pathlib import Path; from devicepipe import peers; peers.PATIENCE = 1\n"
         "from devicepipe.errors import DevicepipeError; from devicepipe.signing.keys import *\n"
+        "from devicepipe.signing.hsm import make_key\n"
         "key = PublicKey.load(Path(sys.argv[2]))\n"
         "for _ in range(2):\n"
-        "    try: sign(load_signer(sys.argv[1], key, Path()), key, b'data')\n"
+        f"    try: {act}\n"
         "    except DevicepipeError as error: print(type(error).__name__, error.message)"
     )
     uri = f"pkcs11:token=fw;object=release?module-path={module}&pin-source=fd:0"
@@ -105,11 +119,26 @@ def at_hostile_module(tokens: Tokens, folder: Path, at: str, **answer: str) -> t
     return first, second
 
 
-@pytest.mark.parametrize("at", FUNCTIONS)
+@pytest.mark.parametrize("at", sorted(FUNCTIONS.keys() - {"C_CloseSession", "C_GenerateKeyPair", "C_GetMechanismList"}))
 def test_a_module_that_hangs_holds_nobody(tokens: Tokens, tmp_path: Path, at: str) -> None:
     """It held the command for ever, and Ctrl-C did not end that."""
     first, _ = at_hostile_module(tokens, tmp_path, at)
     assert first == "BenchError the PKCS #11 module of pkcs11:token=fw;object=release has not answered in 1 s"
+
+
+@pytest.mark.parametrize("at", ["C_CloseSession", "C_GetAttributeValue", "C_GenerateKeyPair"])
+def test_a_module_that_hangs_while_a_key_is_made_holds_nobody(tokens: Tokens, tmp_path: Path, at: str) -> None:
+    """Only opening, login, search and signature were bounded."""
+    first, _ = at_hostile_module(tokens, tmp_path, at, MAKE)
+    assert first == "BenchError the PKCS #11 module of pkcs11:token=fw;object=new has not answered in 1 s"
+
+
+def test_an_answer_that_cannot_be_understood_is_an_error_of_the_token(tokens: Tokens, tmp_path: Path) -> None:
+    """A module that says it succeeded, and gave nothing (here: mechanisms), ended `keys make` in a traceback."""
+    first, _ = at_hostile_module(tokens, tmp_path, "C_GetMechanismList", MAKE, HOSTILE_ANSWER="0x0")
+    assert first.startswith(
+        "BenchError the PKCS #11 module of pkcs11:token=fw;object=new answers what cannot be understood"
+    )
 
 
 @pytest.mark.parametrize("code", ["", "0x5", "0x6", "0x30"])
