@@ -157,6 +157,7 @@ def status(folder: Path, full: bool, as_json: bool) -> int:
     project = open_project(folder)
     opened, root = publication.open_repository(project), publication.trusted_root(project)
     state = opened.state(root)
+    opened.check_seen(state)
     waiting = str(next_file(project)) if next_file(project).exists() else None
     found = releases_of(state.targets.signed)
     checked = opened.check_files(state) if full else None

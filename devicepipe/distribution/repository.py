@@ -17,7 +17,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 
 from devicepipe.distribution import layout
-from devicepipe.distribution.releases import Parcel, releases_of, sha256, targets_with
+from devicepipe.distribution.releases import Parcel, find_release, releases_of, sha256, targets_with
 from devicepipe.distribution.seen import Seen
 from devicepipe.distribution.signing import Setup, SignedMetadata, add_signatures
 from devicepipe.distribution.state import (
@@ -116,7 +116,9 @@ class Repository:
             if parcel.state.state == "withdrawn":
                 self.seen.keep_withdrawn(self.store.url, parcel.state.title)
             else:
-                self._check_withdrawn(targets)
+                # A release that was gone is brought back whatever else is: it is mended one by one.
+                gone = find_release(before, parcel.state.product, parcel.state.version) is None
+                self._check_releases(targets, parcel.state.title if gone else None)
             put = self._put_files(parcel, targets, before)
             if targets == before.targets and not put:
                 return False
@@ -130,10 +132,10 @@ class Repository:
 
         Raises:
             UsageError, BenchError: As `publish`; UsageError also where a token refuses its PIN, whatever waits.
-            IntegrityError: As `publish`; also where a release is released that was withdrawn here.
+            IntegrityError: As `publish`; also where a release is released that was withdrawn here, or is gone.
         """
         with self._opened(anchor) as state:
-            self._check_withdrawn(state.targets.signed.targets)
+            self.check_seen(state)
             due = ONLINE if everything else self.past_half(state)
             if (
                 not everything
@@ -174,6 +176,10 @@ class Repository:
         except (UsageError, BenchError):
             return False
 
+    def check_seen(self, state: RepositoryState) -> None:
+        """See that every release is there that was, and none is released that was withdrawn. Raises IntegrityError."""
+        self._check_releases(state.targets.signed.targets)
+
     def check_files(self, state: RepositoryState) -> int:
         """Read every file that the targets name; returns how many there are.
 
@@ -209,7 +215,7 @@ class Repository:
             state = load_state(self.store, anchor, former=True)
             self.seen.check(self.store.url, state.versions, state.timestamp_bytes)
             if not broken:
-                self._check_withdrawn(state.targets.signed.targets)
+                self.check_seen(state)
             if state.root.signed.version != following.signed.version:
                 check_root(following, state.root, "the next root")
                 self.check_follows(state, following.signed, broken=broken)
@@ -258,11 +264,11 @@ class Repository:
     def _kept(self, anchor: bytes) -> RepositoryState:
         """What the store shows, not older than what was published; it is kept as seen."""
         state = self.state(anchor)
-        self.seen.keep(self.store.url, state.versions, state.timestamp_bytes)
+        self.seen.keep(self.store.url, state.versions, state.timestamp_bytes, releases_of(state.targets.signed))
         return state
 
-    def _check_withdrawn(self, targets: Mapping[str, TargetFile]) -> None:
-        self.seen.check_withdrawn(self.store.url, releases_of(Targets(targets=dict(targets))))
+    def _check_releases(self, targets: Mapping[str, TargetFile], mended: str | None = None) -> None:
+        self.seen.check_releases(self.store.url, releases_of(Targets(targets=dict(targets))), mended)
 
     def _read(self, name: str) -> bytes | None:
         try:
@@ -323,7 +329,8 @@ class Repository:
         self.store.swap(layout.TIMESTAMP, made[-1].data, before)
         # Now, from what was signed: what the store shows next may be what somebody has put back by then.
         versions = (state.versions if state else {}) | {one.role: one.version for one in made}
-        self.seen.keep(self.store.url, versions | {"root": root.signed.version}, made[-1].data)
+        published = releases_of(Targets(targets=dict(targets)))
+        self.seen.keep(self.store.url, versions | {"root": root.signed.version}, made[-1].data, published)
 
     def _next_version(self, role: RepositoryRole, version: int) -> int:
         """The first version after this one whose name is free: what a killed process left unpublished is passed over.

@@ -31,11 +31,13 @@ class SeenRepository(Model):
     Attributes:
         versions: The highest version of each role's metadata.
         timestamp: SHA-256 of the timestamp of that version.
-        withdrawn: The releases, product and version, that were withdrawn here: kept before that is published.
+        releases: The releases, product and version, that were seen in it.
+        withdrawn: Those that were seen to be withdrawn, or are withdrawn here: then kept before that is published.
     """
 
     versions: dict[str, int] = Field(default_factory=dict)
     timestamp: Sha256 | None = None
+    releases: list[str] = Field(default_factory=list)
     withdrawn: list[str] = Field(default_factory=list)
 
 
@@ -68,29 +70,51 @@ class Seen:
                 f"is not the version {versions['timestamp']} that was published", link=TIMESTAMP, remedy=remedy
             )
 
-    def check_withdrawn(self, url: str, releases: Iterable[Published]) -> None:
-        """See that none is released that was withdrawn here, be it by a run that was killed before it was published.
+    def check_releases(self, url: str, releases: Iterable[Published], mended: str | None = None) -> None:
+        """See that none is released that was withdrawn, be it here by a run that was killed, and that none is gone.
+
+        Versions do not tell it where another machine, which had not seen the newer state, signed an older one anew.
+
+        Args:
+            url: The repository.
+            releases: What is, or is to be, published.
+            mended: A release that is published now. If it was gone itself, others that are may wait for their turn.
 
         Raises:
             IntegrityError: One is; names it.
         """
-        withdrawn = self._read().get(url, SeenRepository()).withdrawn
-        for one in releases:
-            if one.state.state == "released" and one.title in withdrawn:
+        known, there = self._read().get(url, SeenRepository()), {one.title: one.state.state for one in releases}
+        for title in known.withdrawn:
+            if there.get(title) == "released":
                 raise IntegrityError(
                     "was withdrawn here, and is not withdrawn in the repository: that was interrupted, or it was put back",
-                    link=one.title,
+                    link=title,
                     remedy="run `devicepipe unpublish` of that release again, before anything else is signed",
                 )
+        gone = [title for title in known.releases if title not in there]
+        if gone and mended not in known.releases:
+            raise IntegrityError(
+                "is not in the repository any more: it was put back, and signed anew by another machine",
+                link=gone[0],
+                remedy="run `devicepipe publish` of that release again, before anything else is signed",
+            )
 
-    def keep(self, url: str, versions: Mapping[str, int], timestamp: bytes) -> None:
+    def keep(self, url: str, versions: Mapping[str, int], timestamp: bytes, releases: Iterable[Published]) -> None:
         """Keep that these were published, whole or not at all; of each role the highest version stays."""
+        there = {one.title: one.state.state for one in releases}
+        withdrawn = {title for title, state in there.items() if state == "withdrawn"}
 
         def kept(known: SeenRepository) -> SeenRepository:
             highest = {role: max(one, known.versions.get(role, 0)) for role, one in versions.items()}
             newest = versions["timestamp"] == highest["timestamp"]
-            digest = sha256(timestamp) if newest else known.timestamp
-            return known.model_copy(update={"versions": known.versions | highest, "timestamp": digest})
+            return known.model_copy(
+                update={
+                    "versions": known.versions | highest,
+                    "timestamp": sha256(timestamp) if newest else known.timestamp,
+                    "releases": sorted({*known.releases, *there}),
+                    "withdrawn": sorted({*known.withdrawn, *withdrawn}),
+                }
+            )
 
         self._change(url, kept, timestamp)
 
