@@ -122,7 +122,7 @@ def show(
     "--earlier",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="An earlier checkpoint of the log that it must have grown from (repeatable).",
+    help="An earlier checkpoint of the log, or a proof from it, that it must have grown from (repeatable).",
 )
 @_witnesses
 @_quorum
@@ -159,6 +159,11 @@ def verify(
     if key is None:
         raise UsageError("--key is missing", remedy="name the log's key, from somewhere else than the log's folder")
     trust, believed = trust_of(key, history, origin, witnesses, quorum)
+    if proofs and (log_folder is not None or earlier):
+        raise UsageError(
+            "--proof is verified with no log, and LOG and --earlier would not be looked at",
+            remedy="to see that LOG has grown from what a proof shows: --earlier PROOF, without --proof",
+        )
     if proofs:
         return _verify_proofs(proofs, trust, believed, as_json=as_json)
     place = _folder(log_folder, folder)

@@ -124,6 +124,14 @@ def test_verify_refuses(log: Path, pem: Path, tmp_path: Path) -> None:
     refused(IntegrityError, "entry 0 does not hash to", "prove", 0, log, "--key", VKEY)
 
 
+def test_a_proof_beside_a_log_that_was_not_looked_at_is_refused(log: Path, tmp_path: Path) -> None:
+    """It said that all was well, of whatever log."""
+    proof = tmp_path / "entry.tlog-proof"
+    good("prove", 7, log, "--key", VKEY, "--output", proof)
+    refused(UsageError, "would not be looked at", "verify", log, "--key", VKEY, "--proof", proof)
+    assert document("verify", log, "--key", VKEY, "--earlier", proof)["earlier"][0]["size"] == 40
+
+
 def test_prove(log: Path, pem: Path, tmp_path: Path) -> None:
     proof = tmp_path / "entry.tlog-proof"
     good("prove", 7, log, "--key", VKEY, "--output", proof)

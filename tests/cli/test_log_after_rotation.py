@@ -47,12 +47,12 @@ def test_a_witness_goes_on_after_the_key_was_rotated(watched: Rotated) -> None:
 
 
 def test_kept_checkpoints_and_proofs_hold_after_the_key_was_rotated(watched: Rotated) -> None:
-    for word, file in (("--earlier", KEPT), ("--proof", PROOF)):
+    for words in ((LOG, "--earlier", KEPT), (LOG, "--earlier", PROOF), ("--proof", PROOF)):
         with pytest.raises(IntegrityError, match="is not signed by a trusted key") as caught:
-            run("log", "verify", LOG, "--key", watched.new, word, file)
+            run("log", "verify", *words, "--key", watched.new)
         assert "--history" in (caught.value.remedy or "")
         for key in (watched.new, watched.old):
-            run("log", "verify", LOG, "--key", key, "--history", HISTORY, word, file)
+            run("log", "verify", *words, "--key", key, "--history", HISTORY)
     for command in ("show", "checkpoint"):
         run("log", command, LOG, "--key", watched.old, "--history", HISTORY)
     run("log", "prove", 0, LOG, "--key", watched.old, "--history", HISTORY)

@@ -18,6 +18,7 @@ from devicepipe.evidence.ledger.growth import Growth
 from devicepipe.evidence.ledger.journal import JOURNAL, parse_journal
 from devicepipe.evidence.ledger.log import CHECKPOINT, Log
 from devicepipe.evidence.ledger.parts import Differs, Fault, Part, check_parts
+from devicepipe.evidence.ledger.proof import HEADER, verify_proof
 from devicepipe.evidence.ledger.tiles import (
     ENTRIES,
     FOLDER,
@@ -63,7 +64,8 @@ def verify_log(
     Args:
         folder: The log's folder.
         trust: Whose signatures are believed.
-        earlier: Earlier checkpoints of the log (the bytes of their files), by what they are called in errors.
+        earlier: Earlier checkpoints of the log, or proofs, each of which has one (the bytes of their files), by what they are
+            called in errors.
         processes: How many processes share a long log.
 
     Raises:
@@ -107,7 +109,9 @@ def _raise(faults: Sequence[Fault]) -> None:
 
 
 def _earlier(data: bytes, trust: Trust, name: str, now: SignedCheckpoint) -> SignedCheckpoint:
-    signed = open_checkpoint(data, Trust(trust.keys + trust.revoked, now.origin), name)
+    believed = Trust(trust.keys + trust.revoked, now.origin)
+    is_proof = data.startswith(HEADER.encode())
+    signed = verify_proof(data, believed, name).checkpoint if is_proof else open_checkpoint(data, believed, name)
     if signed.size > now.size:
         raise IntegrityError(
             f"is a checkpoint of {signed.size} entries, and the log has {now.size}: entries are gone",
@@ -302,13 +306,13 @@ def _held_above(log: Log, number: int) -> bytes | None:
 
 
 def read_earlier(paths: Sequence[Path]) -> dict[str, bytes]:
-    """The bytes of files of earlier checkpoints, by their paths. Raises UsageError where one cannot be read."""
+    """The bytes of files of earlier checkpoints or proofs, by their paths. Raises UsageError where one cannot be read."""
     found = {}
     for path in paths:
         try:
             found[str(path)] = path.read_bytes()
         except OSError as error:
             raise UsageError(
-                f"cannot be read: {error.strerror}", file=path, remedy="name the file of a checkpoint"
+                f"cannot be read: {error.strerror}", file=path, remedy="name the file of a checkpoint or of a proof"
             ) from error
     return found

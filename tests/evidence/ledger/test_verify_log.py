@@ -115,6 +115,20 @@ def test_earlier_checkpoints(log: Path, made: Path, other: Path, tmp_path: Path)
     refused(log, "x", "no signed note", earlier={"x": before + b"more\n"})
 
 
+def test_a_fork_is_told_from_the_proofs_that_somebody_has(log: Path, made: Path, other: Path) -> None:
+    """Whoever had a bundle had checkpoints in its proofs, and nothing that held them against the log."""
+    before = Log.open(log, TRUST).prove(7).to_bytes()
+    with open_writer(log, log_signer()) as writer:
+        writer.append([sample(number) for number in range(SIZE, SIZE + 300)])
+    assert verify_log(log, TRUST, earlier={"before": before}).earlier["before"].size == SIZE
+    after = Log.open(log, TRUST).prove(1000).to_bytes()
+    refused(made, "after", "of 1100 entries, and the log has 800: entries are gone", earlier={"after": after})
+    forked = Log.open(other, TRUST).prove(7).to_bytes()
+    refused(log, "forked", "not the first 800 of the log", earlier={"forked": forked})
+    moved = before.replace(b"\nindex 7\n", b"\nindex 6\n")
+    refused(log, "moved", "does not show that the entry is number 6", earlier={"moved": moved})
+
+
 def test_a_rotated_key(log: Path) -> None:
     new = log_signer(5)
     with open_writer(log, new, former=[log_signer().key.public]) as writer:
