@@ -134,8 +134,13 @@ def check_version(targets: Targets, product: str, version: str, release: str) ->
     return before
 
 
-def targets_with(targets: Targets, parcel: Parcel) -> dict[str, TargetFile]:
+def targets_with(targets: Targets, parcel: Parcel, *, gone: bool = False) -> dict[str, TargetFile]:
     """The targets with a release in its state: that of `parcel`, which has all of its files if it is released.
+
+    Args:
+        targets: The targets.
+        parcel: The release.
+        gone: It was published, even if the targets have none of it: whoever withdraws it then says so.
 
     Raises:
         UsageError: Another release of that version is published, or with other files, or it was withdrawn.
@@ -146,7 +151,7 @@ def targets_with(targets: Targets, parcel: Parcel) -> dict[str, TargetFile]:
     title = state.title
     if before is not None and before.state.state == "withdrawn" and state.state == "released":
         raise UsageError(f"{title} was withdrawn on {before.state.on}", remedy="that is for good: make a new version")
-    if before is None and state.state == "withdrawn":
+    if before is None and state.state == "withdrawn" and not gone:
         raise UsageError(f"{title} was withdrawn on {state.on}, and is not published in this repository")
     if before is not None and state.state == "released":
         _check_same(before, parcel)

@@ -112,7 +112,7 @@ class Repository:
         """
         with self._opened(anchor) as state, ready as parcel:
             before = state.targets.signed
-            targets = targets_with(before, parcel)
+            targets = targets_with(before, parcel, gone=self.seen.has(self.store.url, parcel.state.title))
             if parcel.state.state == "withdrawn":
                 self.seen.keep_withdrawn(self.store.url, parcel.state.title)
             else:

@@ -70,6 +70,10 @@ class Seen:
                 f"is not the version {versions['timestamp']} that was published", link=TIMESTAMP, remedy=remedy
             )
 
+    def has(self, url: str, title: str) -> bool:
+        """Whether a release, by product and version, was seen in a repository."""
+        return title in self._read().get(url, SeenRepository()).releases
+
     def check_releases(self, url: str, releases: Iterable[Published], mended: str | None = None) -> None:
         """See that none is released that was withdrawn, be it here by a run that was killed, and that none is gone.
 
@@ -96,7 +100,7 @@ class Seen:
             raise IntegrityError(
                 "is not in the repository any more: it was put back, and signed anew by another machine",
                 link=gone[0],
-                remedy="run `devicepipe publish` of that release again, before anything else is signed",
+                remedy="run `devicepipe publish` (or `unpublish`) of that release again, before anything else is signed",
             )
 
     def keep(self, url: str, versions: Mapping[str, int], timestamp: bytes, releases: Iterable[Published]) -> None:

@@ -140,9 +140,11 @@ def check_publishable(project: Project, repository: Repository, bundle: Verified
 
 
 def is_published(project: Project, repository: Repository, bundle: VerifiedBundle) -> bool:
-    """Whether the repository has the release, be it withdrawn. Raises as `Repository.state`."""
-    targets = repository.state(trusted_root(project)).targets.signed
-    return find_release(targets, bundle.release.product, bundle.release.version) is not None
+    """Whether the repository has the release, be it withdrawn, or had it. Raises as `Repository.state`."""
+    targets, release = repository.state(trusted_root(project)).targets.signed, bundle.release
+    return find_release(targets, release.product, release.version) is not None or repository.seen.has(
+        repository.store.url, f"{release.product} {release.version}"
+    )
 
 
 def publish(

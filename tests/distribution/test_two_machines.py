@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from devicepipe.distribution.releases import Parcel
+from devicepipe.distribution.releases import Parcel, find_release
 from devicepipe.distribution.repository import Repository
 from devicepipe.distribution.seen import Seen
 from devicepipe.errors import IntegrityError
@@ -55,6 +55,18 @@ def test_a_release_that_another_machine_signed_away_is_missed(
     assert publisher.publish(parcel("1.1.0"))
     publisher.repository.renew(publisher.root)
     assert stock_client(url, tmp_path / "client", publisher.root).get_targetinfo(f"pump/1.1.0/{IMAGE}") is not None
+
+
+def test_a_release_that_was_signed_away_is_withdrawn_all_the_same(
+    publisher: Publisher, put_back: Callable[[Parcel], None]
+) -> None:
+    """It was not published, as far as the repository told; and nothing else could be signed without it."""
+    put_back(parcel("1.1.0"))
+    assert publisher.publish(parcel("1.1.0", "withdrawn"))
+    publisher.repository.renew(publisher.root)
+    found = find_release(publisher.repository.state(publisher.root).targets.signed, "pump", "1.1.0")
+    assert found is not None
+    assert found.state.state == "withdrawn"
 
 
 def test_a_withdrawal_that_another_machine_signed_away_is_told_by_status(
