@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -27,6 +27,7 @@ from devicepipe.evidence.names import address
 
 _SUBMODULE = "160000"
 _VERSION_TAG = re.compile(r"v?[0-9]+\.[0-9]+\.[0-9]+(?:\+[0-9]+)?")
+_PERSON = re.compile(r"^(?:author|committer) .*<([^<>\n]*)>", re.MULTILINE)
 _CO_AUTHOR = re.compile(r"^[ \t]*co-authored-by[ \t]*:(.*(?:\n[ \t]+\S.*)*)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -138,12 +139,32 @@ def folder_limit(root: Path) -> list[str]:
 def _people(root: Path, *wanted: str) -> Iterator[str]:
     """The addresses in some commits. Plumbing, which no one's settings of `git log` change; %x00 is in no field."""
     told = _git_bytes(root, "rev-list", "--encoding=UTF-8", "--format=%ae%x00%ce%x00%B%x00", *wanted)
-    fields = told.decode(errors="replace").split("\0")
+    fields, commits = told.decode(errors="replace").split("\0"), list[str]()
     for author, committer, message in zip(fields[0::3], fields[1::3], fields[2::3], strict=False):
-        yield address(author.rpartition("\n")[2])  # the line before it is the commit's id
+        line, _, first = author.rpartition("\n")  # "commit", its id and, where they are asked for, its parents
+        commits.append(line.split()[1])
+        yield address(first)
         yield address(committer)
-        for named in _CO_AUTHOR.findall(message):
-            yield from _named(named)
+        yield from _co_authors(message)
+    yield from _people_as_written(root, commits)
+
+
+def _people_as_written(root: Path, commits: Sequence[str]) -> Iterator[str]:
+    """The addresses in some commits by their bytes.
+
+    git tells of a commit in the encoding that it says to be in: one in which its bytes mean nothing (EBCDIC) hides everybody.
+    """
+    told = io.BytesIO(_git_bytes(root, "cat-file", "--batch", given="".join(f"{one}\n" for one in commits).encode()))
+    while line := told.readline():  # id, "commit" and size
+        head, _, message = told.read(int(line.split()[2])).decode(errors="replace").partition("\n\n")
+        told.readline()
+        yield from map(address, _PERSON.findall(head))
+        yield from _co_authors(message)
+
+
+def _co_authors(message: str) -> Iterator[str]:
+    for named in _CO_AUTHOR.findall(message):
+        yield from _named(named)
 
 
 def _named(text: str) -> Iterator[str]:
@@ -306,7 +327,9 @@ def _git(root: Path, *arguments: str, refused: str = "", remedy: str = _COMMIT_F
     return os.fsdecode(_git_bytes(root, *arguments, refused=refused, remedy=remedy))
 
 
-def _git_bytes(root: Path, *arguments: str, refused: str = "", remedy: str = _COMMIT_FIRST) -> bytes:
+def _git_bytes(
+    root: Path, *arguments: str, refused: str = "", remedy: str = _COMMIT_FIRST, given: bytes = b""
+) -> bytes:
     # Inside a git hook, GIT_DIR and its kin name another repository than the one that `root` stands in.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
@@ -314,7 +337,7 @@ def _git_bytes(root: Path, *arguments: str, refused: str = "", remedy: str = _CO
     environment |= {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
     command = ["git", "-c", "core.commitGraph=false", *arguments]
     try:
-        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, check=False)
+        done = subprocess.run(command, cwd=root, env=environment, input=given, capture_output=True, check=False)
     except FileNotFoundError as error:
         if not root.is_dir():
             raise UsageError("no such folder", file=root) from error

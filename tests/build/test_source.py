@@ -267,6 +267,25 @@ def test_of_a_folder_those_of_others_do_not_count_but_the_released_commit_s_own_
     assert authors_since_tag(tagged / "sub", commit(tagged, "ron", " again", "elsewhere.c")) == mails("ron")
 
 
+@pytest.mark.parametrize("encoding", ["IBM037", "UTF-16LE", "no such encoding"])
+def test_a_commit_in_an_encoding_that_hides_its_author_did_hide_him(tagged: Path, encoding: str) -> None:
+    """git shows nobody where the encoding that a commit names makes nothing of its bytes; a forge shows who it is."""
+    who = "Quinn <quinn@example.com> 1700000000 +0000"
+    head = f"tree {git(tagged, 'rev-parse', 'HEAD^{tree}')}\nparent {git(tagged, 'rev-parse', 'HEAD')}\n"
+    text = f"{head}author {who}\ncommitter {who}\nencoding {encoding}\n\na change\n\nCo-authored-by: Ron <ron@x.org>\n"
+    done = subprocess.run(
+        ["git", "hash-object", "-t", "commit", "-w", "--stdin"],
+        cwd=tagged,
+        input=text.encode(),
+        capture_output=True,
+        check=True,
+    )
+    git(tagged, "reset", "--hard", done.stdout.decode().strip())
+    commit(tagged, "eva")
+    found = authors_since_tag(tagged, read_commit(tagged).id)
+    assert {"quinn@example.com", "ron@x.org", "eva@example.com"} <= {*found}
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
