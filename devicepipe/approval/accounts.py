@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 import secrets as randomness
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -311,6 +311,18 @@ class Accounts:
             db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(closed=self._now()))
             sessions.end_all(db, account)
 
+    def put_times_right(self, times: Mapping[str, str], latest: str) -> None:
+        """Give keys other times, in the place of those that a clock which was ahead gave them; no password is of after `latest`."""
+        moment = datetime.fromisoformat(latest)
+        columns = (ACCOUNT.c.key_since, ACCOUNT.c.closed, FORMER_KEY.c.since, FORMER_KEY.c.until)
+        with self._begin() as db:
+            for column in columns:
+                for was, becomes in (
+                    (datetime.fromisoformat(one), datetime.fromisoformat(to)) for one, to in times.items()
+                ):
+                    db.execute(sa.update(column.table).where(column == was).values({column: becomes}))
+            db.execute(ACCOUNT.update().where(ACCOUNT.c.password_on > moment).values(password_on=moment))
+
     def link(self, account: str, login: Login) -> None:
         """Link an account to somebody of an OpenID provider, whose login is from now on asked for in the place of the code.
 
@@ -410,7 +422,7 @@ class Accounts:
                 until = now + timedelta(minutes=self._rules.lock_minutes)
                 db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(locked_until=until))
                 row = db.execute(sa.select(ACCOUNT).where(ACCOUNT.c.id == account)).mappings().one()
-            elif row is not None and row["locked_until"] is not None and row["locked_until"] <= now:
+            elif row is not None and row["locked_until"] is not None and not self._locked(row["locked_until"], now):
                 db.execute(ACCOUNT.update().where(ACCOUNT.c.id == account).values(locked_until=None, failures=1))
                 row = db.execute(sa.select(ACCOUNT).where(ACCOUNT.c.id == account)).mappings().one()
         opened = open_box(row["box"] if row is not None else self._nobody, account, password)
@@ -431,6 +443,10 @@ class Accounts:
         return opened, row
 
     # --- small things
+
+    def _locked(self, until: datetime, now: datetime) -> bool:
+        """Whether a lock holds: one that ends later than a lock of now would is of a clock that was ahead, and over."""
+        return now < until <= now + timedelta(minutes=self._rules.lock_minutes)
 
     @contextmanager
     def _begin(self) -> Iterator[sa.Connection]:
@@ -491,7 +507,9 @@ class Accounts:
             created=row["created"],
             password_on=row["password_on"],
             closed=row["closed"],
-            locked_until=row["locked_until"],
+            locked_until=until
+            if (until := row["locked_until"]) is not None and self._locked(until, self._now())
+            else None,
         )
 
     def _box(self, opened: Secrets, account: str, password: str, now: datetime) -> dict[str, Any]:

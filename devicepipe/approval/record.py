@@ -176,8 +176,9 @@ def check_intent(
             remedy="sign in a role that you have (--role)",
         )
     record = read_record(bundle)
-    check_next_roster(record.signatures, record.rosters, people)
-    if intent.action is not Action.WITHDRAW:
+    withdrawing = intent.action is Action.WITHDRAW
+    check_next_roster(record.signatures, record.rosters, people, withdrawing=withdrawing)
+    if not withdrawing:
         check_dates(record, now)
     _moment(intent, _earliest(bundle, record, people), now)
     record = replace(record, rosters=(*record.rosters, people))

@@ -6,11 +6,12 @@ told as a difference, and comes into no roster with the next change that has not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from devicepipe.evidence.files import shown
-from devicepipe.evidence.signatures import Person
+from devicepipe.evidence.signatures import Person, instant
 
 _LONGEST = 300
 
@@ -96,6 +97,44 @@ def accepted(signed: Sequence[Person], found: Sequence[Person], on: str) -> list
     people = [one if one.until is None else _as_it_was(one, known.get(_key(one))) for one in found]
     gone = [one for key, one in known.items() if key not in there]
     return [*(one if one.until is not None else one.model_copy(update={"until": on}) for one in gone), *people]
+
+
+def times_ahead(people: Sequence[Person], on: str) -> dict[str, str]:
+    """What becomes of the times of keys that are after a moment: that moment, or just before it, in their order.
+
+    A clock that was ahead gives such times, and no roster can have them (`check_people`).
+    """
+    ahead = sorted({time for one in people for time in (one.since, one.until or "") if time > on})
+    latest = datetime.fromisoformat(on)
+    return {
+        time: instant(latest - timedelta(microseconds=len(ahead) - number))
+        for number, time in enumerate(ahead, start=1)
+    }
+
+
+def put_right(people: Sequence[Person], times: Mapping[str, str]) -> list[Person]:
+    """The people with the times of their keys as `times_ahead` has them."""
+    return [
+        one.model_copy(
+            update={
+                "since": times.get(one.since, one.since),
+                "until": None if one.until is None else times.get(one.until, one.until),
+            }
+        )
+        for one in people
+    ]
+
+
+def still_to_come(people: Sequence[Person], on: str) -> list[Difference]:
+    """What times of keys are after a moment."""
+    times = times_ahead(people, on)
+    found = {(one.account, "begins", one.since) for one in people} | {
+        (one.account, "ends", one.until) for one in people
+    }
+    return [
+        Difference(shown(account), f"a key that {what} on {time}, which is to come")
+        for account, what, time in sorted(each for each in found if each[2] in times)
+    ]
 
 
 def _as_it_was(ended: Person, signed: Person | None) -> Person:

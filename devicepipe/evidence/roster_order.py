@@ -9,13 +9,15 @@ came into the record, its folder cannot tell that there was one: that takes the 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.signing.keys import PublicKey
 
 if TYPE_CHECKING:
     from devicepipe.evidence.signatures import Given, Person, Roster, Signature
+
+_WITHDRAW: Final = "withdraw"
 
 
 def check_people(roster: Roster, link: str) -> None:
@@ -41,19 +43,32 @@ def check_people(roster: Roster, link: str) -> None:
 def check_rosters(given: Sequence[Given], rosters: Collection[Roster]) -> None:
     """Check the signatures of a record, each of which holds under its own roster, against the rosters of the record.
 
+    The roster that came with a withdrawal judges nothing before it, and of a withdrawal the numbers of rosters are compared alone:
+    neither who lost a right since nor a roster or signature that was dated ahead keeps a release from being withdrawn.
+
     Raises:
         IntegrityError: One was given under an older roster than it may; names the first one.
     """
+    end = given[-1] if given and given[-1].signature.action == _WITHDRAW else None
+    judging = [
+        one for one in rosters if end is None or one != end.roster or one in [each.roster for each in given[:-1]]
+    ]
     newest: Roster | None = None
     for one in given:
-        if newest is not None and _older(one.roster, newest):
+        ends = one is end
+        if newest is not None and (one.roster.number < newest.number if ends else _older(one.roster, newest)):
             raise IntegrityError(
                 f"was given under the roster {one.roster.number} of {one.roster.on}, after one under the later roster "
                 f"{newest.number} of {newest.on}",
                 link=one.file,
             )
         newest = one.roster
-        later = [roster for roster in rosters if roster.on < one.signature.on and _older(one.roster, roster)]
+        later = [
+            roster
+            for roster in judging
+            if roster.on < one.signature.on
+            and (one.roster.number < roster.number if ends else _older(one.roster, roster))
+        ]
         judge = max(later, key=_place, default=one.roster)
         if why := _objection(one.signature, one.keyid, judge):
             raise IntegrityError(
@@ -63,21 +78,23 @@ def check_rosters(given: Sequence[Given], rosters: Collection[Roster]) -> None:
             )
 
 
-def check_next_roster(given: Sequence[Given], rosters: Collection[Roster], roster: Roster) -> None:
+def check_next_roster(
+    given: Sequence[Given], rosters: Collection[Roster], roster: Roster, *, withdrawing: bool = False
+) -> None:
     """Find out whether the next signature of a record may be given under a roster.
 
     Raises:
         UsageError: It is older than one that is in use already.
-        IntegrityError: By this roster a signature that is there does not hold.
+        IntegrityError: By this roster a signature that is there does not hold, where the next one is no withdrawal.
     """
-    if given and _older(roster, given[-1].roster):
-        last = given[-1].roster
+    last = given[-1].roster if given else None
+    if last is not None and (roster.number < last.number if withdrawing else _older(roster, last)):
         raise UsageError(
             f"the roster {roster.number} of {roster.on} is older than the roster {last.number} of {last.on}, under which "
             "this release was signed already",
             remedy="restore the newest roster from version control",
         )
-    check_rosters(given, [*rosters, roster])
+    check_rosters(given, rosters if withdrawing else [*rosters, roster])
 
 
 def _place(roster: Roster) -> tuple[int, str]:

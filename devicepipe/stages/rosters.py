@@ -17,7 +17,15 @@ from pathlib import Path
 
 from devicepipe.approval.accounts import Accounts
 from devicepipe.approval.record import AHEAD
-from devicepipe.approval.roster_changes import Difference, accepted, changed, differences
+from devicepipe.approval.roster_changes import (
+    Difference,
+    accepted,
+    changed,
+    differences,
+    put_right,
+    still_to_come,
+    times_ahead,
+)
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.dsse import keyid_unverified
 from devicepipe.evidence.facts import utc_now
@@ -181,7 +189,7 @@ def differences_of(project: Project, accounts: Accounts, keys: Keys | None = Non
         entries = [_changed(one.account, "interrupted change finished", reason=one.what) for one in others]
         _take(project, *_sign(project, next_roster(before, newest, now), keys), entries, keys)
         return []
-    return stale + others
+    return stale + others + still_to_come(signed, _now(project, before, newest).on)
 
 
 def check_accounts(project: Project, accounts: Accounts, keys: Keys) -> None:
@@ -222,7 +230,8 @@ def renew_roster(project: Project, accounts: Accounts, *, accept: bool = False) 
     Args:
         project: The product.
         accounts: Its accounts.
-        accept: Sign it as the database is, whatever differs; each difference is logged.
+        accept: Sign it as the database is, whatever differs, and put right there what times a clock that was ahead gave to keys;
+            each difference is logged.
 
     Raises:
         UsageError: The database differs from the roster before.
@@ -231,7 +240,9 @@ def renew_roster(project: Project, accounts: Accounts, *, accept: bool = False) 
             the log is not to be trusted.
     """
     keys = open_keys(project)
-    _take(project, *_sign_next(project, accounts, keys, "roster", "signed anew", accept=accept), keys)
+    with accounts.together():
+        signed = _sign_next(project, accounts, keys, "roster", "signed anew", accept=accept)
+    _take(project, *signed, keys)
     return roster_file(project)
 
 
@@ -248,18 +259,24 @@ def _sign_next(
     """Sign the roster before with one change and lay it beside that; returns it, its file's bytes, and what the log is told."""
     before, digest, newest, _ = _before(project, keys)
     signed, found = before.people if before is not None else [], accounts.people()
-    roster = next_roster(
-        before, newest, Roster(product=project.product.name, number=1, on=instant(datetime.now(UTC)), people=[])
-    )
+    roster = _now(project, before, newest)
     people = changed(signed, found, account, change, roles)
-    others = _not_newest(digest, newest) + differences(people, found)
+    others = _not_newest(digest, newest) + differences(people, found) + still_to_come(signed, roster.on)
     if accept:
-        people = accepted(signed, found, roster.on)
+        times = times_ahead(signed, roster.on)
+        accounts.put_times_right(times, roster.on)
+        people = accepted(put_right(signed, times), accounts.people(), roster.on)
     else:
         _refuse(project, others)
     roster, data = _sign(project, roster.model_copy(update={"people": people}), keys)
     entries = [_changed(one.account, "difference accepted", reason=one.what) for one in others]
     return roster, data, [*entries, _changed(account, change, roles, _digest(data))]
+
+
+def _now(project: Project, before: Roster | None, newest: LoggedRoster) -> Roster:
+    """The roster that follows, with nobody in it yet."""
+    empty = Roster(product=project.product.name, number=1, on=instant(datetime.now(UTC)), people=[])
+    return next_roster(before, newest, empty)
 
 
 def _sign(project: Project, roster: Roster, keys: Keys) -> tuple[Roster, bytes]:
@@ -337,8 +354,9 @@ def _refuse(project: Project, found: Sequence[Difference]) -> None:
     raise UsageError(
         f"the accounts are not as the newest roster has them: {'; '.join(map(str, found[:_SHOWN]))}{more}",
         file=roster_file(project),
-        remedy="restore the newest roster and find out who changed the database of accounts; if all that is right, sign it as "
-        "it is: `devicepipe account roster --accept-differences`",
+        remedy="restore the newest roster and find out who changed the database of accounts; set this machine's clock, if it is "
+        "behind; if all that is right, sign it as it is: `devicepipe account roster --accept-differences`, by which times that "
+        "are to come become now",
     )
 
 
@@ -351,7 +369,7 @@ def next_roster(before: Roster | None, newest: LoggedRoster, roster: Roster) -> 
     latest = instant(datetime.fromisoformat(roster.on) + AHEAD)
     number = max(before.number if before is not None else 0, newest.number) + 1
     times = (before.on if before is not None else "", newest.signed)
-    on = max(roster.on, *(time for time in times if time <= latest))
+    on = max([roster.on, *(time for time in times if time <= latest)])
     return roster.model_copy(update={"number": number, "on": on})
 
 

@@ -81,6 +81,17 @@ def test_too_many_failures_lock_the_account_also_for_the_right_password(
     assert accounts.everyone()[0].locked_until is None
 
 
+def test_a_lock_by_a_clock_that_was_ahead_held_until_then(accounts: Accounts, quinn: str, clock: Clock) -> None:
+    clock.pass_(days=3650)
+    for _ in range(CHEAP.lock_after + 1):
+        with pytest.raises(UsageError):
+            accounts.identify("quinn", "not the password", "000000")
+    assert accounts.everyone()[0].locked_until is not None
+    clock.pass_(days=-3650)
+    assert accounts.everyone()[0].locked_until is None
+    accounts.identify("quinn", PASSWORD, code(quinn, clock))
+
+
 def test_attempts_at_once_are_no_more_attempts(accounts: Accounts, quinn: str) -> None:
     assert quinn
     start = threading.Barrier(8)

@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from devicepipe.approval.lifecycle import Action, Role, State
+from devicepipe.approval.accounts import Identified
+from devicepipe.approval.lifecycle import Action, Role, Standing, State
 from devicepipe.approval.record import Intent, check_dates, keep_proofs, read_record, sign
 from devicepipe.errors import IntegrityError, UsageError
 from devicepipe.evidence.model import Instant
+from devicepipe.evidence.signatures import Roster, instant, sign_roster
 from devicepipe.stages.standing import signed_standing
 from tests.approval.forging import forge
-from tests.approval.test_record import POLICY, Team, team
+from tests.approval.test_record import KEYS, POLICY, Team, team
 
 __all__ = ["team"]
 LAST = "9999-12-31T23:59:59.999999Z"
@@ -45,6 +47,37 @@ def test_who_dates_a_signature_far_ahead_keeps_nobody_from_withdrawing(team: Tea
         signed_standing(team.bundle)
     assert team.sign("quinn", Action.WITHDRAW, Role.QA)[1].state is State.WITHDRAWN
     assert signed_standing(team.bundle)[2].state is State.WITHDRAWN
+
+
+@pytest.mark.parametrize("ahead", ["the roster and the signature", "the signature"])
+def test_a_release_signed_by_a_clock_ahead_could_not_be_withdrawn_after_its_signer_had_gone(
+    team: Team, ahead: str
+) -> None:
+    """By the roster of then what was signed did not hold, or the roster of then was older than that of the clock ahead."""
+    if ahead == "the signature":
+        forge(team, "eva", "submit", "engineer", on=instant(team.clock.now + timedelta(hours=5)))
+    else:
+        team.clock.pass_(days=100)
+        team.sign("eva", Action.SUBMIT, Role.ENGINEER)
+        team.clock.pass_(days=-100)
+    team.accounts.close("eva")
+    team.clock.pass_(seconds=1)
+    who = team.identified("quinn")
+    roster = Roster(product="pump", number=2, on=instant(team.clock.now), people=team.accounts.people())
+    data = sign_roster(roster, KEYS.release.signer, KEYS.release.public)
+    before = files(team)
+    with pytest.raises(
+        (UsageError, IntegrityError), match=r"key of eva was in force no longer|is older than the roster"
+    ):
+        sign_by(team, Action.REJECT, who, data)
+    assert files(team) == before
+    assert sign_by(team, Action.WITHDRAW, who, data).state is State.WITHDRAWN
+    assert signed_standing(team.bundle)[2].state is State.WITHDRAWN
+
+
+def sign_by(team: Team, action: Action, who: Identified, roster: bytes) -> Standing:
+    intent = Intent(action, Role.QA, "Not so")
+    return sign(team.bundle, intent, who, roster, policy=POLICY, authors=(), now=team.clock)[1]
 
 
 def test_a_signature_some_minutes_ahead_is_followed_only_when_its_time_has_come(team: Team) -> None:

@@ -6,8 +6,9 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pyotp
 import pytest
@@ -25,7 +26,7 @@ from devicepipe.stages import rosters
 from devicepipe.stages.approval import open_accounts
 from devicepipe.stages.context import open_keys
 from devicepipe.stages.rosters import LoggedRoster, next_roster
-from tests.cli.calls import WORDS, entries, run, run_text, sign
+from tests.cli.calls import WORDS, enrol, entries, run, run_text, sign
 from tests.cli.test_waive_by_account import folder, waive
 
 ROSTER = "approval/roster.dsse.json"
@@ -266,13 +267,53 @@ def test_s4_a_former_key_keeps_the_roles_that_it_had(root: Path, people: dict[st
 
 
 @pytest.mark.parametrize(("ahead", "taken"), [(4, True), (6, False), (60 * 24 * 365, False)])
-@pytest.mark.parametrize("what", ["the roster before", "a logged signature"])
+@pytest.mark.parametrize("what", ["the roster before", "a logged signature", "both"])
 def test_what_is_dated_far_ahead_keeps_nobody_from_signing_under_the_next_roster(
     what: str, ahead: int, taken: bool
 ) -> None:
     """A signature by a program of somebody's own, or the clock of whoever made the roster before."""
     now, then = (instant(datetime.now(UTC) + timedelta(minutes=minutes)) for minutes in (0, ahead))
-    before = Roster(product="pump", number=7, on=then if what == "the roster before" else now, people=[])
-    newest = LoggedRoster(number=7, signed=then if what == "a logged signature" else "")
+    before = Roster(product="pump", number=7, on=now if what == "a logged signature" else then, people=[])
+    newest = LoggedRoster(number=7, signed="" if what == "the roster before" else then)
     following = next_roster(before, newest, Roster(product="pump", number=1, on=now, people=[]))
     assert (following.number, following.on) == (8, then if taken else now)
+
+
+@contextmanager
+def clock_ahead(days: int) -> Iterator[None]:
+    """The accounts and their roster have a clock that is ahead."""
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(days=days)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("devicepipe.stages.rosters", "devicepipe.approval.accounts"):
+            patch.setattr(f"{module}.datetime", Ahead)
+        yield
+
+
+def test_one_key_made_by_a_clock_ahead_kept_accounts_from_being_changed_until_then(
+    root: Path, bundle: Path, people: dict[str, pyotp.TOTP]
+) -> None:
+    """And with that everybody from signing: no roster could have its time, and none was signed without it."""
+    with clock_ahead(days=3650):
+        enrol("rita", "nine yellow umbrellas", "release-manager")
+        for word in ("first new phrase", "second new phrase"):
+            run("account", "reset", "ron", secrets=(word,))
+        run("account", "close", "quinn")
+    with pytest.raises(UsageError, match=r"quinn: a key that ends on .* which is to come") as caught:
+        run("account", "roles", "rita", "--role", "qa")
+    assert "--accept-differences" in str(caught.value.remedy)
+    with pytest.raises(UsageError, match="the roster is dated"):
+        sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
+    _, told = run("account", "roster", "--accept-differences")
+    assert len(told["differences"]) == 6
+    assert [one["details"]["change"] for one in entries("account")].count("difference accepted") == 6
+    assert run("account", "roster")[1]["differences"] == []
+    run("account", "roles", "rita", "--role", "qa")
+    sign("submit", bundle, "eva", WORDS["eva"], people["eva"].now())
+    public = PublicKey.load(root / ".devicepipe/keys/release.pub.pem")
+    roster = open_roster((root / ROSTER).read_bytes(), public, "pump", "roster")
+    assert [one.until is None for one in roster.people if one.account == "ron"] == [False, False, True]
