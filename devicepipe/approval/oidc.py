@@ -21,12 +21,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPException
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from time import monotonic
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Empty, Queue
+from threading import Thread
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from devicepipe.errors import BenchError, IntegrityError, UsageError
+from devicepipe.evidence.signatures import check_words
 from devicepipe.peers import in_one_line, in_time
 
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -141,20 +143,30 @@ def _verified(token: str, provider: Provider, keys: Mapping[str, Any], nonce: st
             leeway=_CLOCKS,
             options={"require": [*_CLAIMS]},
         )
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, RuntimeError) as error:  # the last: nested without an end
         raise IntegrityError(f"its ID token does not hold: {error}", link=provider.issuer) from error
     others = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
     if claims.get("azp", None if others else provider.client_id) != provider.client_id:
         raise IntegrityError("its ID token was issued to another client", link=provider.issuer)
-    if not hmac.compare_digest(str(claims["nonce"]).encode(), nonce.encode()):
+    if claims["nonce"] != nonce:
         raise IntegrityError("its ID token answers another request", link=provider.issuer)
     at, subject = claims["auth_time"], claims["sub"]
     if not isinstance(at, int) or at < started.timestamp() - _CLOCKS:
         raise IntegrityError("its ID token is about an earlier login", link=provider.issuer)
-    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or not subject.isprintable():
+    if at > datetime.now(UTC).timestamp() + _CLOCKS:
+        raise IntegrityError("its ID token is about a login to come", link=provider.issuer)
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or not _can_be_seen(subject):
         raise IntegrityError("its ID token does not say who logged in", link=provider.issuer)
     digest = hashlib.sha256(token.encode()).hexdigest()
     return Login(provider.issuer, subject, datetime.fromtimestamp(at, UTC), digest, _PROOF)
+
+
+def _can_be_seen(subject: str) -> bool:
+    try:
+        check_words(subject, "the subject")
+    except UsageError:
+        return False
+    return subject.isprintable()
 
 
 def _discover(provider: Provider) -> dict[str, str]:
@@ -217,7 +229,7 @@ def _json(address: str, form: bytes | None = None) -> dict[str, Any]:
         raise BenchError(f"{address} failed: {refused.code} {told}", remedy="check the OpenID provider") from refused
     try:
         found = json.loads(data) if len(data) <= _MAXIMUM else None
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise BenchError(f"{address} sends no JSON object", remedy="check `issuer` of [approval.oidc]")
@@ -228,16 +240,19 @@ def _error_in(data: bytes) -> str:
     try:
         found = json.loads(data)
         return str(found.get("error_description") or found.get("error") or "")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return ""
 
 
 class _Answers:
-    """Where the browser is sent to after the login: an address of this machine alone, for as long as this is open."""
+    """Where the browser is sent to after the login: an address of this machine alone, for as long as this is open.
+
+    Each connection has a thread of its own: one that says nothing, as browsers open some in advance, holds up no answer.
+    """
 
     def __init__(self, state: str) -> None:
-        self._answer: dict[str, str] | None = None
-        outer = self
+        self._answers = Queue[dict[str, str]]()
+        answers = self._answers
 
         class Handler(BaseHTTPRequestHandler):
             timeout = _SECONDS
@@ -246,8 +261,8 @@ class _Answers:
                 parts = urlsplit(self.path)
                 told = {key: values[0] for key, values in parse_qs(parts.query).items() if len(values) == 1}
                 ours = parts.path == _PATH and hmac.compare_digest(told.get("state", "").encode(), state.encode())
-                if ours and outer._answer is None:
-                    outer._answer = told
+                if ours:
+                    answers.put(told)
                 body = b"You can close this page, and go on in the terminal.\n" if ours else b"This is no answer.\n"
                 self.send_response(200 if ours else 400)
                 self.send_header("Content-Type", "text/plain; charset=utf-8")
@@ -259,12 +274,14 @@ class _Answers:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in http.server
                 """Nothing: an address holds the code."""
 
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)  # its threads end with the process
 
     def __enter__(self) -> Self:
+        Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
         self._server.server_close()
 
     @property
@@ -273,12 +290,8 @@ class _Answers:
         return f"http://127.0.0.1:{self._server.server_port}{_PATH}"
 
     def wait(self, patience: float) -> dict[str, str]:
-        """The parameters of the answer. Raises UsageError where none came in so many seconds."""
-        end = monotonic() + patience
-        while self._answer is None:
-            left = end - monotonic()
-            if left <= 0:
-                raise UsageError("nobody logged in", remedy="run it again, and open the address on this machine")
-            self._server.timeout = left
-            self._server.handle_request()
-        return self._answer
+        """The parameters of the first answer. Raises UsageError where none came in so many seconds."""
+        try:
+            return self._answers.get(timeout=patience)
+        except Empty as error:
+            raise UsageError("nobody logged in", remedy="run it again, and open the address on this machine") from error

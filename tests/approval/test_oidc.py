@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +18,7 @@ import pytest
 from devicepipe.approval.oidc import Login, Provider, log_in
 from devicepipe.errors import BenchError, IntegrityError, UsageError
 from tests.approval.provider import Claims, Running, provider
+from tests.hostile_peers import peer, says
 
 PATIENCE = 60.0
 
@@ -70,6 +73,10 @@ BAD: dict[str, tuple[Callable[[Claims], Claims], str]] = {
     "not yet": (instead(iat=int(time.time()) + 3600), "does not hold"),
     "an earlier login": (instead(auth_time=int(time.time()) - 3600), "about an earlier login"),
     "a login at no time": (instead(auth_time="now"), "about an earlier login"),
+    "a login to come": (instead(auth_time=int(time.time()) + 3600), "about a login to come"),
+    "a login at a time that no calendar has": (instead(auth_time=10**30), "about a login to come"),
+    "a request that no text is": (instead(nonce="\ud800"), "answers another request"),
+    "somebody who cannot be seen": (instead(sub="\u3164"), "does not say who"),
     "nobody": (instead(sub=""), "does not say who"),
     "somebody who cannot be printed": (instead(sub="quinn\x1b[2J"), "does not say who"),
     **{f"no {name}": (without(name), "does not hold") for name in ("iss", "sub", "aud", "exp", "iat", "nonce", "auth_time")},
@@ -130,6 +137,20 @@ def test_an_answer_to_another_request_is_not_listened_to(running: Running) -> No
     assert refused == [400, 400, 400]
 
 
+@pytest.mark.parametrize("sent", [b"", b"G"])
+def test_a_connection_that_said_nothing_held_up_the_answer(running: Running, sent: bytes) -> None:
+    """A browser opens one in advance; and who sent a byte now and then could keep a login waiting without an end."""
+    with ExitStack() as connections:
+
+        def browser(address: str) -> None:
+            answer = urlsplit(parse_qs(urlsplit(address).query)["redirect_uri"][0])
+            silent = socket.create_connection((answer.hostname, answer.port))
+            connections.enter_context(silent).sendall(sent)
+            running.browser(address)
+
+        assert log_in(running.provider, browser, patience=20).subject == "quinn@example.com"
+
+
 def test_a_code_without_its_verifier_is_worth_nothing(running: Running) -> None:
     def browser(address: str) -> None:
         asked = parse_qs(urlsplit(address).query)["code_challenge"][0]
@@ -166,6 +187,14 @@ def test_a_code_goes_to_no_address_that_was_not_checked(running: Running) -> Non
     with pytest.raises(UsageError, match="moved refused the login"):
         log_in(running.provider, running.browser, PATIENCE)
     assert running.verified == 0
+
+
+def test_an_answer_that_is_nested_without_an_end_was_a_defect_of_devicepipe() -> None:
+    def answer(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(says("200 OK", b"[" * 200_000))
+
+    with peer(answer) as (address, _), pytest.raises(BenchError, match="sends no JSON object"):
+        log_in(Provider(address, "devicepipe"), lambda _: None)
 
 
 def test_mistakes_are_told() -> None:
