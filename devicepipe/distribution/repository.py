@@ -159,8 +159,12 @@ class Repository:
                 raise _too_few(state.root.signed, role)
 
     def past_half(self, state: RepositoryState) -> tuple[RepositoryRole, ...]:
-        """The roles below the root whose metadata are past half of their time."""
-        return tuple(role for role in ONLINE if state.of(role).signed.expires - self.now() < self.setup[role].lasts / 2)
+        """The roles below the root whose metadata are past half of their time, or hold for longer than they may.
+
+        Those were signed by a clock that was ahead (or for more days): who keeps newer ones from clients could show them as long.
+        """
+        left = {role: state.of(role).signed.expires - self.now() for role in ONLINE}
+        return tuple(role for role in ONLINE if not self.setup[role].lasts / 2 <= left[role] <= self.setup[role].lasts)
 
     def _enough(self, role: RepositoryRole, state: RepositoryState) -> bool:
         """Whether enough keys of a role can be used here. Raises UsageError and BenchError where one that should cannot be."""

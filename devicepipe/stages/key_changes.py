@@ -86,6 +86,13 @@ def rotate_key(project: Project, role: Role, new: SigningKey, reason: str) -> Ch
     with alone_with_roster(project):
         history = load_history(project)
         authority = open_key(project, "release", history)
+        present = history.key_in_force(role) if history is not None else None
+        if (
+            present is not None
+            and present.public.keyid == new.public.keyid
+            and _is_interrupted(project, history, authority)
+        ):
+            return _done(_Work(project, authority, history), authority)
         _check_new(project, history, role, new.public)
         work = _Work(project, authority, history, coming=new.public if role == "release" else None)
         work.begin(role, reason)
@@ -142,7 +149,10 @@ def _revoke(project: Project, keyid: str, reason: str, keep: Sequence[Path], *, 
             "this is the release key in force: its revocation would be signed by itself",
             remedy="bring in another one first: `devicepipe keys rotate release`",
         )
+    interrupted = key.revoked is not None and _is_interrupted(project, history, authority)
     if key.revoked is not None and not keep:
+        if interrupted:
+            return _done(work, authority)
         raise UsageError(
             f"the key {key.public.keyid} was revoked on {key.revoked[:10]}: {key.reason}",
             remedy="if a release that it signed shall still count: --keep BUNDLE",
@@ -157,10 +167,23 @@ def _revoke(project: Project, keyid: str, reason: str, keep: Sequence[Path], *, 
     if key.role == "release":
         kept |= proofs_by(work.folder, trust, key.public)
     if key.revoked is not None and not kept - key.kept:
+        if interrupted:
+            return _done(work, authority)
         raise UsageError("all that the key signed of these releases is kept already", remedy="name other bundles")
     change = "revoke" if key.revoked is None else "keep"
     work.change(change, key.role, reason, revoked=key.public.keyid, kept=sorted(kept))
     return _done(work, authority)
+
+
+def _is_interrupted(project: Project, history: KeyHistory | None, authority: SigningKey) -> bool:
+    """Whether a change is in the history and has no proof from the log: its process was killed, or could not append.
+
+    Whoever takes such a change away is found by nobody, so the same command again finishes it.
+    """
+    if history is None:
+        return False
+    trust = KeyTrust.of(authority.public, history)
+    return len(check_change_proofs(project.root / project.keys.history, history, trust)) < len(history.changes)
 
 
 def _check_none_falls(project: Project, key: KeyLife, kept: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from devicepipe.evidence.key_history import verify_history
 from devicepipe.evidence.signatures import open_roster, record_folder, sign_roster
 from devicepipe.signing.keys import ED25519, PublicKey
 from devicepipe.signing.secret_sources import forget_secret
-from tests.cli.calls import WORDS, entries, run, run_text, sign
+from tests.cli.calls import WORDS, entries, make_repository, run, run_text, sign
 from tests.cli.rotation import HISTORY, Rotated, configure, own_keys, release, revoke, verify
 from tests.signing.softhsm import PIN, Token
 
@@ -160,6 +160,35 @@ def test_a_rotation_that_was_killed_leaves_what_holds(
     run("keys", "revoke", PublicKey.load(rotated.old).keyid, "--reason", "x", "--keep", first)
     assert all(one["entry"] is not None for one in run("keys", "history")[1]["changes"])
     assert verify(first, third, "--history", HISTORY)["approval"]["unlogged"] == []
+
+
+@pytest.mark.parametrize("rotated", [ED25519], indirect=True)
+@pytest.mark.parametrize("what", ["revoke", "revoke and keep", "image"])
+def test_a_change_that_was_killed_before_it_was_logged_is_finished_by_the_same_command(
+    rotated: Rotated, token: Token, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """It was told to be done, or to be no change, and stayed out of the log: taken away, it was missed by nobody."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    make_repository(rotated.root)
+    words: tuple[object, ...] = ("keys", "revoke", PublicKey.load(rotated.old).keyid, "--reason", "stolen")
+    words += ("--keep", rotated.first) if what == "revoke and keep" else ("--keep-no-others",)
+    if what == "image":
+        uri, image = token.uri("image-2"), rotated.root / "image-2.pub.pem"
+        run("keys", "make", uri, "--public", image)
+        words = ("keys", "rotate", "image", "--signer", uri, "--public", image, "--reason", "lost")
+    with monkeypatch.context() as patch:
+        patch.setattr("devicepipe.stages.key_changes._log", killed)
+        with pytest.raises(AssertionError):  # that nothing was raised
+            run(*words)
+    told = run(*words)[1]
+    last = f"{HISTORY}/{told['number']:04}"
+    assert {f"{last}.dsse.json", f"{last}.tlog-proof"} <= {*told["files"]}
+    assert all(one["entry"] is not None for one in run("keys", "history")[1]["changes"])
+    with pytest.raises(UsageError, match=r"was revoked on|is kept already|no key comes in twice"):
+        run(*words)
 
 
 def test_no_pin_is_left_anywhere(rotated: Rotated) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from devicepipe.distribution.releases import Parcel, find_release
-from devicepipe.distribution.repository import Repository
+from devicepipe.distribution.repository import ONLINE, Repository
 from devicepipe.distribution.seen import Seen
 from devicepipe.errors import IntegrityError
-from tests.distribution.publisher import IMAGE, Publisher, parcel, stock_client
+from tests.distribution.publisher import IMAGE, Clock, Publisher, parcel, stock_client
 
 
 @pytest.fixture
@@ -93,3 +94,14 @@ def test_a_machine_that_has_seen_a_withdrawal_renews_no_state_before_it(
         third.renew(publisher.root, everything=True)
     with pytest.raises(IntegrityError, match="was withdrawn here"):
         other.renew(publisher.root)
+
+
+def test_what_a_clock_that_was_ahead_signed_is_signed_anew(publisher: Publisher, other: Repository) -> None:
+    """Snapshot and targets held for years: as long could whoever has the timestamp's key show that state as the newest."""
+    ahead = Clock(publisher.clock.now + timedelta(days=3650))
+    replace(other, now=ahead).renew(publisher.root, everything=True)
+    assert publisher.repository.renew(publisher.root) == ("targets", "snapshot", "timestamp")
+    state = publisher.repository.state(publisher.root)
+    for role in ONLINE:
+        assert state.of(role).signed.expires == publisher.clock.now + publisher.setup[role].lasts
+    assert publisher.repository.renew(publisher.root) == ("timestamp",)

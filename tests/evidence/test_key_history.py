@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import tracemalloc
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -217,6 +218,19 @@ def test_every_flipped_byte_of_a_change_is_found(folder: Path) -> None:
         data[at] ^= 4
         with pytest.raises(IntegrityError):
             follow(before, bytes(data), "x")
+
+
+def test_a_change_of_many_signatures_does_not_fill_the_memory(folder: Path) -> None:
+    """Each signature took a copy of the whole file: 4 MiB of somebody else's history were 140 GB."""
+    path = folder / change_file(1)
+    whole = json.loads(path.read_bytes())
+    many = whole | {"payload": "A" * 2_000_000, "signatures": [{"keyid": "", "sig": ""}] * 60}
+    path.write_bytes(canonical(many))
+    tracemalloc.start()
+    with pytest.raises(IntegrityError):
+        verify_history(folder)
+    assert tracemalloc.get_traced_memory()[1] < 64 * 1024 * 1024
+    tracemalloc.stop()
 
 
 def test_no_history(tmp_path: Path) -> None:
