@@ -28,7 +28,7 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from devicepipe.errors import BenchError, IntegrityError, UsageError
-from devicepipe.evidence.signatures import check_words
+from devicepipe.evidence.printed import check_words
 from devicepipe.peers import in_one_line, in_time
 
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")

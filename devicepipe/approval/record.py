@@ -23,6 +23,7 @@ from devicepipe.evidence.facts import sha256_of
 from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import RELEASE_STATEMENT, SUFFIX
 from devicepipe.evidence.predicates import Release
+from devicepipe.evidence.printed import check_words
 from devicepipe.evidence.roster_order import check_next_roster
 from devicepipe.evidence.signature_proofs import check_proofs
 from devicepipe.evidence.signatures import (
@@ -33,7 +34,6 @@ from devicepipe.evidence.signatures import (
     Signature,
     SignedRecord,
     check_login,
-    check_words,
     instant,
     moment_of,
     open_roster,

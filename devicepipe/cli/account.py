@@ -42,7 +42,8 @@ def add(
 
     Prints once what the person's authenticator takes (RFC 6238). An ID belongs to one person for ever.
     """
-    from devicepipe.evidence.signatures import ACCOUNT_FORM, check_words
+    from devicepipe.evidence.printed import check_words
+    from devicepipe.evidence.signatures import ACCOUNT_FORM
 
     if not ACCOUNT_FORM.fullmatch(id_):
         raise UsageError(

@@ -140,9 +140,16 @@ def print_json(document: Any) -> None:
 
 def tell(text: str = "", **style: Any) -> None:
     """A line on standard output; colours only on a terminal."""
-    click.secho(text, **style)
+    click.secho(fit_to_print(text), **style)
 
 
 def note(text: str) -> None:
     """A line on standard error: what happens, not what was asked for."""
-    click.echo(text, err=True)
+    click.echo(fit_to_print(text), err=True)
+
+
+def fit_to_print(text: str) -> str:
+    """Text with control and format characters as codes: no evidence and nobody's words move the cursor or turn what is read."""
+    from devicepipe.documents.visible import visible
+
+    return text if text.isprintable() else "\t".join(visible(part) for part in text.split("\t"))

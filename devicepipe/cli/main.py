@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from devicepipe.cli.common import print_json
+from devicepipe.cli.common import fit_to_print, print_json
 from devicepipe.cli.lazy import LazyGroup
 from devicepipe.errors import EXIT_OK, EXIT_USAGE, BenchError, DevicepipeError
 from devicepipe.secret_variables import withhold
@@ -140,7 +140,7 @@ def _run(arguments: list[str]) -> int:
             print_json(told.to_json())
         else:
             click.secho("error: ", fg="red", bold=True, err=True, nl=False)
-            click.echo(str(told), err=True)
+            click.echo(fit_to_print(str(told)), err=True)
         return told.exit_code
     return result if isinstance(result, int) else 0
 

@@ -112,6 +112,10 @@ def _fetched(folder: Path, trust: KeyTrust, *, as_json: bool) -> int:
     return EXIT_OK
 
 
+def _in_a_line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def _tell_gate(release: Release, *, withdrawn: bool) -> None:
     """What the rules decided."""
     if withdrawn:
@@ -121,8 +125,8 @@ def _tell_gate(release: Release, *, withdrawn: bool) -> None:
     else:
         tell("NOT RELEASABLE", fg="red", bold=True)
         for reason in release.reasons:
-            tell(f"  {reason}")
+            tell(f"  {_in_a_line(reason)}")
     for waived in release.waived or ():
-        tell(f"  {waived}", fg="yellow")
+        tell(f"  {_in_a_line(waived)}", fg="yellow")
     for weakened in release.weakened or ():
-        tell(f"  rule changed: {weakened}", fg="yellow")
+        tell(f"  rule changed: {_in_a_line(weakened)}", fg="yellow")

@@ -102,7 +102,7 @@ def waive(
         findings=[" ".join(one.split()) or "*" for one in named],
         reason=_said(reason, "--reason"),
         by=account or _said(person or default_tester(), "--by"),
-        role=role or "",
+        role=_said(role or "", "--role"),
         made_on=utc_now(),
         until=_day(until),
     )
@@ -131,9 +131,11 @@ def _item(finding: str) -> str:
 
 
 def _said(text: str, option: str) -> str:
-    if not text.strip():
-        raise UsageError(f"{option} is empty")
-    return text.strip()
+    from devicepipe.evidence.printed import check_words
+
+    line = " ".join(text.split())
+    check_words(line, option)
+    return line
 
 
 def _day(text: str) -> str:

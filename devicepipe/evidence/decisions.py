@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from devicepipe.evidence.model import Component, Instant, Model, ProviderLogin, Sha256, Time
+from devicepipe.evidence.printed import Words
 from devicepipe.evidence.statement import canonical
 
 WAIVER = "urn:devicepipe:predicate:waiver:v1"
@@ -21,7 +22,7 @@ WAIVERS = "evidence/policy/waivers/"
 WAIVER_SUFFIX = ".dsse.json"
 
 Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$")]
-_Words = Annotated[str, StringConstraints(min_length=1)]
+_Finding = Annotated[str, StringConstraints(min_length=1)]
 
 
 class WaiverSigner(Model):
@@ -31,12 +32,12 @@ class WaiverSigner(Model):
     those by which the person was identified for it.
     """
 
-    account: _Words
-    role: _Words
+    account: Words
+    role: Words
     roster: Sha256
     on: Instant
     components: list[Component] = Field(min_length=1)
-    session: _Words
+    session: Words
     first_of_session: bool
     login: ProviderLogin | None = None
 
@@ -54,10 +55,10 @@ class Waiver(Model):
     product: str
     rule: str
     board: str = ""
-    findings: list[_Words] = Field(min_length=1)
-    reason: _Words
-    by: _Words
-    role: _Words
+    findings: list[_Finding] = Field(min_length=1)
+    reason: Words
+    by: Words
+    role: Words
     made_on: Time
     until: Day
     signer: WaiverSigner | None = None
@@ -66,7 +67,7 @@ class Waiver(Model):
     def told(self) -> str:
         """Who waives it until when and why."""
         account = f", account {self.signer.account}" if self.signer else ""
-        return f"until {self.until} by {self.by} ({self.role}{account}): {self.reason}"
+        return " ".join(f"until {self.until} by {self.by} ({self.role}{account}): {self.reason}".split())
 
 
 class WaiverUse(Model):
@@ -148,7 +149,7 @@ class Decisions(Model):
     def weakened(self) -> list[str]:
         """What was made weaker about the rules, in a sentence each: left out, only a warning, waivable by somebody."""
         weaker = [one for one in self.changes or () if one.change not in ("severity error", "waivable by nobody")]
-        return [f"{one.rule}: {one.change}: {one.reason} ({one.place})" for one in weaker]
+        return [f"{one.rule}: {one.change}: {' '.join(one.reason.split())} ({one.place})" for one in weaker]
 
 
 class VerificationSummary(Model):

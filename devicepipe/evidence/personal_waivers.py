@@ -28,8 +28,7 @@ from devicepipe.evidence.ledger.checkpoint import Trust, origin_of
 from devicepipe.evidence.ledger.entry import Entry, decode_entry, make_entry
 from devicepipe.evidence.ledger.proof import SUFFIX as PROOF_SUFFIX
 from devicepipe.evidence.ledger.proof import verify_proof
-from devicepipe.evidence.names import address
-from devicepipe.evidence.signatures import BOTH, Person, Roster, check_login, open_roster
+from devicepipe.evidence.signatures import BOTH, Person, Roster, SignedRecord, check_login, open_roster
 from devicepipe.evidence.statement import parse_canonical, read_predicate
 from devicepipe.evidence.waivers import MAXIMUM_BYTES, open_waiver
 from devicepipe.project.approval_settings import ApprovalSettings
@@ -173,8 +172,11 @@ def objection(waiver: Waiver, policy: WaiverPolicy, around: Beside, release_key:
     signer = waiver.signer
     if signer is None:
         return "is not signed by an account, which `waivers-by` of [policy] asks for" if policy.by_account else ""
-    person = person_of(signer, waiver.product, around, release_key, "the waiver")
-    if signer.role in policy.separate and address(person.email) in policy.authors:
+    person_of(signer, waiver.product, around, release_key, "the waiver")
+    roster = open_roster(around.rosters[signer.roster], release_key, waiver.product, "the waiver")
+    # As for approvals: an author is one by each account that the person has had.
+    people = SignedRecord((), (roster,))
+    if signer.role in policy.separate and people.people()[signer.account] in people.people_of(policy.authors):
         return f"{signer.account} is an author of the change, and may not waive as {signer.role}"
     return ""
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +40,7 @@ from devicepipe.evidence.ledger.proof import MAXIMUM_PROOF
 from devicepipe.evidence.model import Component, Instant, Model, ProviderLogin, Sha256
 from devicepipe.evidence.names import address
 from devicepipe.evidence.predicates import Release
+from devicepipe.evidence.printed import Words
 from devicepipe.evidence.roster_order import check_people, check_rosters
 from devicepipe.evidence.statement import (
     MAXIMUM_BYTES,
@@ -62,31 +62,14 @@ _MOST = 9999
 ACCOUNT_FORM: Final = re.compile(r"[a-z][a-z0-9._-]{0,31}")
 Account = Annotated[str, StringConstraints(pattern=rf"^{ACCOUNT_FORM.pattern}$")]
 """The id of an account: of one person for ever (11.100(a))."""
-MOST_WORDS: Final = 2000
-UNPRINTABLE: Final = (
-    r"\x00-\x1f\x7f-\x9f\u2028\u2029"
-    r"\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
-    r"\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f"
-    r"\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
-)
-"""What could make a text look like another one or like other lines than it is: control characters and line breaks, the format
-characters (Cf) of Unicode 16, and letters and signs that are blank. Written out, so that no other version judges otherwise."""
-_Words = Annotated[
-    str,
-    StringConstraints(
-        max_length=MOST_WORDS,
-        pattern=rf"^[^{UNPRINTABLE}]*[\p{{L}}\p{{N}}\p{{P}}\p{{S}}&&[^{UNPRINTABLE}]][^{UNPRINTABLE}]*$",
-    ),
-]
-"""Text of one line that has something to be seen, as a terminal and a document show it."""
 _Pem = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 
 
 class Identity(Model):
     """Somebody as an OpenID provider knows them: its issuer identifier, and the subject."""
 
-    issuer: _Words
-    subject: _Words
+    issuer: Words
+    subject: Words
 
 
 class Person(Model):
@@ -96,9 +79,9 @@ class Person(Model):
     """
 
     account: Account
-    name: _Words
+    name: Words
     email: str
-    roles: list[_Words] = Field(min_length=1)
+    roles: list[Words] = Field(min_length=1)
     public_key: _Pem
     since: Instant
     until: Instant | None = None
@@ -108,7 +91,7 @@ class Person(Model):
 class Roster(Model):
     """Predicate ROSTER: who may sign for a product, as the holder of the release key states it. Its subject is the release key."""
 
-    product: _Words
+    product: Words
     number: int = Field(ge=1)
     on: Instant
     people: list[Person]
@@ -135,26 +118,26 @@ class Signature(Model):
         login: The login at an OpenID provider that was one of the components.
     """
 
-    product: _Words
-    version: _Words
+    product: Words
+    version: Words
     number: int = Field(ge=1, le=_MOST)
     follows: Sha256 | None = None
     roster: Sha256
     action: Literal["submit", "approve", "reject", "retract", "release", "withdraw"]
-    meaning: _Words
+    meaning: Words
     account: Account
-    name: _Words
-    role: _Words
+    name: Words
+    role: Words
     on: Instant
     components: list[Component] = Field(min_length=1)
-    session: _Words
+    session: Words
     first_of_session: bool
     login: ProviderLogin | None = None
 
     @property
     def told(self) -> str:
-        """The signature's manifestation in one line."""
-        return f"{self.name} ({self.role}) on {self.on[:10]} {self.on[11:19]} UTC: {self.meaning}"
+        """The signature's manifestation in one line; blanks that fill a terminal's line would begin another one."""
+        return " ".join(f"{self.name} ({self.role}) on {self.on[:10]} {self.on[11:19]} UTC: {self.meaning}".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,19 +186,6 @@ class SignedRecord:
         accounts, wanted = self.people(), {*map(address, emails)}
         people = (person for roster in self.rosters for person in roster.people)
         return frozenset(accounts[person.account] for person in people if address(person.email) in wanted)
-
-
-def check_words(text: str, option: str) -> None:
-    """Check words that somebody gave to be signed. Raises UsageError, which names the option, where they can be none."""
-    if len(text) > MOST_WORDS:
-        raise UsageError(f"{option} has {len(text)} characters: {MOST_WORDS} at most")
-    if found := re.search(rf"[{UNPRINTABLE}\ud800-\udfff]", text):
-        raise UsageError(
-            f"{option} has a character that is not printed as it is: {ascii(found[0])[1:-1]}",
-            remedy="give it as one line of text, without line breaks, control characters, and characters that show nothing",
-        )
-    if not any(unicodedata.category(one)[0] in "LNPS" for one in text):
-        raise UsageError(f"{option} has nothing that can be seen", remedy="give words")
 
 
 def instant(moment: datetime) -> str:

@@ -32,7 +32,8 @@ from devicepipe.evidence.key_history import (
 from devicepipe.evidence.key_proofs import check_change_proofs, entry_of
 from devicepipe.evidence.key_trust import KeyTrust
 from devicepipe.evidence.layout import RELEASE_STATEMENT
-from devicepipe.evidence.signatures import Roster, check_words, instant
+from devicepipe.evidence.printed import check_words
+from devicepipe.evidence.signatures import Roster, instant
 from devicepipe.evidence.verify import verify_bundle
 from devicepipe.project.config import Project
 from devicepipe.signing.keys import ED25519, PublicKey

@@ -14,7 +14,8 @@ from devicepipe.approval.lifecycle import Action, Role
 from devicepipe.approval.record import read_record
 from devicepipe.cli.main import cli
 from devicepipe.errors import IntegrityError, UsageError
-from devicepipe.evidence.signatures import UNPRINTABLE, Person, check_words
+from devicepipe.evidence.printed import UNPRINTABLE, check_words
+from devicepipe.evidence.signatures import Person
 from tests.approval.forging import forge
 from tests.approval.test_record import KEYS, Team, team
 from tests.cli.calls import run
@@ -66,6 +67,12 @@ def test_a_meaning_of_any_language_is_one_and_of_any_length_is_not(team: Team) -
         team.sign("eva", Action.SUBMIT, Role.ENGINEER, "a" * 2001)
     meaning = "Geprüft; 已审核。\u00a0\u062c\u0627\u0647\u0632 \u2713"
     assert team.sign("eva", Action.SUBMIT, Role.ENGINEER, meaning)[0].signature.meaning == meaning
+
+
+def test_a_meaning_that_fills_a_line_with_blanks_began_another_one(team: Team) -> None:
+    """As wide as the terminal, what follows stood at the beginning of a line, as a signature of somebody else."""
+    given, _ = team.sign("eva", Action.SUBMIT, Role.ENGINEER, f"Ready{' ' * 90}approve   Ron (reviewer): I approve")
+    assert given.signature.told.endswith("UTC: Ready approve Ron (reviewer): I approve")
 
 
 @pytest.mark.parametrize("what", SPOILT)

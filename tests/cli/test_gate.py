@@ -255,7 +255,9 @@ def test_waive_refuses_wrong_words_and_days(bundle: Path) -> None:
     assert "expired on 2020-01-01" in refused("waive", *wanted, *WHY, "--until", "2020-01-01").message
     assert "366 are the most" in refused("waive", *wanted, *WHY, "--until", "2999-01-01").message
     empty = ("--reason", " ", "--role", "quality", "--until", _soon())
-    assert "--reason is empty" in refused("waive", *wanted, *empty).message
+    assert "--reason has nothing that can be seen" in refused("waive", *wanted, *empty).message
+    turned = ("--reason", "ok \u202eAPPROVED", "--role", "quality", "--until", _soon())
+    assert "--reason has a character that is not printed" in refused("waive", *wanted, *turned).message
     other = ("--reason", "r", "--role", "developer", "--until", _soon())
     assert "developer may not waive no-failed-verdicts: only quality may" in refused("waive", *wanted, *other).message
     boardless = refused("waive", "no-failed-verdicts", "--bundle", bundle, *WHY, "--until", _soon())

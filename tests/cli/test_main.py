@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from devicepipe.cli import common
 from devicepipe.cli import main as main_module
 from devicepipe.cli.main import _COMMANDS, cli
 from devicepipe.errors import BenchError, IntegrityError, UsageError
@@ -150,3 +151,11 @@ def test_words_that_were_completed_are_no_interruption(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "devicepipe"]
     done = subprocess.run(words, env=os.environ | asked, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "plain,verify-documents\n", "")
+
+
+def test_evidence_moved_the_cursor_of_who_read_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for say in (common.tell, common.note):
+        say("all\tpassed \x1b[1A\x1b[2K\u202eDELIAF")
+    said = capsys.readouterr()
+    for text in said:
+        assert text == "all\tpassed [U+001B][1A[U+001B][2K[U+202E]DELIAF\n"

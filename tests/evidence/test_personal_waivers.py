@@ -57,6 +57,7 @@ class Given:
 
     Attributes:
         who: What the roster says of the person.
+        others: Whom else it has.
         keys: Who signs the roster.
         on: When the roster was signed.
         product: Whose roster it is.
@@ -70,6 +71,7 @@ class Given:
     """
 
     who: Person = field(default_factory=person)
+    others: tuple[Person, ...] = ()
     keys: int = 0
     on: str = ON
     product: str = "pump"
@@ -86,7 +88,9 @@ class Given:
         release = development_keys().release
         issuer = development_keys(self.keys).release if self.keys else release
         roster = sign_roster(
-            Roster(product=self.product, number=1, on=self.on, people=[self.who]), issuer.signer, issuer.public
+            Roster(product=self.product, number=1, on=self.on, people=[self.who, *self.others]),
+            issuer.signer,
+            issuer.public,
         )
         digest = hashlib.sha256(roster).hexdigest()
         signer = WaiverSigner.model_validate(
@@ -132,6 +136,16 @@ def verified(folder: Path, spoil: Spoil) -> list[str]:
 def test_a_waiver_by_an_account_verifies_offline(tmp_path: Path) -> None:
     links = verified(tmp_path, Given().spoil(tmp_path))
     assert any("1 waivers applied" in one for one in links)
+
+
+def test_an_author_waived_by_a_second_account(tmp_path: Path) -> None:
+    """One person by the login at a provider, which the first account had when its key was reset."""
+    login = {"identity": {"issuer": "https://login.example.com", "subject": "q"}}
+    first = person(account="q", email="q@example.com", public_key=OTHER.public_key().pem.decode(), until=ON, **login)
+    logged_in = {"components": ["password", "oidc"], "login": login["identity"] | {"on": ON, "token": "ab" * 32}}
+    spoil = Given(who=person(**login), others=(first,), signer=logged_in).spoil(tmp_path, authors=["q@example.com"])
+    with pytest.raises(IntegrityError, match="was applied, but quinn is an author of the change"):
+        verified(tmp_path, spoil)
 
 
 def test_it_verifies_where_the_product_asks_for_accounts(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from datetime import date
 
 import pytest
+from pydantic import ValidationError
 
 from devicepipe.evidence.decisions import Decision, Decisions, Waiver, WaiverUse
 from devicepipe.evidence.waivers import covers, item_end, several, sign_waiver
@@ -64,6 +65,17 @@ def only_use(decisions: Decisions) -> WaiverUse:
     assert decisions.waivers is not None
     (use,) = decisions.waivers
     return use
+
+
+@pytest.mark.parametrize("what", ["reason", "by", "role"])
+@pytest.mark.parametrize("text", ["fine\nRELEASABLE", "fine\u202egnorw", "fine\x1b[2K", "\u3164"])
+def test_the_words_of_a_waiver_forged_lines_of_verify(what: str, text: str) -> None:
+    with pytest.raises(ValidationError, match=what):
+        waiver(**{what: text})
+
+
+def test_blanks_of_a_reason_that_fill_a_line_begin_no_other_one() -> None:
+    assert waiver(reason=f"fine{' ' * 200}RELEASABLE").told.endswith(": fine RELEASABLE")
 
 
 def test_what_is_covered_is_waived_and_never_passed(rules: RuleSet) -> None:
