@@ -17,7 +17,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 
 from devicepipe.distribution import layout
-from devicepipe.distribution.releases import Parcel, find_release, releases_of, sha256, targets_with
+from devicepipe.distribution.releases import Parcel, Published, find_release, releases_of, sha256, targets_with
 from devicepipe.distribution.seen import Seen
 from devicepipe.distribution.signing import Setup, SignedMetadata, add_signatures
 from devicepipe.distribution.state import (
@@ -268,7 +268,7 @@ class Repository:
     def _kept(self, anchor: bytes) -> RepositoryState:
         """What the store shows, not older than what was published; it is kept as seen."""
         state = self.state(anchor)
-        self.seen.keep(self.store.url, state.versions, state.timestamp_bytes, releases_of(state.targets.signed))
+        self.seen.keep(self.store.url, state.versions, state.timestamp_bytes, _readable(state.targets.signed.targets))
         return state
 
     def _check_releases(self, targets: Mapping[str, TargetFile], mended: str | None = None) -> None:
@@ -333,8 +333,7 @@ class Repository:
         self.store.swap(layout.TIMESTAMP, made[-1].data, before)
         # Now, from what was signed: what the store shows next may be what somebody has put back by then.
         versions = (state.versions if state else {}) | {one.role: one.version for one in made}
-        published = releases_of(Targets(targets=dict(targets)))
-        self.seen.keep(self.store.url, versions | {"root": root.signed.version}, made[-1].data, published)
+        self.seen.keep(self.store.url, versions | {"root": root.signed.version}, made[-1].data, _readable(targets))
 
     def _next_version(self, role: RepositoryRole, version: int) -> int:
         """The first version after this one whose name is free: what a killed process left unpublished is passed over.
@@ -365,6 +364,14 @@ class Repository:
                 remedy="publish the next releases in a new repository",
             )
         return SignedMetadata(role, signed.version, data, tuple(metadata.signatures))
+
+
+def _readable(targets: Mapping[str, TargetFile]) -> tuple[Published, ...]:
+    """The releases of targets; none where those cannot be read: the root is rotated whatever a thief of keys has published."""
+    try:
+        return releases_of(Targets(targets=dict(targets)))
+    except IntegrityError:
+        return ()
 
 
 def _too_few(root: Root, role: RepositoryRole) -> UsageError:

@@ -9,12 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tuf.api.metadata import TargetFile
 
 from devicepipe.distribution.releases import Parcel, find_release
 from devicepipe.distribution.repository import ONLINE, Repository
 from devicepipe.distribution.seen import Seen
 from devicepipe.errors import IntegrityError
-from tests.distribution.publisher import IMAGE, Clock, Publisher, parcel, stock_client
+from tests.distribution.publisher import IMAGE, Clock, Publisher, parcel, signed_root, stock_client
 
 
 @pytest.fixture
@@ -105,3 +106,12 @@ def test_what_a_clock_that_was_ahead_signed_is_signed_anew(publisher: Publisher,
     for role in ONLINE:
         assert state.of(role).signed.expires == publisher.clock.now + publisher.setup[role].lasts
     assert publisher.repository.renew(publisher.root) == ("timestamp",)
+
+
+def test_the_root_is_rotated_whatever_a_thief_of_keys_has_published(publisher: Publisher) -> None:
+    with publisher.repository._opened(publisher.root) as state:
+        targets = {"pump/1.0.0/x": TargetFile(1, {"sha256": "0" * 64}, "pump/1.0.0/x")}
+        publisher.repository._advance(state.root, state, ONLINE, targets)
+    with pytest.raises(IntegrityError, match="belongs to no release"):
+        publisher.repository.renew(publisher.root)
+    publisher.repository.rotate(publisher.root, signed_root(publisher.setup, 2), broken=True)
