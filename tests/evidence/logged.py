@@ -14,7 +14,8 @@ from devicepipe.evidence.ledger.writer import append_entries, create_log
 from devicepipe.evidence.log_proofs import proven_entries
 from devicepipe.evidence.predicates import SourceInfo
 from tests.evidence.reseal import reseal
-from tests.evidence.synthetic_bundle import TIME, Made, Pair
+from tests.evidence.synthetic_bundle import Made, Pair
+from tests.evidence.synthetic_records import TIME
 
 Change = Callable[[dict[str, Entry]], Mapping[str, Entry]]
 

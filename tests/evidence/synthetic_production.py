@@ -25,11 +25,8 @@ from devicepipe.signing.image import imgtool_version
 from devicepipe.signing.trusted_key import KIND_SIZE, check_other_key, key_kind, trusted_forms
 from tests.evidence.synthetic_bundle import (
     BOOTLOADER,
-    COMMIT,
-    COMPILER,
     SLOT,
     TABLE,
-    TIME,
     Keys,
     Made,
     Pair,
@@ -38,6 +35,7 @@ from tests.evidence.synthetic_bundle import (
     signed,
     to_hex,
 )
+from tests.evidence.synthetic_records import COMMIT, COMPILER, TIME
 
 EMULATOR = p.Tool(name="qemu-system-arm", version="7.2.0", sha256="ee" * 32)
 

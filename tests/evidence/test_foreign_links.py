@@ -10,7 +10,8 @@ import pytest
 
 from devicepipe.errors import IntegrityError
 from devicepipe.evidence.verify import verify_bundle
-from tests.evidence.synthetic_bundle import JUNIT, JUNIT_FILE, Spoil, make_bundle
+from tests.evidence.synthetic_bundle import Spoil, make_bundle
+from tests.evidence.synthetic_records import JUNIT, JUNIT_FILE
 
 RESULTS = "attestations/foreign-results.dsse.json"
 TRACE = "attestations/traceability.dsse.json"

@@ -13,7 +13,8 @@ from devicepipe.errors import IntegrityError
 from devicepipe.evidence.decisions import Waiver, WaiverUse, rule_digest
 from devicepipe.evidence.verify import verify_bundle
 from devicepipe.evidence.waivers import sign_waiver
-from tests.evidence.synthetic_bundle import RULES, Keys, Spoil, development_keys, make_bundle
+from tests.evidence.synthetic_bundle import Keys, Spoil, development_keys, make_bundle
+from tests.evidence.synthetic_records import RULES
 
 GATE = "attestations/gate.dsse.json"
 RULES_FILE = "evidence/policy/basic.toml"

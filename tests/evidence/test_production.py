@@ -31,6 +31,7 @@ from tests.evidence.synthetic_bundle import (
     to_hex,
 )
 from tests.evidence.synthetic_production import Spoil, board_production, make_production, production_bootloader
+from tests.evidence.synthetic_records import COMMIT
 
 BOOTLOADER = "images/alpha/bootloader.hex"
 IMAGE = "images/alpha/application.signed.bin"
@@ -89,7 +90,7 @@ def log(old: bytes, new: bytes) -> Spoil:
 
     identity = b"OK id board=alpha version=1.2.3+0 commit=%b digest=%b key=production serial=emulated"
     digest = b.image_digest(good(IMAGE)).encode()
-    accepted, refused = identity % (b.COMMIT.encode(), digest), b"boot: refused unknown-key"
+    accepted, refused = identity % (COMMIT.encode(), digest), b"boot: refused unknown-key"
     text = b"".join(b"boot: hello\r\n%b\r\n" % line for line in (accepted, refused, accepted))
     assert old in text
     return Spoil(edit=change, files={LOG: text.replace(old, new)})

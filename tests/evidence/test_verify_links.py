@@ -17,10 +17,7 @@ from devicepipe.evidence.vulnerabilities import RECORDS
 from devicepipe.signing.keys import DEVELOPMENT_MARKER
 from tests.evidence.synthetic_bundle import (
     HEADER,
-    RECORD,
     SLOT,
-    VEX,
-    VEX_FILE,
     Keys,
     Spoil,
     board_files,
@@ -31,6 +28,7 @@ from tests.evidence.synthetic_bundle import (
     signed,
     to_hex,
 )
+from tests.evidence.synthetic_records import RECORD, VEX, VEX_FILE
 
 SOURCE = "attestations/source.dsse.json"
 SECRETS = "attestations/secrets.dsse.json"

@@ -11,14 +11,7 @@ from devicepipe.evidence.verify import VerifiedBundle, verify_bundle
 from devicepipe.project.config import load_project
 from devicepipe.stages.production import check_devices, check_ships, open_production_key
 from tests.evidence import synthetic_bundle
-from tests.evidence.synthetic_bundle import (
-    PRODUCTION_FILE,
-    Pair,
-    Spoil,
-    development_keys,
-    make_bundle,
-    production_pair,
-)
+from tests.evidence.synthetic_bundle import PRODUCTION_FILE, Pair, Spoil, development_keys, make_bundle, production_pair
 from tests.stages.test_sign_stage import context_of
 
 
