@@ -1,7 +1,7 @@
 """New key pairs: on a token, or in an encrypted file.
 
-What always holds: no private half is written unencrypted, none over another file, and each key was tried before it is said to be
-made.
+What always holds: no private half is written unencrypted, none over another file, and each key was tried before its public half is
+given away: objects of a token that are public can be exchanged by whoever has it plugged in, without its PIN.
 """
 
 from __future__ import annotations
@@ -51,19 +51,24 @@ def make_key_pair(uri: str, scheme: str, base: Path, secrets: SecretsHandler | N
         BenchError: The token cannot be reached.
     """
     made = _on_token(make_key(uri, scheme, base, secrets)) if _is_token(uri) else _in_file(uri, scheme, base, secrets)
-    sign(load_signer(uri, made.public, base, secrets), made.public, _TRIED)
-    return made
+    return _tried(made, uri, base, secrets)
 
 
 def existing_key(uri: str, base: Path, secrets: SecretsHandler | None = None) -> MadeKey:
     """The public half of a key that is there. Raises as `make_key_pair`."""
     if _is_token(uri):
-        return _on_token(describe_key(uri, base, secrets))
+        return _tried(_on_token(describe_key(uri, base, secrets)), uri, base, secrets)
     path = base / uri.partition(":")[2]
     private = read_private(path, secrets)
     return MadeKey(
         _public(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)), str(path)
     )
+
+
+def _tried(key: MadeKey, uri: str, base: Path, secrets: SecretsHandler | None) -> MadeKey:
+    """The key, once it has signed under its public half. Raises UsageError where that is another's."""
+    sign(load_signer(uri, key.public, base, secrets), key.public, _TRIED)
+    return key
 
 
 def _is_token(uri: str) -> bool:

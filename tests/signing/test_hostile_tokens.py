@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pkcs11
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pkcs11 import Attribute
 
-from devicepipe.errors import DevicepipeError
+from devicepipe.errors import DevicepipeError, UsageError
 from devicepipe.signing.hsm import PinRefusedError, forget_tokens
 from devicepipe.signing.keys import load_signer
+from devicepipe.signing.make_keys import existing_key
 from devicepipe.signing.secret_sources import forget_secret, variable_of
 from tests.signing.softhsm import PIN, Tokens, softhsm_tokens
 
@@ -53,6 +56,26 @@ def test_what_a_token_calls_itself_forges_no_line(tokens: Tokens, monkeypatch: p
     for error in refused:
         assert "x [2Kok: released" in str(error)
         assert (error.message + error.remedy).isprintable()
+
+
+def test_a_public_half_that_somebody_exchanged_on_the_token_is_not_given_away(tokens: Tokens) -> None:
+    """It takes no PIN to exchange it, and `keys make --existing` vouched for it: who trusts it trusts releases of theirs."""
+    token = tokens.make("fw")
+    token.make("release")
+    forget_tokens()
+    pkcs11.unload(token.module)
+    session = pkcs11.lib(token.module).get_token(token_label="fw").open(rw=True)
+    wanted = {Attribute.CLASS: pkcs11.ObjectClass.PUBLIC_KEY, Attribute.LABEL: "release"}
+    (there,) = session.get_objects(wanted)
+    named = {one: there[one] for one in (Attribute.ID, Attribute.EC_PARAMS, Attribute.KEY_TYPE)}
+    there.destroy()
+    theirs = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    kept = {Attribute.TOKEN: True, Attribute.PRIVATE: False, Attribute.EC_POINT: b"\x04\x20" + theirs}
+    session.create_object(wanted | named | kept)
+    session.close()
+    pkcs11.unload(token.module)
+    with pytest.raises(UsageError, match="does not verify under its public key"):
+        existing_key(token.uri("release"), HERE, lambda _name: PIN)
 
 
 def test_a_wrong_pin_is_not_tried_again_through_another_module(tokens: Tokens, tmp_path: Path) -> None:
