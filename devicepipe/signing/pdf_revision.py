@@ -25,6 +25,7 @@ UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, Asserti
 """What pyHanko raises on files that are malformed, besides its own errors."""
 
 _SIZE, _PREVIOUS, _ID = "/Size", "/Prev", "/ID"
+_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _MODIFIED = {("http://ns.adobe.com/xap/1.0/", "ModifyDate"), ("http://ns.adobe.com/pdf/1.3/", "Producer")}
 _OBJECT, _LISTED, _END = re.compile(rb"\d\s+\d+\s+obj"), re.compile(rb"\d{10} \d{5} n \n"), b"startxref"
 _TABLE = re.compile(
@@ -109,7 +110,7 @@ def _differences(data: bytes, document: bytes) -> Iterator[str]:
         at, found = new.xrefs[ref], new.get_object(ref)
         if not isinstance(at, int) or at < len(document) or not _is(found, wanted[key]):
             yield f"changes {wanted[key].what} (object {key[0]})"
-    if _metadata(old) != _metadata(new):
+    if not _is_plain(new.root["/Metadata"].data) or _metadata(old) != _metadata(new):
         yield "changes the metadata"
 
 
@@ -232,3 +233,20 @@ def _metadata(reader: PdfFileReader) -> list[dict[tuple[str, str], object]]:
         {(name.ns, name.local_name): value for name, value in one if (name.ns, name.local_name) not in _MODIFIED}
         for one in parse_xmp(io.BytesIO(packet))
     ]
+
+
+def _is_plain(packet: bytes) -> bool:
+    """Whether an XMP packet holds its one list of descriptions and nothing else, which pyHanko passes over and others read."""
+    from lxml import etree
+
+    try:
+        packet.decode()
+        root = etree.fromstring(packet, etree.XMLParser(resolve_entities=False, no_network=True))
+    except (ValueError, etree.XMLSyntaxError):
+        return False
+    return (
+        not root.getroottree().docinfo.doctype
+        and [one.tag for one in root] == [_RDF + "RDF"]
+        and all(one.tag == _RDF + "Description" for one in root[0])
+        and next(root.iter(etree.Comment, etree.ProcessingInstruction, etree.Entity), None) is None
+    )

@@ -180,17 +180,44 @@ def test_metadata_said_something_else_than_the_document(
     signed = signer.sign(document)
     xmp = PdfFileReader(io.BytesIO(document)).root["/Metadata"].data
 
+    other = replaced_metadata(xmp, b"Software Verification Report", b"Software Verification Report, OK")
+    check_revision(signed, document, "report.pdf")
+    monkeypatch.setattr(Writer, "_update_meta", lambda _: None)  # which would write it anew
+    assert "changes the metadata" in refused(signer.sign(document, other), document)
+
+
+def replaced_metadata(xmp: bytes, was: bytes, becomes: bytes) -> Callable[[Writer], None]:
     def other(writer: Writer) -> None:
         ref = writer.root.raw_get("/Metadata").reference
-        said = xmp.replace(b"Software Verification Report", b"Software Verification Report, OK")
+        said = xmp.replace(was, becomes, 1)
         assert said != xmp
         new = generic.StreamObject(stream_data=said)
         new[pdf_name("/Type")], new[pdf_name("/Subtype")] = pdf_name("/Metadata"), pdf_name("/XML")
         writer.objects[(ref.generation, ref.idnum)] = new
 
-    check_revision(signed, document, "report.pdf")
-    monkeypatch.setattr(Writer, "_update_meta", lambda _: None)  # which would write it anew
-    assert "changes the metadata" in refused(signer.sign(document, other), document)
+    return other
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [(b"<rdf:RDF", b"<q>%s</q><rdf:RDF"), (b"</rdf:RDF>", b"<q>%s</q></rdf:RDF>"), (b"</rdf:RDF>", b"</rdf:RDF>%s")],
+)
+def test_metadata_had_a_second_title_where_other_readers_look(
+    document: bytes, signer: Holder, monkeypatch: pytest.MonkeyPatch, was: bytes, becomes: bytes
+) -> None:
+    xmp = PdfFileReader(io.BytesIO(document)).root["/Metadata"].data
+    title = (
+        b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/">'
+        b'<rdf:Description rdf:about=""><dc:title><rdf:Alt><rdf:li xml:lang="x-default">APPROVED</rdf:li></rdf:Alt>'
+        b"</dc:title></rdf:Description></rdf:RDF>"
+    )
+    monkeypatch.setattr(Writer, "_update_meta", lambda _: None)
+    signed = signer.sign(document, replaced_metadata(xmp, was, becomes % title))
+    if was == b"<rdf:RDF":
+        seen = PdfReader(io.BytesIO(signed)).xmp_metadata
+        assert seen is not None
+        assert seen.dc_title == {"x-default": "APPROVED"}
+    assert "changes the metadata" in refused(signed, document)
 
 
 def test_a_revision_lay_between_the_document_and_that_of_its_signature(document: bytes, signer: Holder) -> None:
