@@ -244,6 +244,7 @@ class _Work:
         self.authority = authority
         self.history = history or KeyHistory(project.product.name)
         self._made: dict[Path, bytes] = {}
+        ledger.check_begun(project, Keys(authority, authority, history))
         # Clocks differ: what was signed before the change, as the log has it, is not to be dated after it.
         self.not_before = newest_logged(project, Keys(authority, authority, self.history, coming)).signed
 

@@ -16,6 +16,7 @@ from devicepipe.evidence.ledger.entry import Entry, Kind, decode_entry, encode_e
 from devicepipe.evidence.ledger.index import INDEX, Search, find
 from devicepipe.evidence.ledger.log import Log, has_log
 from devicepipe.evidence.ledger.note import NoteKey, NoteSigner
+from devicepipe.evidence.ledger.proof import SUFFIX as PROOF_SUFFIX
 from devicepipe.evidence.ledger.proof import verify_proof
 from devicepipe.evidence.ledger.tree import CompactRange, leaf_hash
 from devicepipe.evidence.ledger.writer import create_log, open_writer, recover_log
@@ -46,7 +47,7 @@ def append(project: Project, entries: Sequence[Entry], keys: Keys | None = None)
     keys = keys or open_keys(project)
     signer, folder = _signer(project, keys.release), log_folder(project)
     if not _is_there(project):
-        _check_first(project, keys)
+        check_begun(project, keys)
         try:
             create_log(folder, signer)
         except UsageError:
@@ -56,20 +57,31 @@ def append(project: Project, entries: Sequence[Entry], keys: Keys | None = None)
         return writer.append(entries)
 
 
-def _check_first(project: Project, keys: Keys) -> None:
-    """See that a product that is to get its first log has had none: a roster is logged before its file is there.
+def check_begun(project: Project, keys: Keys) -> None:
+    """See that a product whose log is not here has had none: rosters are logged before their file is there.
+
+    Of changes of keys there are proofs in the history.
 
     Raises:
-        UsageError: There is a roster by the release key.
+        UsageError: There is a roster by the release key, or a proof in the history of keys.
+        IntegrityError: As `open_keys`.
     """
+    if _is_there(project):
+        return
     roster = project.root / project.approval.roster
-    if roster.is_file() and keyid_unverified(roster.read_bytes(), roster.name) == keys.release.public.keyid:
-        raise UsageError(
-            f"there is a roster of people, and the product's log, {log_folder(project)}, is not here",
-            file=roster,
-            remedy="restore the log from a copy, or go where it is: a product has one; if it is lost for good, remove the roster "
-            "and begin anew",
-        )
+    proofs = sorted((project.root / project.keys.history).glob(f"*{PROOF_SUFFIX}"))
+    if proofs:
+        file, what, which = proofs[0], "a proof of a change of keys", "the proofs of the history"
+    elif roster.is_file() and keyid_unverified(roster.read_bytes(), roster.name) == keys.release.public.keyid:
+        file, what, which = roster, "a roster of people", "the roster"
+    else:
+        return
+    raise UsageError(
+        f"there is {what}, and the product's log, {log_folder(project)}, is not here",
+        file=file,
+        remedy=f"restore the log from a copy, or go where it is: a product has one; if it is lost for good, remove {which} "
+        "and begin anew",
+    )
 
 
 def append_once(project: Project, entries: Sequence[Entry], keys: Keys | None = None) -> list[int]:
@@ -192,11 +204,13 @@ def check(project: Project) -> None:
     """Find out whether the product's log can be appended to, before work is done that ends with that.
 
     Raises:
-        UsageError, BenchError: The release key cannot be used.
+        UsageError, BenchError: The release key cannot be used; UsageError also as `check_begun`.
         IntegrityError: The log's checkpoint is missing, or not to be trusted.
     """
     if _is_there(project):
         _open(project)
+    else:
+        check_begun(project, open_keys(project))
 
 
 def _is_there(project: Project) -> bool:

@@ -81,3 +81,18 @@ def test_a_rotation_that_was_lost_was_the_end_of_the_product(
         run("account", "roster", "--accept-differences")
     assert run("approvals", rotated.first)[1]["state"] == "candidate"
     assert sign("approve", rotated.first, "quinn", WORDS["quinn"], people["quinn"].now())[1]["state"] == "approved"
+
+
+@of_ed25519
+def test_a_change_of_keys_where_the_log_is_not_is_refused(rotated: Rotated) -> None:
+    """In a clone it began another log, and left a proof from that, by which the history held no more."""
+    (rotated.root / "approval/roster.dsse.json").unlink()
+    log = rotated.root / ".devicepipe/log"
+    log.rename(rotated.root / "log-elsewhere")
+    before = sorted((rotated.root / HISTORY).iterdir())
+    with pytest.raises(
+        UsageError, match=r"there is a proof of a change of keys, and the product's log, .*, is not here"
+    ):
+        revoke(rotated, rotated.first)
+    assert sorted((rotated.root / HISTORY).iterdir()) == before
+    assert not log.exists()
