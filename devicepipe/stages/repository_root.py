@@ -13,6 +13,7 @@ from typing import Any
 
 from tuf.api.metadata import Metadata, Root
 
+from devicepipe.distribution.layout import metadata_file
 from devicepipe.distribution.releases import sha256
 from devicepipe.distribution.repository import Repository
 from devicepipe.distribution.signing import RoleSigner, Setup, SignedMetadata, add_signatures, root_of
@@ -95,7 +96,9 @@ def _advance(project: Project, repository: Repository, account: str, *, broken: 
                 f"the repository's root is version {published.root.signed.version}, that of the project "
                 f"{before.signed.version}",
                 file=trusted,
-                remedy="take over the newer one from whoever made it: it is committed with the product",
+                remedy="take over the newer one from whoever made it: it is committed with the product; if it was lost "
+                f"before that, copy {metadata_file('root', before.signed.version + 1)} of the repository to {waiting}, and run "
+                "it again, which finishes it",
             )
         # Before one waits for signatures that could never be published.
         repository.check_follows(published, root_of(repository.setup, before.signed.version + 1), broken=broken)

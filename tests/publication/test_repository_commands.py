@@ -125,6 +125,29 @@ def test_a_root_that_was_altered_while_it_waited_is_not_published(keys: Path, ol
     assert run("repository", "status")[1]["roles"]["root"]["version"] == 1
 
 
+def test_a_root_whose_machine_was_lost_is_taken_over_and_logged(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was published, and neither logged nor committed: "take it over from whoever made it" was all that was told."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    configure(keys, {"a": True, "b": True})
+    run("repository", "init")
+    configure(keys, {"a": True, "b": True, "c": True})
+    with monkeypatch.context() as patch:
+        patch.setattr("devicepipe.stages.repository_root._log", killed)
+        with pytest.raises(AssertionError):  # that nothing was raised
+            run("repository", "rotate")
+    waiting = keys / "publication/root.next.json"
+    waiting.unlink()
+    with pytest.raises(UsageError, match="the repository's root is version 2, that of the project 1") as caught:
+        run("repository", "rotate")
+    assert f"copy metadata/2.root.json of the repository to {waiting}, and run it again" in (caught.value.remedy or "")
+    shutil.copy(keys / "dist/repository/metadata/2.root.json", waiting)
+    assert run("repository", "rotate")[1]["version"] == 2
+    assert entries("key-change")[-1]["details"]["reason"] == "root 2 of the repository"
+
+
 def test_root_and_timestamp_keys_are_rotated_while_releases_are_pulled(
     root: Path, people: dict[str, pyotp.TOTP], bundle: Path
 ) -> None:
