@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,14 +99,19 @@ def locked(file: Path) -> Iterator[None]:
 
 
 def _opened(file: Path) -> int:
+    """The file, its owner's alone: whoever can read a lock file can hold it, and by that keep everybody waiting."""
     try:
-        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
         raise UsageError(
             "is a link, and no lock file: where it leads, others would not wait", file=file, remedy="remove it"
         ) from error
+    seen = os.fstat(lock)
+    if seen.st_mode & stat.S_IRWXO and seen.st_uid == os.geteuid():
+        os.fchmod(lock, stat.S_IMODE(seen.st_mode) & ~stat.S_IRWXO)
+    return lock
 
 
 def _is_there(lock: int, file: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import multiprocessing
+import os
 import resource
 import threading
 from pathlib import Path
@@ -101,3 +102,18 @@ def test_a_disk_that_is_full_is_told_with_the_file_that_found_it_so(tmp_path: Pa
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert f"File too large: {tmp_path}/metadata/file" in str(_as_ours(caught.value))
     assert "what is named" not in str(_as_ours(OSError(28, "No space left on device")))
+
+
+@pytest.mark.parametrize("before", [None, 0o644, 0o664])
+def test_any_user_of_the_machine_held_a_lock_that_they_could_read(tmp_path: Path, before: int | None) -> None:
+    """And kept everybody from signing, withdrawing and publishing, without a word, for as long as they liked."""
+    file = tmp_path / "roster.lock"
+    if before is not None:
+        file.touch()
+        file.chmod(before)
+    umask = os.umask(0)
+    try:
+        with locked(file):
+            assert file.stat().st_mode & 0o007 == 0
+    finally:
+        os.umask(umask)
