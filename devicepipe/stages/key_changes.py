@@ -268,6 +268,8 @@ class _Work:
     ) -> None:
         """Sign a change, and verify the history with it."""
         number = len(self.history.changes) + 1
+        # A clock that was ahead must not keep a stolen key from being revoked until the others are there.
+        last = self.history.changes[-1].change.on if self.history.changes else ""
         said = KeyChange.model_validate(
             {
                 "product": self.project.product.name,
@@ -275,7 +277,7 @@ class _Work:
                 "follows": self.history.changes[-1].sha256 if self.history.changes else None,
                 "role": role,
                 "change": change,
-                "on": max(instant(datetime.now(UTC)), self.not_before),
+                "on": max(instant(datetime.now(UTC)), self.not_before, last),
                 "by": default_tester(),
                 "reason": reason,
                 "public_key": new.public.pem.decode() if new is not None else None,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -335,3 +337,30 @@ def test_the_public_half_of_a_key_on_a_token(root: Path, token: Token) -> None:
     assert "made there, never to leave it" in run_text(
         "keys", "make", token.uri("release"), "--public", root / "s.pub.pem", "--existing"
     )
+
+
+@pytest.mark.parametrize("rotated", [ED25519], indirect=True)
+def test_a_clock_that_was_ahead_at_a_rotation_keeps_no_key_from_being_revoked(
+    rotated: Rotated, token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No change could follow until the clock had got there: years, in which a stolen key could not be revoked."""
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(days=3650)
+
+    uri, third = token.uri("release-3"), rotated.root / "release-3.pub.pem"
+    run("keys", "make", uri, "--public", third)
+    with monkeypatch.context() as patch:
+        patch.setattr("devicepipe.stages.key_changes.datetime", Ahead)
+        run("keys", "rotate", "release", "--signer", uri, "--public", third, "--reason", "yearly")
+    configure(rotated.root, release=uri, release_public=third.name)
+    revoke(rotated, rotated.first)
+    told = run("keys", "history")[1]
+    assert all(one["entry"] is not None for one in told["changes"])
+    assert told["changes"][-1]["on"] == told["changes"][-2]["on"]
+    assert verify(rotated.first, third, "--history", HISTORY)["approval"]["state"] == "candidate"
+    run("account", "roster")
+    first, people = rotated.first, rotated.people
+    assert sign("approve", first, "quinn", WORDS["quinn"], people["quinn"].now())[1]["state"] == "approved"
