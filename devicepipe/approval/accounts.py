@@ -314,13 +314,11 @@ class Accounts:
     def put_times_right(self, times: Mapping[str, str], latest: str) -> None:
         """Give keys other times, in the place of those that a clock which was ahead gave them; no password is of after `latest`."""
         moment = datetime.fromisoformat(latest)
-        columns = (ACCOUNT.c.key_since, ACCOUNT.c.closed, FORMER_KEY.c.since, FORMER_KEY.c.until)
         with self._begin() as db:
-            for column in columns:
-                for was, becomes in (
-                    (datetime.fromisoformat(one), datetime.fromisoformat(to)) for one, to in times.items()
-                ):
-                    db.execute(sa.update(column.table).where(column == was).values({column: becomes}))
+            for was, becomes in times.items():
+                ahead, right = datetime.fromisoformat(was), datetime.fromisoformat(becomes)
+                for column in (ACCOUNT.c.key_since, ACCOUNT.c.closed, FORMER_KEY.c.since, FORMER_KEY.c.until):
+                    db.execute(sa.update(column.table).where(column == ahead).values({column: right}))
             db.execute(ACCOUNT.update().where(ACCOUNT.c.password_on > moment).values(password_on=moment))
 
     def link(self, account: str, login: Login) -> None:
@@ -444,9 +442,9 @@ class Accounts:
 
     # --- small things
 
-    def _locked(self, until: datetime, now: datetime) -> bool:
+    def _locked(self, until: datetime | None, now: datetime) -> bool:
         """Whether a lock holds: one that ends later than a lock of now would is of a clock that was ahead, and over."""
-        return now < until <= now + timedelta(minutes=self._rules.lock_minutes)
+        return until is not None and now < until <= now + timedelta(minutes=self._rules.lock_minutes)
 
     @contextmanager
     def _begin(self) -> Iterator[sa.Connection]:
@@ -507,9 +505,7 @@ class Accounts:
             created=row["created"],
             password_on=row["password_on"],
             closed=row["closed"],
-            locked_until=until
-            if (until := row["locked_until"]) is not None and self._locked(until, self._now())
-            else None,
+            locked_until=row["locked_until"] if self._locked(row["locked_until"], self._now()) else None,
         )
 
     def _box(self, opened: Secrets, account: str, password: str, now: datetime) -> dict[str, Any]:

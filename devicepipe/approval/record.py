@@ -185,7 +185,7 @@ def check_intent(
     try:
         standing = standing_of(record, policy, authors, releasable=bundle.release.releasable)
     except IntegrityError:
-        if intent.action is not Action.WITHDRAW:
+        if not withdrawing:
             raise
         standing = Standing()
     return after(standing, Act(intent.action, account, intent.role, record.people()[account]), policy)

@@ -151,7 +151,7 @@ def open_given(data: bytes, release_key: PublicKey, around: Beside, link: str) -
         waiver, digest = open_waiver(data, release_key, link)
     else:
         # Whose key to verify with is in the signed text: it is read first, and believed only if that key signed it.
-        person = person_of(signer, claimed.product, around, release_key, link)
+        person = person_of(signer, roster_of(signer, claimed.product, around, release_key, link), link)
         try:
             key = PublicKey.from_pem(person.public_key.encode())
         except UsageError as error:
@@ -172,8 +172,8 @@ def objection(waiver: Waiver, policy: WaiverPolicy, around: Beside, release_key:
     signer = waiver.signer
     if signer is None:
         return "is not signed by an account, which `waivers-by` of [policy] asks for" if policy.by_account else ""
-    person_of(signer, waiver.product, around, release_key, "the waiver")
-    roster = open_roster(around.rosters[signer.roster], release_key, waiver.product, "the waiver")
+    roster = roster_of(signer, waiver.product, around, release_key, "the waiver")
+    person_of(signer, roster, "the waiver")
     # As for approvals: an author is one by each account that the person has had.
     people = SignedRecord((), (roster,))
     if signer.role in policy.separate and people.people()[signer.account] in people.people_of(policy.authors):
@@ -181,17 +181,24 @@ def objection(waiver: Waiver, policy: WaiverPolicy, around: Beside, release_key:
     return ""
 
 
-def person_of(signer: WaiverSigner, product: str, around: Beside, release_key: PublicKey, link: str) -> Person:
-    """The person that the product's roster gives the account of a waiver, when it was signed.
+def roster_of(signer: WaiverSigner, product: str, around: Beside, release_key: PublicKey, link: str) -> Roster:
+    """The product's roster that a waiver was given under.
 
     Raises:
-        IntegrityError: The roster is not there, not by the release key or of another product, or the account's key was not in
-            force.
+        IntegrityError: It is not there, not by the release key or of another product.
     """
     data = around.rosters.get(signer.roster)
     if data is None:
         raise IntegrityError("was given under a roster that is not beside it", link=link)
-    roster: Roster = open_roster(data, release_key, product, link)
+    return open_roster(data, release_key, product, link)
+
+
+def person_of(signer: WaiverSigner, roster: Roster, link: str) -> Person:
+    """The person that a roster gives the account of a waiver, when it was signed.
+
+    Raises:
+        IntegrityError: It knows no such account, was made later, or the account's key was not in force.
+    """
     own = [one for one in roster.people if one.account == signer.account]
     if not own:
         raise IntegrityError(f"the roster knows no {signer.account}", link=link)

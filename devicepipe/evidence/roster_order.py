@@ -56,7 +56,7 @@ def check_rosters(given: Sequence[Given], rosters: Collection[Roster]) -> None:
     newest: Roster | None = None
     for one in given:
         ends = one is end
-        if newest is not None and (one.roster.number < newest.number if ends else _older(one.roster, newest)):
+        if newest is not None and _older(one.roster, newest, withdrawing=ends):
             raise IntegrityError(
                 f"was given under the roster {one.roster.number} of {one.roster.on}, after one under the later roster "
                 f"{newest.number} of {newest.on}",
@@ -66,8 +66,7 @@ def check_rosters(given: Sequence[Given], rosters: Collection[Roster]) -> None:
         later = [
             roster
             for roster in judging
-            if roster.on < one.signature.on
-            and (one.roster.number < roster.number if ends else _older(one.roster, roster))
+            if roster.on < one.signature.on and _older(one.roster, roster, withdrawing=ends)
         ]
         judge = max(later, key=_place, default=one.roster)
         if why := _objection(one.signature, one.keyid, judge):
@@ -88,7 +87,7 @@ def check_next_roster(
         IntegrityError: By this roster a signature that is there does not hold, where the next one is no withdrawal.
     """
     last = given[-1].roster if given else None
-    if last is not None and (roster.number < last.number if withdrawing else _older(roster, last)):
+    if last is not None and _older(roster, last, withdrawing=withdrawing):
         raise UsageError(
             f"the roster {roster.number} of {roster.on} is older than the roster {last.number} of {last.on}, under which "
             "this release was signed already",
@@ -101,8 +100,8 @@ def _place(roster: Roster) -> tuple[int, str]:
     return roster.number, roster.on
 
 
-def _older(one: Roster, other: Roster) -> bool:
-    return one.number < other.number or one.on < other.on
+def _older(one: Roster, other: Roster, *, withdrawing: bool) -> bool:
+    return one.number < other.number or (one.on < other.on and not withdrawing)
 
 
 def _objection(signature: Signature, keyid: str, roster: Roster) -> str:
